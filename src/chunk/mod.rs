@@ -1,0 +1,5 @@
+//! Cutting bytes into chunks and naming the result. Pure: no I/O, no keys kept.
+
+mod manifest;
+
+pub use manifest::Manifest;

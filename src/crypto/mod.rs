@@ -1,0 +1,39 @@
+//! Keys and sealing. Knows nothing of files or databases beyond the one key file.
+//!
+//! ```text
+//! master key (a file, 0400)
+//!   └ wraps one random key per space             AES-256-GCM, bound to the space
+//!       └ HKDF-SHA256 → id key, blinding key, gear seed, inline key, segment key
+//!                         └ one key per segment (random 16-byte id), one per inline object (salt)
+//! ```
+
+mod master;
+mod space;
+
+pub use master::{MasterKey, Origin};
+pub use space::{Blinded, ChunkId, RecordKey, SegmentId, SpaceKey, SpaceKeys};
+
+/// What can go wrong with keys and sealed bytes.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The key does not open what it is said to have sealed, or the bytes were changed.
+    #[error("sealed data does not open: wrong key or damaged bytes")]
+    Sealed,
+    /// The key file cannot be read or written.
+    #[error("key file {path}: {source}")]
+    File {
+        /// The file's path.
+        path: std::path::PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The key file holds something else.
+    #[error("key file {path}: not a sync-server key")]
+    Format {
+        /// The file's path.
+        path: std::path::PathBuf,
+    },
+    /// The system gives no random bytes.
+    #[error("no random bytes from the system")]
+    Random,
+}

@@ -1,0 +1,23 @@
+//! sync-server: a WebDAV-compatible file server with sync extensions.
+//!
+//! The folders are the architecture, lowest first. Each may import only what stands above it
+//! in this list; `layers.rs` holds the exact table and fails the build's tests when code breaks it.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`types`] | plain values: paths, ids, ETags, times |
+//! | [`crypto`], [`chunk`] | sealing and cutting of bytes, no I/O beyond the key file |
+//! | [`store`] | where names (SQL) and bytes (segments) lie |
+//! | [`tree`], [`accounts`] | the rules: one versioned tree, who may use it |
+//! | [`server`] | HTTP faces over the tree |
+
+pub mod accounts;
+pub mod chunk;
+pub mod crypto;
+pub mod server;
+pub mod store;
+pub mod tree;
+pub mod types;
+
+#[cfg(test)]
+mod layers;

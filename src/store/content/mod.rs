@@ -1,0 +1,16 @@
+//! Contents: from a stream of bytes to something a row can name, and back.
+//!
+//! An [`Upload`] takes bytes, cuts, seals and stores them as they come and holds a bounded buffer;
+//! [`Upload::finish`] returns a [`Staged`] content whose bytes are durable (or inline, ≤ 8 KiB).
+//! Dropping an upload leaves no trace that a reader could see.
+
+mod checksum;
+mod read;
+mod upload;
+
+pub use checksum::Checksum;
+pub use read::Reader;
+pub use upload::{Staged, StagedBody, Upload};
+
+/// Objects up to this many bytes are sealed into their database row: one fsync, no segment record.
+pub const INLINE_MAX: usize = 8 * 1024;

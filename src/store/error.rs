@@ -1,0 +1,55 @@
+//! What can go wrong below the rules.
+
+use crate::crypto;
+
+/// Result of a store operation.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A failure of the store. None of these is the client's fault.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database.
+    #[error("database: {0}")]
+    Database(#[from] sqlx::Error),
+    /// A migration of the database's schema.
+    #[error("database schema: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// The disk, while doing what is named.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was being done.
+        what: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The disk is full.
+    #[error("no space left on the disk")]
+    DiskFull,
+    /// The master key is not the one this store was made with.
+    #[error("wrong master key: the store was made with key {expected}, this one is {found}")]
+    WrongKey {
+        /// Fingerprint in the database.
+        expected: String,
+        /// Fingerprint of the key given.
+        found: String,
+    },
+    /// Keys or sealed bytes.
+    #[error(transparent)]
+    Crypto(#[from] crypto::Error),
+    /// Stored data contradicts itself.
+    #[error("damaged data: {0}")]
+    Corrupt(&'static str),
+    /// The server is stopping; nothing was written.
+    #[error("the store is closing")]
+    Closing,
+}
+
+impl Error {
+    /// Wraps an I/O error, telling a full disk from the rest.
+    pub fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| match source.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self::DiskFull,
+            _ => Self::Io { what, source },
+        }
+    }
+}

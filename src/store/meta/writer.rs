@@ -1,0 +1,147 @@
+//! Group commit: one task owns the writing connection and commits for all who queue.
+
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use sqlx::Connection;
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use super::super::{Error, Result};
+use super::Conn;
+
+/// Most works in one transaction: bounds what one commit makes others wait for.
+const BATCH_MAX: usize = 64;
+/// Works that may queue before `run` waits; each is a few hundred bytes.
+const QUEUE_MAX: usize = 256;
+
+/// A queued work whose result type is hidden.
+trait Job: Send {
+    /// Runs the work; `true` keeps what it wrote, `false` undoes it.
+    fn run<'t>(&'t mut self, conn: &'t mut Conn) -> BoxFuture<'t, bool>;
+    /// Answers the caller after the commit, or with the reason why there was none.
+    fn answer(self: Box<Self>, committed: Result<(), &str>);
+}
+
+struct Work<F, T, E> {
+    work: Option<F>,
+    result: Option<Result<T, E>>,
+    reply: oneshot::Sender<Result<T, E>>,
+}
+
+impl<F, T, E> Job for Work<F, T, E>
+where
+    F: for<'t> FnOnce(&'t mut Conn) -> BoxFuture<'t, Result<T, E>> + Send,
+    T: Send,
+    E: From<Error> + Send,
+{
+    fn run<'t>(&'t mut self, conn: &'t mut Conn) -> BoxFuture<'t, bool> {
+        Box::pin(async move {
+            let Some(work) = self.work.take() else { return false };
+            let result = work(conn).await;
+            let keep = result.is_ok();
+            self.result = Some(result);
+            keep
+        })
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), &str>) {
+        let result = match (self.result, committed) {
+            (Some(Err(error)), _) => Err(error),
+            (Some(Ok(value)), Ok(())) => Ok(value),
+            (_, Err(reason)) => Err(failed(reason).into()),
+            (None, Ok(())) => Err(failed("the work stopped half way").into()),
+        };
+        // A caller that went away needs no answer.
+        drop(self.reply.send(result));
+    }
+}
+
+fn failed(reason: &str) -> Error {
+    if reason.contains("database or disk is full") {
+        return Error::DiskFull;
+    }
+    Error::Database(sqlx::Error::Protocol(reason.to_owned()))
+}
+
+/// The handle on the writing task.
+pub(super) struct Writer {
+    queue: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
+    sender: mpsc::WeakSender<Box<dyn Job>>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    pub(super) fn start(conn: Conn) -> Self {
+        let (sender, receiver) = mpsc::channel(QUEUE_MAX);
+        let weak = sender.downgrade();
+        let task = tokio::spawn(serve(conn, receiver));
+        Self { queue: Mutex::new(Some(sender)), sender: weak, task: Mutex::new(Some(task)) }
+    }
+
+    pub(super) async fn run<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: for<'t> FnOnce(&'t mut Conn) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let sender = self.sender.upgrade().ok_or(Error::Closing)?;
+        let job = Box::new(Work { work: Some(work), result: None, reply });
+        sender.send(job).await.map_err(|_closed| Error::Closing)?;
+        drop(sender);
+        answer.await.map_err(|_dropped| Error::Closing)?
+    }
+
+    /// Stops taking works, waits for the queued ones and closes the connection.
+    pub(super) async fn close(&self) {
+        drop(self.queue.lock().await.take());
+        if let Some(task) = self.task.lock().await.take() {
+            // The task never panics: works are caught, the rest returns errors.
+            drop(task.await);
+        }
+    }
+}
+
+async fn serve(mut conn: Conn, mut queue: mpsc::Receiver<Box<dyn Job>>) {
+    let mut batch = Vec::with_capacity(BATCH_MAX);
+    while queue.recv_many(&mut batch, BATCH_MAX).await > 0 {
+        let outcome = commit_batch(&mut conn, &mut batch).await;
+        let reason = outcome.as_ref().map_err(ToString::to_string);
+        if let Err(reason) = &reason {
+            tracing::error!(db.batch = batch.len(), "commit failed: {reason}");
+        }
+        for job in batch.drain(..) {
+            job.answer(reason.as_ref().map(|&()| ()).map_err(String::as_str));
+        }
+    }
+    if let Err(error) = conn.close().await {
+        tracing::warn!("closing the database: {error}");
+    }
+}
+
+/// Runs a batch inside one transaction. On an error nothing of the batch is kept.
+async fn commit_batch(conn: &mut Conn, batch: &mut [Box<dyn Job>]) -> Result<(), sqlx::Error> {
+    let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
+    let alone = batch.len() == 1;
+    for job in batch {
+        if alone {
+            if !run_caught(job, &mut tx).await {
+                return tx.rollback().await;
+            }
+            continue;
+        }
+        sqlx::query("SAVEPOINT work").execute(&mut *tx).await?;
+        if !run_caught(job, &mut tx).await {
+            sqlx::query("ROLLBACK TO work").execute(&mut *tx).await?;
+        }
+        sqlx::query("RELEASE work").execute(&mut *tx).await?;
+    }
+    tx.commit().await
+}
+
+/// A panic in one work must not take the writer, and with it everybody, down.
+async fn run_caught(job: &mut Box<dyn Job>, conn: &mut Conn) -> bool {
+    AssertUnwindSafe(job.run(conn)).catch_unwind().await.unwrap_or(false)
+}

@@ -1,0 +1,41 @@
+//! Where things lie: names in a database ([`meta`]), bytes in sealed segments ([`blob`]).
+//! Holds no rules about who may do what; `tree` and `accounts` do.
+
+pub mod blob;
+pub mod content;
+mod error;
+mod keys;
+pub mod meta;
+
+use std::path::Path;
+use std::sync::Arc;
+
+pub use error::{Error, Result};
+pub use keys::KeyRing;
+
+use crate::crypto::MasterKey;
+
+/// The opened store of one server process.
+pub struct Store {
+    /// Names.
+    pub meta: meta::Meta,
+    /// Bytes.
+    pub segments: blob::Segments,
+    /// Keys of the spaces.
+    pub keys: KeyRing,
+}
+
+impl Store {
+    /// Opens (or creates) database and segment folder, and proves that `master` is their key.
+    pub async fn open(database: &Path, data: &Path, master: MasterKey) -> Result<Arc<Self>> {
+        let meta = meta::Meta::open(database).await?;
+        let keys = KeyRing::open(master, &meta).await?;
+        let segments = blob::Segments::open(data).await?;
+        Ok(Arc::new(Self { meta, segments, keys }))
+    }
+
+    /// Finishes queued writes and closes the database; the last step of a clean stop.
+    pub async fn close(&self) {
+        self.meta.close().await;
+    }
+}

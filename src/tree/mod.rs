@@ -1,0 +1,44 @@
+//! The rules of one account's versioned tree: the only API the faces use.
+//!
+//! Knows nothing of HTTP and holds no SQL. Each verb is one file and one transaction. A root is the
+//! account's own space with the spaces of everyone mounted in it by name.
+
+mod error;
+mod model;
+mod stub;
+
+use std::sync::Arc;
+
+pub use error::{Error, Result};
+pub use model::*;
+pub use stub::*;
+
+use crate::store::Store;
+use crate::types::Clock;
+
+/// One account's tree, as one device uses it. Cheap to clone.
+#[derive(Clone)]
+pub struct Tree {
+    store: Arc<Store>,
+    user: User,
+    clock: Clock,
+    tokens: Arc<[String]>,
+}
+
+impl Tree {
+    /// The tree of `user`.
+    pub fn new(store: Arc<Store>, user: User, clock: Clock) -> Self {
+        Self { store, user, clock, tokens: Arc::default() }
+    }
+
+    /// The same tree for a request that has submitted lock tokens (RFC 4918 §6.4).
+    #[must_use]
+    pub fn with_tokens(&self, tokens: &[String]) -> Self {
+        Self { tokens: tokens.into(), ..self.clone() }
+    }
+
+    /// Who uses it.
+    pub fn user(&self) -> &User {
+        &self.user
+    }
+}

@@ -1,0 +1,226 @@
+//! What the verbs take and return.
+
+use crate::store::content::Checksum;
+use crate::types::{AccountId, ContentId, DeviceId, ETag, Millis, NodeId, Seq, SpaceId};
+
+/// Who acts.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// The account.
+    pub account: AccountId,
+    /// Its name; the principal of locks.
+    pub name: String,
+    /// The account's own space.
+    pub space: SpaceId,
+    /// The app password or paired device used, if one was.
+    pub device: Option<DeviceId>,
+}
+
+/// File or collection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Holds other nodes.
+    Collection,
+    /// Holds bytes.
+    File,
+}
+
+/// A node as it is now.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Stable id.
+    pub id: NodeId,
+    /// The space it lies in.
+    pub space: SpaceId,
+    /// The collection it lies in; `None` for the root of a space.
+    pub parent: Option<NodeId>,
+    /// Its name as written; for a mounted root the mount's name, for the account's root empty.
+    pub name: String,
+    /// File or collection.
+    pub kind: Kind,
+    /// Bytes of a file, or of all live files below a collection.
+    pub size: u64,
+    /// Last modification, as clients set it.
+    pub modified: Millis,
+    /// Creation, as clients set it.
+    pub created: Millis,
+    /// Validator; see [`ETag`].
+    pub etag: ETag,
+    /// The current bytes of a file.
+    pub content: Option<ContentId>,
+    /// Number of the current version of a file, from 1.
+    pub version: i64,
+    /// Last change of its own.
+    pub seq: Seq,
+    /// When it went to trash.
+    pub trashed: Option<Millis>,
+    /// Checksum that the uploader stated and we verified (`SHA1:<hex>`), if any.
+    pub checksum: Option<String>,
+}
+
+impl Node {
+    /// Whether it is a collection.
+    pub fn is_collection(&self) -> bool {
+        self.kind == Kind::Collection
+    }
+}
+
+/// What must be true of the target for a write to happen (RFC 9110 §13, checked at commit).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Precondition {
+    /// Nothing.
+    #[default]
+    None,
+    /// Nothing is there (`If-None-Match: *`).
+    Absent,
+    /// Something is there (`If-Match: *`).
+    Present,
+    /// The current tag is one of these (`If-Match`).
+    Match(Vec<ETag>),
+}
+
+/// How a file is written.
+#[derive(Clone, Debug, Default)]
+pub struct Write {
+    /// Checked in the transaction.
+    pub when: Precondition,
+    /// Modification time the client states; now when `None`.
+    pub modified: Option<Millis>,
+    /// Creation time the client states.
+    pub created: Option<Millis>,
+    /// The content the writer's version is based on. When it is no longer the head, the later
+    /// modification wins and the other is kept beside it as a conflict copy.
+    pub base: Option<ContentId>,
+}
+
+/// What a write did.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// The node as it is now.
+    pub node: Node,
+    /// Whether it was not there before.
+    pub created: bool,
+    /// The copy that keeps the losing content of a conflict.
+    pub conflict: Option<Node>,
+}
+
+/// Whether MOVE and COPY may replace what lies at the destination (RFC 4918 §10.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overwrite {
+    /// `Overwrite: T`
+    Yes,
+    /// `Overwrite: F`
+    No,
+}
+
+/// What MOVE and COPY did.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    /// The node at the destination.
+    pub node: Node,
+    /// Whether something was there before.
+    pub replaced: bool,
+}
+
+/// A dead property (RFC 4918 §4): the element as the client set it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Property {
+    /// Namespace URI; empty for none.
+    pub namespace: String,
+    /// Local name.
+    pub name: String,
+    /// The whole element as XML, with its own namespace declarations.
+    pub xml: Vec<u8>,
+}
+
+/// One instruction of PROPPATCH.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PropertyChange {
+    /// Sets or replaces.
+    Set(Property),
+    /// Removes; no error when absent.
+    Remove {
+        /// Namespace URI.
+        namespace: String,
+        /// Local name.
+        name: String,
+    },
+}
+
+/// New times of a node; `None` leaves one as it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Times {
+    /// Last modification.
+    pub modified: Option<Millis>,
+    /// Creation.
+    pub created: Option<Millis>,
+}
+
+/// A write lock (RFC 4918 §6).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lock {
+    /// `urn:uuid:…`
+    pub token: String,
+    /// The node that was locked: the lock root.
+    pub node: NodeId,
+    /// Path of the lock root in the account's tree, as it is now.
+    pub root: crate::types::NodePath,
+    /// Who holds it.
+    pub account: AccountId,
+    /// Name of who holds it.
+    pub principal: String,
+    /// Whether it covers everything below.
+    pub deep: bool,
+    /// Shared or exclusive.
+    pub shared: bool,
+    /// The client's owner element as XML.
+    pub owner: Option<Vec<u8>>,
+    /// Seconds granted.
+    pub timeout_secs: u64,
+    /// When it ends.
+    pub expires: Millis,
+}
+
+/// A previous or current content of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// From 1, rising.
+    pub number: i64,
+    /// Its bytes.
+    pub content: ContentId,
+    /// Bytes.
+    pub size: u64,
+    /// Modification time it had.
+    pub modified: Millis,
+    /// When it arrived.
+    pub written: Millis,
+    /// Who wrote it.
+    pub device: Option<DeviceId>,
+}
+
+/// Space in use, for quota (RFC 4331).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Bytes of live files.
+    pub used: u64,
+    /// Bytes that may still be added; `None` for no limit.
+    pub available: Option<u64>,
+}
+
+/// A conflict nobody has resolved yet.
+#[derive(Clone, Debug)]
+pub struct Conflict {
+    /// Its id.
+    pub id: i64,
+    /// The winner.
+    pub node: NodeId,
+    /// The node that keeps the loser.
+    pub copy: NodeId,
+    /// When it arose.
+    pub at: Millis,
+}
+
+/// A verified checksum's text, for rows.
+pub(super) fn checksum_text(checksum: Option<&Checksum>) -> Option<String> {
+    checksum.map(|checksum| checksum.as_str().to_owned())
+}

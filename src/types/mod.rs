@@ -1,0 +1,11 @@
+//! Plain values every layer shares. No I/O, no async, no HTTP, no SQL.
+
+mod etag;
+mod id;
+mod path;
+mod time;
+
+pub use etag::ETag;
+pub use id::{AccountId, ChunkRow, ContentId, DeviceId, NodeId, Seq, SpaceId};
+pub use path::{MAX_DEPTH, MAX_NAME_BYTES, NodeName, NodePath, PathError};
+pub use time::{Clock, Millis};
