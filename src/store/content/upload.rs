@@ -32,14 +32,6 @@ pub enum StagedBody {
     Chunks(Manifest),
 }
 
-/// How an upload ends badly through the client's fault.
-#[derive(Debug, thiserror::Error)]
-pub enum UploadError {
-    /// The stated checksum is not that of the bytes.
-    #[error("the checksum does not match the bytes received")]
-    Checksum,
-}
-
 /// An upload in progress.
 pub struct Upload(());
 
