@@ -42,7 +42,13 @@ impl Store {
         let meta = meta::Meta::open(database).await?;
         let keys = KeyRing::open(master, &meta).await?;
         let segments = blob::Segments::open(data).await?;
-        Ok(Arc::new(Self { meta, segments, keys, mounts: Mounts::default(), keep }))
+        Ok(Arc::new(Self {
+            meta,
+            segments,
+            keys,
+            mounts: Mounts::default(),
+            keep,
+        }))
     }
 
     /// Finishes queued writes and closes the database; the last step of a clean stop.

@@ -19,7 +19,11 @@ pub struct Mounts(RwLock<Remembered>);
 impl Mounts {
     /// The spaces of everyone, at most five seconds old.
     pub async fn all(&self, meta: &Meta) -> Result<Arc<[Space]>> {
-        let remembered = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let remembered = self
+            .0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         if let Some((at, mounts)) = remembered
             && at.elapsed() < REMEMBERED
         {

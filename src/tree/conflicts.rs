@@ -62,23 +62,39 @@ pub(super) async fn settle(
         let head = ContentId(old.content.ok_or(Error::IsACollection)?);
         ((head, old.size), Millis(old.mtime), old.device)
     } else {
-        ((content, size), modified, action.device.map(|device| device.0))
+        (
+            (content, size),
+            modified,
+            action.device.map(|device| device.0),
+        )
     };
     let beside = free_place(conn, action, place, loser.2).await?;
     let copy_id = NodeId(action.turn.first_node.0 + 1);
-    let times = Stamp { modified: Some(loser.1), created: None };
+    let times = Stamp {
+        modified: Some(loser.1),
+        created: None,
+    };
     let copy = create_at(conn, action, &beside, copy_id, loser.0, times).await?;
     let node_id = NodeId(old.id);
     let (node, grown) = if arriving_wins {
-        let stamp = Stamp { modified: Some(modified), ..stamp };
+        let stamp = Stamp {
+            modified: Some(modified),
+            ..stamp
+        };
         replace(conn, action, old, (content, size), stamp).await?
     } else {
         (old.into(), 0)
     };
-    action.settle(conn, place.parent, grown + super::write::signed(copy.size)).await?;
+    action
+        .settle(conn, place.parent, grown + super::write::signed(copy.size))
+        .await?;
     let pair = (node_id, copy.id);
     conflicts::insert(conn, action.space, pair, action.device, action.now).await?;
-    Ok(Written { node, created: false, conflict: Some(copy) })
+    Ok(Written {
+        node,
+        created: false,
+        conflict: Some(copy),
+    })
 }
 
 /// A free name next to `place`: `name.conflict-YYYYMMDD-HHMMSS-DEVICE.ext`.
@@ -96,7 +112,10 @@ async fn free_place(
     for number in 0..NAMES_MAX {
         let name = conflict_name(place.name.as_str(), action.now, &device, number)?;
         if nodes::child(conn, place.parent, &name).await?.is_none() {
-            return Ok(Place { name, ..place.clone() });
+            return Ok(Place {
+                name,
+                ..place.clone()
+            });
         }
     }
     Err(Error::Exists)
@@ -110,12 +129,24 @@ fn conflict_name(name: &str, at: Millis, device: &str, number: u32) -> Result<No
     };
     let time = Timestamp::from_millisecond(at.0).unwrap_or_default();
     let time = time.strftime("%Y%m%d-%H%M%S");
-    let device: String = device.chars().filter(|c| c.is_alphanumeric() || *c == '-').take(32).collect();
-    let number = if number == 0 { String::new() } else { format!("-{number}") };
+    let device: String = device
+        .chars()
+        .filter(|c| c.is_alphanumeric() || *c == '-')
+        .take(32)
+        .collect();
+    let number = if number == 0 {
+        String::new()
+    } else {
+        format!("-{number}")
+    };
     let marker = format!(".conflict-{time}-{device}{number}");
     let room = MAX_NAME_BYTES.saturating_sub(marker.len() + extension.len());
     let stem = &stem[..stem.floor_char_boundary(room)];
-    let extension = if marker.len() + extension.len() > MAX_NAME_BYTES { "" } else { extension };
+    let extension = if marker.len() + extension.len() > MAX_NAME_BYTES {
+        ""
+    } else {
+        extension
+    };
     Ok(NodeName::parse(&format!("{stem}{marker}{extension}"))?)
 }
 
@@ -127,7 +158,10 @@ mod tests {
     fn a_conflict_copy_keeps_its_extension_and_fits() {
         let at = Millis(1_764_000_000_000);
         let name = conflict_name("report.final.odt", at, "Anna's laptop", 0).unwrap();
-        assert_eq!(name.as_str(), "report.final.conflict-20251124-160000-Annaslaptop.odt");
+        assert_eq!(
+            name.as_str(),
+            "report.final.conflict-20251124-160000-Annaslaptop.odt"
+        );
         let name = conflict_name(".profile", at, "d", 2).unwrap();
         assert_eq!(name.as_str(), ".profile.conflict-20251124-160000-d-2");
         let long = conflict_name(&format!("{}.txt", "ä".repeat(125)), at, "d", 0).unwrap();

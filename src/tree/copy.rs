@@ -40,10 +40,17 @@ impl Tree {
         if source.space != target.space {
             return self.copy_across(from, to, &target, overwrite, reach).await;
         }
-        let copy = Copy { source, target, overwrite, reach, depth: to.depth() };
+        let copy = Copy {
+            source,
+            target,
+            overwrite,
+            reach,
+            depth: to.depth(),
+        };
         let tree = self.clone();
         let meta = &self.store.meta;
-        meta.write(move |conn| Box::pin(async move { copy.run(conn, &tree).await })).await
+        meta.write(move |conn| Box::pin(async move { copy.run(conn, &tree).await }))
+            .await
     }
 }
 
@@ -63,7 +70,8 @@ impl Copy {
         let count = self.count(conn, &source).await?;
         let action = Action::begin(conn, tree, self.source.space, count).await?;
         let there = action.at(conn, &self.target).await?;
-        self.refuse_impossible(conn, &source, there.as_ref()).await?;
+        self.refuse_impossible(conn, &source, there.as_ref())
+            .await?;
         match &there {
             Some(there) => action.guard_all(conn, tree, NodeId(there.id)).await?,
             None => action.guard(conn, tree, self.target.parent).await?,
@@ -79,7 +87,9 @@ impl Copy {
             }
             None => self.fresh(conn, &action, &source).await?,
         };
-        action.log(conn, Deed::Copy, node.id.0, source.tree_size).await?;
+        action
+            .log(conn, Deed::Copy, node.id.0, source.tree_size)
+            .await?;
         Ok(Placed { node, replaced })
     }
 
@@ -89,7 +99,9 @@ impl Copy {
         }
         let count = subtree::count(conn, NodeId(source.id)).await?;
         if count > COPY_MAX {
-            return Err(Error::TooLarge("a COPY may make 200,000 files and collections at most"));
+            return Err(Error::TooLarge(
+                "a COPY may make 200,000 files and collections at most",
+            ));
         }
         Ok(count)
     }
@@ -108,17 +120,23 @@ impl Copy {
             return Err(Error::Exists);
         }
         if source.kind == COLLECTION && nodes::is_below(conn, self.target.parent, id).await? {
-            return Err(Error::Forbidden("a collection cannot be copied into itself"));
+            return Err(Error::Forbidden(
+                "a collection cannot be copied into itself",
+            ));
         }
         if let Some(there) = there
             && nodes::is_below(conn, self.source.parent, NodeId(there.id)).await?
         {
-            return Err(Error::Forbidden("a collection cannot be replaced by its own member"));
+            return Err(Error::Forbidden(
+                "a collection cannot be replaced by its own member",
+            ));
         }
         if source.kind == COLLECTION && self.reach == Reach::Deep {
             let height = usize::try_from(subtree::height(conn, id).await?).unwrap_or(usize::MAX);
             if self.depth.saturating_add(height) > MAX_DEPTH {
-                return Err(Error::TooLarge("the copied tree would be over 128 names deep"));
+                return Err(Error::TooLarge(
+                    "the copied tree would be over 128 names deep",
+                ));
             }
         }
         Ok(())
@@ -145,7 +163,10 @@ impl Copy {
             }
         };
         action.settle(conn, self.target.parent, size).await?;
-        Ok(nodes::by_id(conn, top).await?.ok_or(Error::NotFound)?.into())
+        Ok(nodes::by_id(conn, top)
+            .await?
+            .ok_or(Error::NotFound)?
+            .into())
     }
 
     async fn collection(
@@ -188,7 +209,10 @@ impl Copy {
         there: NodeRow,
     ) -> Result<Node> {
         let to = NodeId(there.id);
-        let stamp = Stamp { created: None, ..stamp_of(source) };
+        let stamp = Stamp {
+            created: None,
+            ..stamp_of(source)
+        };
         let (node, grown) = replace(conn, action, there, content_of(source)?, stamp).await?;
         props::clear(conn, to).await?;
         props::copy(conn, NodeId(source.id), to).await?;
@@ -198,9 +222,15 @@ impl Copy {
 }
 
 fn content_of(row: &NodeRow) -> Result<(ContentId, i64)> {
-    Ok((ContentId(row.content.ok_or(Error::IsACollection)?), row.size))
+    Ok((
+        ContentId(row.content.ok_or(Error::IsACollection)?),
+        row.size,
+    ))
 }
 
 fn stamp_of(row: &NodeRow) -> Stamp {
-    Stamp { modified: Some(Millis(row.mtime)), created: Some(Millis(row.created)) }
+    Stamp {
+        modified: Some(Millis(row.mtime)),
+        created: Some(Millis(row.created)),
+    }
 }

@@ -2,9 +2,9 @@
 
 use super::Result;
 use super::locate::root_of;
+use crate::store::KeyRing;
 use crate::store::meta::nodes::{self, NewNode};
 use crate::store::meta::{Conn, spaces};
-use crate::store::KeyRing;
 use crate::types::{Millis, NodeId, NodeName, SpaceId};
 
 /// The folders of a new account.
@@ -30,7 +30,9 @@ pub async fn create_space(
     new: NewSpace<'_>,
     now: Millis,
 ) -> Result<SpaceId> {
-    let quota = new.quota.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+    let quota = new
+        .quota
+        .map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
     let space = spaces::create(conn, new.name, new.everyone, quota).await?;
     let nodes = i64::try_from(new.folders.len()).unwrap_or(0) + 1;
     let turn = spaces::turn(conn, space, nodes).await?;
@@ -50,7 +52,12 @@ pub async fn create_space(
     nodes::insert(conn, &top).await?;
     for (folder, id) in new.folders.iter().zip(root.0 + 1..) {
         let name = NodeName::parse(folder)?;
-        let folder = NewNode { id: NodeId(id), parent: Some(root), name: Some(&name), ..top };
+        let folder = NewNode {
+            id: NodeId(id),
+            parent: Some(root),
+            name: Some(&name),
+            ..top
+        };
         nodes::insert(conn, &folder).await?;
     }
     spaces::set_key_and_root(conn, space, &keys.new_space_key(space)?, root).await?;

@@ -41,18 +41,30 @@ impl Tree {
             if let Some(mount) = mounts.iter().find(|mount| mount.name == key) {
                 let root = NodeId(mount.root);
                 let name = Some(mount.name.clone());
-                return Ok(Spot { space: SpaceId(mount.id), root, names: rest, mount: name });
+                return Ok(Spot {
+                    space: SpaceId(mount.id),
+                    root,
+                    names: rest,
+                    mount: name,
+                });
             }
         }
         let space = self.user.space;
-        Ok(Spot { space, root: root_of(space), names: at.names(), mount: None })
+        Ok(Spot {
+            space,
+            root: root_of(space),
+            names: at.names(),
+            mount: None,
+        })
     }
 
     /// The node at a path.
     pub async fn lookup(&self, at: &NodePath) -> Result<Node> {
         let spot = self.spot(at).await?;
         let mut conn = self.store.meta.read().await?;
-        let row = walk(&mut conn, spot.root, spot.names).await?.ok_or(Error::NotFound)?;
+        let row = walk(&mut conn, spot.root, spot.names)
+            .await?
+            .ok_or(Error::NotFound)?;
         let mut node = Node::from(row);
         if at.is_root() {
             self.mount_all(&mut conn, &mut node).await?;
@@ -70,7 +82,9 @@ impl Tree {
         };
         let mut seqs = vec![Seq(own)];
         for mount in self.store.mounts.all(&self.store.meta).await?.iter() {
-            let row = nodes::by_id(conn, NodeId(mount.root)).await?.ok_or(Error::NotFound)?;
+            let row = nodes::by_id(conn, NodeId(mount.root))
+                .await?
+                .ok_or(Error::NotFound)?;
             seqs.push(Seq(row.tree_seq));
         }
         root.etag = ETag::mounted(seqs);
@@ -81,8 +95,13 @@ impl Tree {
     pub(super) async fn mounted(&self, conn: &mut Conn) -> Result<Vec<Node>> {
         let mut found = Vec::new();
         for Space { root, name, .. } in self.store.mounts.all(&self.store.meta).await?.iter() {
-            let row = nodes::by_id(conn, NodeId(*root)).await?.ok_or(Error::NotFound)?;
-            found.push(Node { name: name.clone(), ..row.into() });
+            let row = nodes::by_id(conn, NodeId(*root))
+                .await?
+                .ok_or(Error::NotFound)?;
+            found.push(Node {
+                name: name.clone(),
+                ..row.into()
+            });
         }
         Ok(found)
     }
@@ -94,11 +113,17 @@ impl Tree {
             return Err(Error::Forbidden("the root of a space cannot be changed"));
         };
         let mut conn = self.store.meta.read().await?;
-        let parent = walk(&mut conn, spot.root, above).await?.ok_or(Error::NoParent)?;
+        let parent = walk(&mut conn, spot.root, above)
+            .await?
+            .ok_or(Error::NoParent)?;
         if parent.kind != COLLECTION {
             return Err(Error::NoParent);
         }
-        Ok(Place { space: spot.space, parent: NodeId(parent.id), name: name.clone() })
+        Ok(Place {
+            space: spot.space,
+            parent: NodeId(parent.id),
+            name: name.clone(),
+        })
     }
 
     /// The path of a node in this account's tree; `None` when it is not reachable from here.
@@ -108,7 +133,9 @@ impl Tree {
         id: NodeId,
         space: SpaceId,
     ) -> Result<Option<NodePath>> {
-        let Some(names) = nodes::names_up(conn, id).await? else { return Ok(None) };
+        let Some(names) = nodes::names_up(conn, id).await? else {
+            return Ok(None);
+        };
         let mut path = match self.mount_name(space).await? {
             Some(mount) => NodePath::root().join(NodeName::parse(&mount)?),
             None => NodePath::root(),
@@ -125,7 +152,10 @@ impl Tree {
             return Ok(None);
         }
         let mounts = self.store.mounts.all(&self.store.meta).await?;
-        Ok(mounts.iter().find(|mount| mount.id == space.0).map(|mount| mount.name.clone()))
+        Ok(mounts
+            .iter()
+            .find(|mount| mount.id == space.0)
+            .map(|mount| mount.name.clone()))
     }
 
     /// Whether the account may see a space.

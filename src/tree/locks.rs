@@ -38,12 +38,24 @@ pub struct LockRequest {
 impl Tree {
     /// Locks a node. Where nothing is, an empty file is made in the same transaction (`true`).
     pub async fn lock(&self, at: &NodePath, request: LockRequest) -> Result<(Lock, bool)> {
-        if request.owner.as_ref().is_some_and(|owner| owner.len() > OWNER_MAX) {
+        if request
+            .owner
+            .as_ref()
+            .is_some_and(|owner| owner.len() > OWNER_MAX)
+        {
             return Err(Error::TooLarge("the lock's owner element is over 8 KiB"));
         }
         let spot = self.spot(at).await?;
-        let place = if spot.names.is_empty() { None } else { Some(self.place(at).await?) };
-        let target = Target { space: spot.space, root: spot.root, place };
+        let place = if spot.names.is_empty() {
+            None
+        } else {
+            Some(self.place(at).await?)
+        };
+        let target = Target {
+            space: spot.space,
+            root: spot.root,
+            place,
+        };
         let (tree, at) = (self.clone(), at.clone());
         let meta = &self.store.meta;
         let empty = self.stage_empty(spot.space).await?;
@@ -72,8 +84,13 @@ impl Tree {
             Box::pin(async move { locks::refresh(conn, &token, timeout, expires).await })
         })
         .await?;
-        let row = LockRow { timeout, expires_at: expires.0, ..row };
-        self.resolve_lock(&mut *self.store.meta.read().await?, row).await
+        let row = LockRow {
+            timeout,
+            expires_at: expires.0,
+            ..row
+        };
+        self.resolve_lock(&mut *self.store.meta.read().await?, row)
+            .await
     }
 
     /// Ends a lock that covers the path; only its holder may.
@@ -112,10 +129,12 @@ impl Tree {
     ) -> Result<()> {
         let mut conn = self.store.meta.read().await?;
         let (rows, node) = self.covering(&mut conn, at).await?;
-        self.refuse_foreign(&mut conn, rows, tokens, ignore_principal).await?;
+        self.refuse_foreign(&mut conn, rows, tokens, ignore_principal)
+            .await?;
         if let (true, Some((space, node))) = (deep, node) {
             for row in locks::at_or_below(&mut conn, space, node, self.clock.now()).await? {
-                self.refuse_foreign(&mut conn, vec![row], tokens, ignore_principal).await?;
+                self.refuse_foreign(&mut conn, vec![row], tokens, ignore_principal)
+                    .await?;
             }
         }
         Ok(())
@@ -131,11 +150,12 @@ impl Tree {
         ignore_principal: bool,
     ) -> Result<()> {
         let held = |row: &LockRow| {
-            tokens.contains(&row.token)
-                && (ignore_principal || row.account == self.user.account.0)
+            tokens.contains(&row.token) && (ignore_principal || row.account == self.user.account.0)
         };
         let any_held = rows.iter().any(held);
-        let foreign = rows.into_iter().find(|row| !held(row) && !(row.shared && any_held));
+        let foreign = rows
+            .into_iter()
+            .find(|row| !held(row) && !(row.shared && any_held));
         match foreign {
             Some(row) => Err(Error::Locked(Box::new(self.resolve_lock(conn, row).await?))),
             None => Ok(()),
@@ -144,7 +164,9 @@ impl Tree {
 
     /// A lock row with the path of its lock root.
     pub(super) async fn resolve_lock(&self, conn: &mut Conn, row: LockRow) -> Result<Lock> {
-        let root = self.path_of(conn, NodeId(row.node), SpaceId(row.space)).await?;
+        let root = self
+            .path_of(conn, NodeId(row.node), SpaceId(row.space))
+            .await?;
         Ok(row::lock(row, root.unwrap_or_default()))
     }
 
@@ -157,10 +179,15 @@ impl Tree {
         let (spot, now) = (self.spot(at).await?, self.clock.now());
         if let Some(row) = walk(conn, spot.root, spot.names).await? {
             let node = NodeId(row.id);
-            return Ok((locks::covering(conn, node, now).await?, Some((spot.space, node))));
+            return Ok((
+                locks::covering(conn, node, now).await?,
+                Some((spot.space, node)),
+            ));
         }
         for above in (0..spot.names.len()).rev() {
-            let Some(row) = walk(conn, spot.root, &spot.names[..above]).await? else { continue };
+            let Some(row) = walk(conn, spot.root, &spot.names[..above]).await? else {
+                continue;
+            };
             let direct = above + 1 == spot.names.len();
             let mut rows = locks::covering(conn, NodeId(row.id), now).await?;
             rows.retain(|lock| lock.deep || direct);
@@ -172,11 +199,16 @@ impl Tree {
     async fn own_lock(&self, at: &NodePath, token: &str) -> Result<LockRow> {
         let mut conn = self.store.meta.read().await?;
         let (rows, _) = self.covering(&mut conn, at).await?;
-        let found = rows.into_iter().find(|row| row.token == token).ok_or(Error::NoSuchLock)?;
+        let found = rows
+            .into_iter()
+            .find(|row| row.token == token)
+            .ok_or(Error::NoSuchLock)?;
         if found.account == self.user.account.0 {
             return Ok(found);
         }
-        Err(Error::Locked(Box::new(self.resolve_lock(&mut conn, found).await?)))
+        Err(Error::Locked(Box::new(
+            self.resolve_lock(&mut conn, found).await?,
+        )))
     }
 }
 
@@ -231,8 +263,13 @@ async fn refuse_conflicting(
     if request.deep {
         others.extend(locks::at_or_below(conn, action.space, node, action.now).await?);
     }
-    match others.into_iter().find(|other| !(other.shared && request.shared)) {
-        Some(other) => Err(Error::Locked(Box::new(tree.resolve_lock(conn, other).await?))),
+    match others
+        .into_iter()
+        .find(|other| !(other.shared && request.shared))
+    {
+        Some(other) => Err(Error::Locked(Box::new(
+            tree.resolve_lock(conn, other).await?,
+        ))),
         None => Ok(()),
     }
 }

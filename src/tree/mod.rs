@@ -18,6 +18,8 @@ mod remove;
 mod rename;
 mod report;
 mod row;
+#[cfg(test)]
+mod tests;
 mod touch;
 mod transfer;
 mod trash;
@@ -55,13 +57,21 @@ pub struct Tree {
 impl Tree {
     /// The tree of `user`.
     pub fn new(store: Arc<Store>, user: User, clock: Clock) -> Self {
-        Self { store, user, clock, tokens: Arc::default() }
+        Self {
+            store,
+            user,
+            clock,
+            tokens: Arc::default(),
+        }
     }
 
     /// The same tree for a request that has submitted lock tokens (RFC 4918 §6.4).
     #[must_use]
     pub fn with_tokens(&self, tokens: &[String]) -> Self {
-        Self { tokens: tokens.into(), ..self.clone() }
+        Self {
+            tokens: tokens.into(),
+            ..self.clone()
+        }
     }
 
     /// Who uses it.

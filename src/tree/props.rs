@@ -46,7 +46,9 @@ async fn patch(
     times: Times,
 ) -> Result<Node> {
     let action = Action::begin(conn, tree, space, 0).await?;
-    let row = nodes::by_id(conn, id).await?.filter(|row| row.trashed.is_none());
+    let row = nodes::by_id(conn, id)
+        .await?
+        .filter(|row| row.trashed.is_none());
     let row = row.ok_or(Error::NotFound)?;
     action.guard(conn, tree, id).await?;
     for change in changes {
@@ -54,7 +56,9 @@ async fn patch(
     }
     let (count, bytes) = props::used(conn, id).await?;
     if count > PROPS_MAX || bytes > PROP_BYTES_MAX {
-        return Err(Error::TooLarge("more than 256 properties or 256 KiB of them"));
+        return Err(Error::TooLarge(
+            "more than 256 properties or 256 KiB of them",
+        ));
     }
     let parent = row.parent.map_or(id, NodeId);
     let node = touch::apply(conn, &action, row, times).await?;
@@ -65,7 +69,11 @@ async fn patch(
 
 async fn apply(conn: &mut Conn, id: NodeId, change: &PropertyChange) -> Result<()> {
     match change {
-        PropertyChange::Set(Property { namespace, name, xml }) => {
+        PropertyChange::Set(Property {
+            namespace,
+            name,
+            xml,
+        }) => {
             props::put(conn, id, (namespace, name), xml).await?;
         }
         PropertyChange::Remove { namespace, name } => {

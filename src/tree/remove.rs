@@ -15,7 +15,8 @@ impl Tree {
         };
         let tree = self.clone();
         let meta = &self.store.meta;
-        meta.write(move |conn| Box::pin(async move { discard(conn, &tree, &place).await })).await
+        meta.write(move |conn| Box::pin(async move { discard(conn, &tree, &place).await }))
+            .await
     }
 }
 

@@ -27,10 +27,17 @@ impl Tree {
             return self.transfer(from, to, &target, overwrite).await;
         }
         let deeper = to.depth().saturating_sub(from.depth());
-        let move_ = Move { source, target, overwrite, deeper, depth: to.depth() };
+        let move_ = Move {
+            source,
+            target,
+            overwrite,
+            deeper,
+            depth: to.depth(),
+        };
         let tree = self.clone();
         let meta = &self.store.meta;
-        meta.write(move |conn| Box::pin(async move { move_.run(conn, &tree).await })).await
+        meta.write(move |conn| Box::pin(async move { move_.run(conn, &tree).await }))
+            .await
     }
 }
 
@@ -47,7 +54,10 @@ struct Move {
 impl Move {
     async fn run(&self, conn: &mut Conn, tree: &Tree) -> Result<Placed> {
         let action = Action::begin(conn, tree, self.source.space, 0).await?;
-        let row = action.at(conn, &self.source).await?.ok_or(Error::NotFound)?;
+        let row = action
+            .at(conn, &self.source)
+            .await?
+            .ok_or(Error::NotFound)?;
         let there = action.at(conn, &self.target).await?;
         self.refuse_impossible(conn, &row, there.as_ref()).await?;
         action.guard(conn, tree, self.source.parent).await?;
@@ -90,12 +100,16 @@ impl Move {
             && there.id != row.id
             && nodes::is_below(conn, self.source.parent, NodeId(there.id)).await?
         {
-            return Err(Error::Forbidden("a collection cannot be replaced by its own member"));
+            return Err(Error::Forbidden(
+                "a collection cannot be replaced by its own member",
+            ));
         }
         if row.kind == COLLECTION && self.deeper > 0 {
             let height = usize::try_from(subtree::height(conn, id).await?).unwrap_or(usize::MAX);
             if self.depth.saturating_add(height) > MAX_DEPTH {
-                return Err(Error::TooLarge("the moved tree would be over 128 names deep"));
+                return Err(Error::TooLarge(
+                    "the moved tree would be over 128 names deep",
+                ));
             }
         }
         Ok(())
@@ -108,8 +122,12 @@ impl Move {
         if self.target.parent == self.source.parent {
             action.settle(conn, self.source.parent, 0).await?;
         } else {
-            action.settle(conn, self.target.parent, row.tree_size).await?;
-            action.settle(conn, self.source.parent, -row.tree_size).await?;
+            action
+                .settle(conn, self.target.parent, row.tree_size)
+                .await?;
+            action
+                .settle(conn, self.source.parent, -row.tree_size)
+                .await?;
         }
         nodes::put_gone(conn, &row, seq).await?;
         let moved = nodes::by_id(conn, id).await?.ok_or(Error::NotFound)?;
@@ -125,7 +143,10 @@ impl Move {
         there: NodeRow,
     ) -> Result<Node> {
         let (from, to) = (NodeId(row.id), NodeId(there.id));
-        let content = (ContentId(row.content.ok_or(Error::IsACollection)?), row.size);
+        let content = (
+            ContentId(row.content.ok_or(Error::IsACollection)?),
+            row.size,
+        );
         let stamp = Stamp {
             modified: Some(Millis(row.mtime)),
             created: Some(Millis(there.created.min(row.created))),
@@ -136,7 +157,12 @@ impl Move {
             versions::put(conn, &there).await?;
             versions::adopt(conn, from, to, there.version).await?;
             versions::prune(conn, to, action.keep, action.now).await?;
-            old = NodeRow { version: there.version + row.version - 1, content: None, size: 0, ..old };
+            old = NodeRow {
+                version: there.version + row.version - 1,
+                content: None,
+                size: 0,
+                ..old
+            };
         }
         let (mut node, _) = replace(conn, action, old, content, stamp).await?;
         node.name.clone_from(&there.name);
@@ -146,7 +172,9 @@ impl Move {
         nodes::delete(conn, from).await?;
         nodes::put_gone(conn, &row, action.turn.seq).await?;
         action.settle(conn, self.source.parent, -row.size).await?;
-        action.settle(conn, self.target.parent, row.size - there.size).await?;
+        action
+            .settle(conn, self.target.parent, row.size - there.size)
+            .await?;
         Ok(node)
     }
 }

@@ -68,7 +68,11 @@ impl Tree {
         }
         let parts = self.parts(under, deep).await?;
         let mut left = i64::from(limit.clamp(1, CHANGES_MAX));
-        let mut answer = Changes { changes: vec![], cursor: Cursor(vec![]), more: false };
+        let mut answer = Changes {
+            changes: vec![],
+            cursor: Cursor(vec![]),
+            more: false,
+        };
         for (top, mount) in parts {
             let space = top.0;
             let start = position(since, space)?;
@@ -92,7 +96,10 @@ impl Tree {
         let mut parts = vec![((under.space, under.id), None)];
         if under.id == root_of(self.user.space) && deep {
             for mount in self.store.mounts.all(&self.store.meta).await?.iter() {
-                parts.push(((SpaceId(mount.id), NodeId(mount.root)), Some(mount.name.clone())));
+                parts.push((
+                    (SpaceId(mount.id), NodeId(mount.root)),
+                    Some(mount.name.clone()),
+                ));
             }
         }
         Ok(parts)
@@ -128,19 +135,41 @@ impl Tree {
         let mut rows = changes::list(&mut conn, &wanted).await?;
         let more = i64::try_from(rows.len()).is_ok_and(|count| count > limit);
         if !more {
-            return Ok((rows, Position { space, seq: last, node: i64::MAX }, false));
+            return Ok((
+                rows,
+                Position {
+                    space,
+                    seq: last,
+                    node: i64::MAX,
+                },
+                false,
+            ));
         }
         rows.pop();
-        let end = rows.last().map_or(start, |row| Position { space, seq: row.seq, node: row.node });
+        let end = rows.last().map_or(start, |row| Position {
+            space,
+            seq: row.seq,
+            node: row.node,
+        });
         Ok((rows, end, true))
     }
 }
 
 fn position(since: Option<&Cursor>, space: SpaceId) -> Result<Position> {
-    let Some(cursor) = since else { return Ok(Position { space, seq: 0, node: i64::MAX }) };
+    let Some(cursor) = since else {
+        return Ok(Position {
+            space,
+            seq: 0,
+            node: i64::MAX,
+        });
+    };
     // A space that came to be mounted since is new as a whole.
     let known = cursor.0.iter().find(|position| position.space == space);
-    Ok(known.copied().unwrap_or(Position { space, seq: 0, node: i64::MAX }))
+    Ok(known.copied().unwrap_or(Position {
+        space,
+        seq: 0,
+        node: i64::MAX,
+    }))
 }
 
 fn change(row: ChangeRow, mount: Option<&str>) -> Result<Change> {
@@ -164,14 +193,23 @@ impl Cursor {
         if text.is_empty() || text.len() > CURSOR_MAX {
             return None;
         }
-        text.split('_').map(Position::parse).collect::<Option<Vec<_>>>().map(Self)
+        text.split('_')
+            .map(Position::parse)
+            .collect::<Option<Vec<_>>>()
+            .map(Self)
     }
 }
 
 impl Position {
     fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('.');
-        let mut number = || parts.next()?.parse::<i64>().ok().filter(|number| *number >= 0);
+        let mut number = || {
+            parts
+                .next()?
+                .parse::<i64>()
+                .ok()
+                .filter(|number| *number >= 0)
+        };
         let (space, seq) = (SpaceId(number()?), number()?);
         let node = number().unwrap_or(i64::MAX);
         parts.next().is_none().then_some(Self { space, seq, node })
@@ -200,7 +238,15 @@ mod tests {
         for text in ["1.0", "1.17_2.5", "1.17.68719476737_2.5"] {
             assert_eq!(Cursor::parse(text).unwrap().to_string(), text);
         }
-        for text in ["", "1", "x.y", "1.-2", "1.2.3.4", "1.2_", "99999999999999999999.1"] {
+        for text in [
+            "",
+            "1",
+            "x.y",
+            "1.-2",
+            "1.2.3.4",
+            "1.2_",
+            "99999999999999999999.1",
+        ] {
             assert_eq!(Cursor::parse(text), None, "{text}");
         }
     }

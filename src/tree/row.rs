@@ -13,7 +13,11 @@ pub(super) fn bytes(size: i64) -> u64 {
 
 impl From<NodeRow> for Node {
     fn from(row: NodeRow) -> Self {
-        let kind = if row.kind == COLLECTION { Kind::Collection } else { Kind::File };
+        let kind = if row.kind == COLLECTION {
+            Kind::Collection
+        } else {
+            Kind::File
+        };
         let etag = match row.content {
             Some(content) => ETag::file(ContentId(content)),
             None => ETag::collection(Seq(row.tree_seq)),
@@ -39,7 +43,11 @@ impl From<NodeRow> for Node {
 
 impl From<PropRow> for Property {
     fn from(row: PropRow) -> Self {
-        Self { namespace: row.ns, name: row.name, xml: row.xml }
+        Self {
+            namespace: row.ns,
+            name: row.name,
+            xml: row.xml,
+        }
     }
 }
 

@@ -14,7 +14,8 @@ impl Tree {
         let place = self.place(at).await?;
         let tree = self.clone();
         let meta = &self.store.meta;
-        meta.write(move |conn| Box::pin(async move { set(conn, &tree, &place, times).await })).await
+        meta.write(move |conn| Box::pin(async move { set(conn, &tree, &place, times).await }))
+            .await
     }
 }
 
@@ -39,6 +40,12 @@ pub(super) async fn apply(
     let created = times.created.unwrap_or(Millis(row.created));
     let seq = action.turn.seq;
     nodes::set_times(conn, NodeId(row.id), (modified, created), seq).await?;
-    let row = NodeRow { mtime: modified.0, created: created.0, seq: seq.0, tree_seq: seq.0, ..row };
+    let row = NodeRow {
+        mtime: modified.0,
+        created: created.0,
+        seq: seq.0,
+        tree_seq: seq.0,
+        ..row
+    };
     Ok(row.into())
 }

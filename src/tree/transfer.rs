@@ -39,7 +39,9 @@ impl Tree {
     ) -> Result<Placed> {
         self.check_locks(from, true, false, &self.tokens).await?;
         let before = self.lookup(from).await?;
-        let placed = self.copy_across(from, to, target, overwrite, Reach::Deep).await?;
+        let placed = self
+            .copy_across(from, to, target, overwrite, Reach::Deep)
+            .await?;
         if self.lookup(from).await?.etag != before.etag {
             // Somebody wrote to it meanwhile: both stay, nothing is lost.
             return Err(Error::PreconditionFailed);
@@ -83,7 +85,9 @@ impl Tree {
         let mut open = vec![(None, top, depth)];
         while let Some((parent, node, depth)) = open.pop() {
             if plan.len() >= ACROSS_MAX || depth > MAX_DEPTH {
-                return Err(Error::TooLarge("at most 20,000 nodes go to another space at once"));
+                return Err(Error::TooLarge(
+                    "at most 20,000 nodes go to another space at once",
+                ));
             }
             let index = plan.len();
             if node.is_collection() && reach == Reach::Deep {
@@ -92,7 +96,12 @@ impl Tree {
             }
             let properties = self.properties(&node).await?;
             let content = self.reseal(&node, target).await?;
-            plan.push(Planned { parent, node, content, properties });
+            plan.push(Planned {
+                parent,
+                node,
+                content,
+                properties,
+            });
         }
         Ok(plan)
     }
@@ -158,8 +167,16 @@ async fn place_all(
     }
     let top = action.turn.first_node;
     fill_sizes(conn, &action, &plan).await?;
-    action.log(conn, Deed::Copy, top.0, signed(plan[0].node.size)).await?;
-    Ok(Placed { node: nodes::by_id(conn, top).await?.ok_or(Error::NotFound)?.into(), replaced })
+    action
+        .log(conn, Deed::Copy, top.0, signed(plan[0].node.size))
+        .await?;
+    Ok(Placed {
+        node: nodes::by_id(conn, top)
+            .await?
+            .ok_or(Error::NotFound)?
+            .into(),
+        replaced,
+    })
 }
 
 async fn over(
@@ -170,8 +187,13 @@ async fn over(
     planned: &Planned,
 ) -> Result<Node> {
     let to = NodeId(there.id);
-    let content = row_of(conn, action, planned).await?.ok_or(Error::IsACollection)?;
-    let stamp = Stamp { modified: Some(planned.node.modified), created: None };
+    let content = row_of(conn, action, planned)
+        .await?
+        .ok_or(Error::IsACollection)?;
+    let stamp = Stamp {
+        modified: Some(planned.node.modified),
+        created: None,
+    };
     let (node, grown) = replace(conn, action, there, content, stamp).await?;
     props::clear(conn, to).await?;
     put_props(conn, to, planned).await?;
@@ -193,8 +215,15 @@ async fn put(
     };
     let (id, node) = (nth(index), &planned.node);
     if let Some(content) = row_of(conn, action, planned).await? {
-        let place = Place { space: target.space, parent, name };
-        let stamp = Stamp { modified: Some(node.modified), created: Some(node.created) };
+        let place = Place {
+            space: target.space,
+            parent,
+            name,
+        };
+        let stamp = Stamp {
+            modified: Some(node.modified),
+            created: Some(node.created),
+        };
         create_at(conn, action, &place, id, content, stamp).await?;
     } else {
         let new = NewNode {
@@ -228,7 +257,9 @@ async fn fill_sizes(conn: &mut Conn, action: &Action, plan: &[Planned]) -> Resul
             size[parent] += size[index];
         }
     }
-    let top = nodes::by_id(conn, action.turn.first_node).await?.ok_or(Error::NotFound)?;
+    let top = nodes::by_id(conn, action.turn.first_node)
+        .await?
+        .ok_or(Error::NotFound)?;
     let parent = NodeId(top.parent.ok_or(Error::NotFound)?);
     action.settle(conn, parent, size[0]).await
 }

@@ -38,7 +38,10 @@ impl Tree {
                 None => None,
             };
             let name = NodeName::parse(&row.name)?;
-            found.push(Trashed { node: row.into(), from: from.map(|path| path.join(name)) });
+            found.push(Trashed {
+                node: row.into(),
+                from: from.map(|path| path.join(name)),
+            });
         }
         Ok(found)
     }
@@ -49,7 +52,8 @@ impl Tree {
         let space = self.trashed_space(id).await?;
         let tree = self.clone();
         let meta = &self.store.meta;
-        meta.write(move |conn| Box::pin(async move { put_back(conn, &tree, space, id).await })).await
+        meta.write(move |conn| Box::pin(async move { put_back(conn, &tree, space, id).await }))
+            .await
     }
 
     /// Forgets a deleted node for good, with its versions and everything below.
@@ -57,18 +61,24 @@ impl Tree {
         let space = self.trashed_space(id).await?;
         let tree = self.clone();
         let meta = &self.store.meta;
-        meta.write(move |conn| Box::pin(async move { forget(conn, &tree, space, id).await })).await
+        meta.write(move |conn| Box::pin(async move { forget(conn, &tree, space, id).await }))
+            .await
     }
 
     async fn trashed_space(&self, id: NodeId) -> Result<SpaceId> {
         let row = nodes::by_id(&mut *self.store.meta.read().await?, id).await?;
         let space = SpaceId(trashed(row)?.space);
-        if self.may_see(space).await? { Ok(space) } else { Err(Error::NotFound) }
+        if self.may_see(space).await? {
+            Ok(space)
+        } else {
+            Err(Error::NotFound)
+        }
     }
 }
 
 fn trashed(row: Option<NodeRow>) -> Result<NodeRow> {
-    row.filter(|row| row.trashed.is_some()).ok_or(Error::NotFound)
+    row.filter(|row| row.trashed.is_some())
+        .ok_or(Error::NotFound)
 }
 
 async fn put_back(conn: &mut Conn, tree: &Tree, space: SpaceId, id: NodeId) -> Result<Node> {
@@ -78,7 +88,9 @@ async fn put_back(conn: &mut Conn, tree: &Tree, space: SpaceId, id: NodeId) -> R
     action.guard(conn, tree, place.parent).await?;
     nodes::place(conn, id, place.parent, &place.name, action.turn.seq).await?;
     action.settle(conn, place.parent, row.tree_size).await?;
-    action.log(conn, Deed::Restore, row.id, row.tree_size).await?;
+    action
+        .log(conn, Deed::Restore, row.id, row.tree_size)
+        .await?;
     Ok(nodes::by_id(conn, id).await?.ok_or(Error::NotFound)?.into())
 }
 
@@ -96,19 +108,29 @@ async fn free_place(conn: &mut Conn, space: SpaceId, row: &NodeRow) -> Result<Pl
     };
     let name = NodeName::parse(&row.name)?;
     if nodes::child(conn, parent, &name).await?.is_none() {
-        return Ok(Place { space, parent, name });
+        return Ok(Place {
+            space,
+            parent,
+            name,
+        });
     }
     for number in 1..NAMES_MAX {
         let name = numbered(&row.name, number)?;
         if nodes::child(conn, parent, &name).await?.is_none() {
-            return Ok(Place { space, parent, name });
+            return Ok(Place {
+                space,
+                parent,
+                name,
+            });
         }
     }
     Err(Error::Exists)
 }
 
 async fn is_live_collection(conn: &mut Conn, id: NodeId) -> Result<bool> {
-    let collection = nodes::by_id(conn, id).await?.is_some_and(|row| row.kind == COLLECTION);
+    let collection = nodes::by_id(conn, id)
+        .await?
+        .is_some_and(|row| row.kind == COLLECTION);
     Ok(collection && nodes::names_up(conn, id).await?.is_some())
 }
 

@@ -77,9 +77,10 @@ impl Action {
         let live = nodes::touch_up(conn, parent, self.turn.seq, bytes).await?;
         let used = live.ok_or(Error::NoParent)?;
         match self.turn.quota {
-            Some(quota) if bytes > 0 && used > quota => {
-                Err(Error::QuotaExceeded { used: used.unsigned_abs(), quota: quota.unsigned_abs() })
-            }
+            Some(quota) if bytes > 0 && used > quota => Err(Error::QuotaExceeded {
+                used: used.unsigned_abs(),
+                quota: quota.unsigned_abs(),
+            }),
             Some(_) | None => Ok(()),
         }
     }
@@ -95,7 +96,10 @@ impl Action {
         }
         nodes::trash(conn, id, self.now, self.turn.seq).await?;
         nodes::put_gone(conn, row, self.turn.seq).await?;
-        let parent = NodeId(row.parent.ok_or(Error::Forbidden("a root cannot be deleted"))?);
+        let parent = NodeId(
+            row.parent
+                .ok_or(Error::Forbidden("a root cannot be deleted"))?,
+        );
         self.settle(conn, parent, -row.tree_size).await
     }
 
@@ -115,13 +119,20 @@ impl Action {
         }
         self.guard(conn, tree, node).await?;
         for lock in locks::at_or_below(conn, self.space, node, self.now).await? {
-            tree.refuse_foreign(conn, vec![lock], &self.tokens, false).await?;
+            tree.refuse_foreign(conn, vec![lock], &self.tokens, false)
+                .await?;
         }
         Ok(())
     }
 
     /// Writes the activity log.
-    pub(super) async fn log(&self, conn: &mut Conn, deed: Deed, node: i64, size: i64) -> Result<()> {
+    pub(super) async fn log(
+        &self,
+        conn: &mut Conn,
+        deed: Deed,
+        node: i64,
+        size: i64,
+    ) -> Result<()> {
         let entry = Entry {
             account_id: self.account,
             device_id: self.device.map(|device| device.0),

@@ -9,7 +9,9 @@ impl Tree {
     /// Bytes used and free in the space of a node.
     pub async fn usage(&self, node: &Node) -> Result<Usage> {
         let mut conn = self.store.meta.read().await?;
-        let root = nodes::by_id(&mut conn, root_of(node.space)).await?.ok_or(Error::NotFound)?;
+        let root = nodes::by_id(&mut conn, root_of(node.space))
+            .await?
+            .ok_or(Error::NotFound)?;
         let quota = self.space(&mut conn, node.space).await?.quota;
         let used = row::bytes(root.tree_size);
         let available = quota.map(|quota| row::bytes(quota).saturating_sub(used));

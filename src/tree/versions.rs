@@ -14,7 +14,9 @@ impl Tree {
     /// The versions of a file, newest first; the first is what it holds now.
     pub async fn versions(&self, node: &Node) -> Result<Vec<Version>> {
         let mut conn = self.store.meta.read().await?;
-        let head = nodes::by_id(&mut conn, node.id).await?.ok_or(Error::NotFound)?;
+        let head = nodes::by_id(&mut conn, node.id)
+            .await?
+            .ok_or(Error::NotFound)?;
         let head = Version {
             number: head.version,
             content: ContentId(head.content.ok_or(Error::IsACollection)?),
@@ -24,13 +26,17 @@ impl Tree {
             device: head.device.map(DeviceId),
         };
         let older = versions::list(&mut conn, node.id).await?;
-        Ok(std::iter::once(head).chain(older.into_iter().map(Version::from)).collect())
+        Ok(std::iter::once(head)
+            .chain(older.into_iter().map(Version::from))
+            .collect())
     }
 
     /// A reader of one version.
     pub async fn read_version(&self, node: &Node, number: i64) -> Result<Reader> {
         let versions = self.versions(node).await?;
-        let found = versions.into_iter().find(|version| version.number == number);
+        let found = versions
+            .into_iter()
+            .find(|version| version.number == number);
         Ok(Reader::open(&self.store, found.ok_or(Error::NotFound)?.content).await?)
     }
 
@@ -50,11 +56,16 @@ async fn restore(conn: &mut Conn, tree: &Tree, place: &Place, number: i64) -> Re
     action.guard(conn, tree, NodeId(head.id)).await?;
     let wanted = versions::by_number(conn, NodeId(head.id), number).await?;
     let wanted = wanted.ok_or(Error::NotFound)?;
-    let stamp = Stamp { modified: Some(Millis(wanted.mtime)), created: None };
+    let stamp = Stamp {
+        modified: Some(Millis(wanted.mtime)),
+        created: None,
+    };
     let content = (ContentId(wanted.content), wanted.size);
     let (node, grown) = replace(conn, &action, head, content, stamp).await?;
     action.settle(conn, place.parent, grown).await?;
-    action.log(conn, Deed::Restore, node.id.0, wanted.size).await?;
+    action
+        .log(conn, Deed::Restore, node.id.0, wanted.size)
+        .await?;
     Ok(node)
 }
 

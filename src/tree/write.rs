@@ -11,7 +11,10 @@ use crate::store::meta::{Conn, contents, versions};
 use crate::types::{ContentId, ETag, Millis, NodeId, NodePath, SpaceId};
 
 /// The times of a file that a LOCK makes.
-pub(super) const EMPTY: Stamp = Stamp { modified: None, created: None };
+pub(super) const EMPTY: Stamp = Stamp {
+    modified: None,
+    created: None,
+};
 
 /// Times a client states for what it writes.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +56,9 @@ impl Tree {
     /// An early answer for a body that would not fit; the commit has the last word.
     async fn refuse_over_quota(&self, place: &Place, expected: u64) -> Result<()> {
         let mut conn = self.store.meta.read().await?;
-        let Some(quota) = self.space(&mut conn, place.space).await?.quota else { return Ok(()) };
+        let Some(quota) = self.space(&mut conn, place.space).await?.quota else {
+            return Ok(());
+        };
         let root = nodes::by_id(&mut conn, super::locate::root_of(place.space)).await?;
         let old = nodes::child(&mut conn, place.parent, &place.name).await?;
         let used = root.map_or(0, |root| root.tree_size) - old.map_or(0, |old| old.size);
@@ -83,12 +88,19 @@ pub(super) async fn put(
     let action = Action::begin(conn, tree, place.space, 2).await?;
     let there = action.at(conn, place).await?;
     check(&how.when, there.as_ref())?;
-    let stamp = Stamp { modified: how.modified, created: how.created };
+    let stamp = Stamp {
+        modified: how.modified,
+        created: how.created,
+    };
     let Some(old) = there else {
         action.guard(conn, tree, place.parent).await?;
         let node = create(conn, &action, place, staged, stamp).await?;
         action.settle(conn, place.parent, signed(node.size)).await?;
-        return Ok(Written { node, created: true, conflict: None });
+        return Ok(Written {
+            node,
+            created: true,
+            conflict: None,
+        });
     };
     if old.kind == COLLECTION {
         return Err(Error::IsACollection);
@@ -101,7 +113,11 @@ pub(super) async fn put(
     let content = name(conn, place.space, staged).await?;
     let (node, grown) = replace(conn, &action, old, content, stamp).await?;
     action.settle(conn, place.parent, grown).await?;
-    Ok(Written { node, created: false, conflict: None })
+    Ok(Written {
+        node,
+        created: false,
+        conflict: None,
+    })
 }
 
 /// Makes a file; ancestors are left to the caller.
@@ -182,7 +198,10 @@ pub(super) async fn name(
     space: SpaceId,
     staged: &Staged,
 ) -> Result<(ContentId, i64)> {
-    Ok((contents::insert(conn, space, staged).await?, signed(staged.size)))
+    Ok((
+        contents::insert(conn, space, staged).await?,
+        signed(staged.size),
+    ))
 }
 
 fn check(when: &Precondition, there: Option<&NodeRow>) -> Result<()> {
@@ -191,10 +210,15 @@ fn check(when: &Precondition, there: Option<&NodeRow>) -> Result<()> {
         Precondition::Absent => there.is_none(),
         Precondition::Present => there.is_some(),
         Precondition::Match(tags) => there.is_some_and(|row| {
-            row.content.is_some_and(|content| tags.contains(&ETag::file(ContentId(content))))
+            row.content
+                .is_some_and(|content| tags.contains(&ETag::file(ContentId(content))))
         }),
     };
-    if holds { Ok(()) } else { Err(Error::PreconditionFailed) }
+    if holds {
+        Ok(())
+    } else {
+        Err(Error::PreconditionFailed)
+    }
 }
 
 fn created_row(new: &NewNode<'_>, (content, size): (ContentId, i64)) -> NodeRow {

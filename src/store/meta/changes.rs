@@ -95,7 +95,11 @@ struct Row {
 /// Changes in the order of (seq, node), at most `wanted.limit`.
 pub async fn list(conn: &mut Conn, wanted: &Wanted) -> Result<Vec<ChangeRow>> {
     let whole_turns = wanted.node == i64::MAX;
-    let after = if whole_turns { wanted.seq } else { wanted.seq - 1 };
+    let after = if whole_turns {
+        wanted.seq
+    } else {
+        wanted.seq - 1
+    };
     let rows: Vec<Row> = sqlx::query_as(CHANGES)
         .bind(wanted.under.0)
         .bind(after.max(0))
@@ -118,11 +122,17 @@ pub async fn list(conn: &mut Conn, wanted: &Wanted) -> Result<Vec<ChangeRow>> {
 /// Whether a collection below took the name of another since: then members of the former cannot be
 /// told gone one by one, and only a full listing tells the truth.
 pub async fn replaced(conn: &mut Conn, under: NodeId, since: i64, deep: bool) -> Result<bool> {
-    let query = sqlx::query_scalar::<_, i64>(REPLACED).bind(under.0).bind(since).bind(deep);
+    let query = sqlx::query_scalar::<_, i64>(REPLACED)
+        .bind(under.0)
+        .bind(since)
+        .bind(deep);
     Ok(query.fetch_one(conn).await? > 0)
 }
 
 /// The last turn of a space.
 pub async fn last_seq(conn: &mut Conn, space: SpaceId) -> Result<i64> {
-    Ok(sqlx::query_scalar(SEQ).bind(space.0).fetch_one(conn).await?)
+    Ok(sqlx::query_scalar(SEQ)
+        .bind(space.0)
+        .fetch_one(conn)
+        .await?)
 }

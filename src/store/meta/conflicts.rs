@@ -21,7 +21,11 @@ pub async fn insert(
     at: Millis,
 ) -> Result<()> {
     let query = sqlx::query(INSERT).bind(space.0).bind(node.0).bind(copy.0);
-    query.bind(device.map(|device| device.0)).bind(at.0).execute(conn).await?;
+    query
+        .bind(device.map(|device| device.0))
+        .bind(at.0)
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
@@ -32,11 +36,19 @@ pub async fn open(conn: &mut Conn, space: SpaceId) -> Result<Vec<(i64, i64, i64,
 
 /// Marks one as resolved; `false` when there is no such open one.
 pub async fn resolve(conn: &mut Conn, space: SpaceId, id: i64, at: Millis) -> Result<bool> {
-    let done = sqlx::query(RESOLVE).bind(space.0).bind(id).bind(at.0).execute(conn).await?;
+    let done = sqlx::query(RESOLVE)
+        .bind(space.0)
+        .bind(id)
+        .bind(at.0)
+        .execute(conn)
+        .await?;
     Ok(done.rows_affected() > 0)
 }
 
 /// The name of a device, for the name of a conflict copy.
 pub async fn device_name(conn: &mut Conn, device: DeviceId) -> Result<Option<String>> {
-    Ok(sqlx::query_scalar(DEVICE_NAME).bind(device.0).fetch_optional(conn).await?)
+    Ok(sqlx::query_scalar(DEVICE_NAME)
+        .bind(device.0)
+        .fetch_optional(conn)
+        .await?)
 }

@@ -71,7 +71,11 @@ const EXPIRE: &str = "DELETE FROM lock WHERE space = $1 AND expires_at <= $2";
 
 /// Locks on a node and deep ones above it, nearest first.
 pub async fn covering(conn: &mut Conn, node: NodeId, now: Millis) -> Result<Vec<LockRow>> {
-    Ok(sqlx::query_as(COVERING).bind(node.0).bind(now.0).fetch_all(conn).await?)
+    Ok(sqlx::query_as(COVERING)
+        .bind(node.0)
+        .bind(now.0)
+        .fetch_all(conn)
+        .await?)
 }
 
 /// Locks on a node and on everything below it.
@@ -81,7 +85,10 @@ pub async fn at_or_below(
     node: NodeId,
     now: Millis,
 ) -> Result<Vec<LockRow>> {
-    let query = sqlx::query_as(AT_OR_BELOW).bind(space.0).bind(node.0).bind(now.0);
+    let query = sqlx::query_as(AT_OR_BELOW)
+        .bind(space.0)
+        .bind(node.0)
+        .bind(now.0);
     Ok(query.fetch_all(conn).await?)
 }
 
@@ -92,7 +99,11 @@ pub async fn of_children(
     (after, upto): (&str, &str),
     now: Millis,
 ) -> Result<Vec<LockRow>> {
-    let query = sqlx::query_as(OF_CHILDREN).bind(parent.0).bind(after).bind(upto).bind(now.0);
+    let query = sqlx::query_as(OF_CHILDREN)
+        .bind(parent.0)
+        .bind(after)
+        .bind(upto)
+        .bind(now.0);
     Ok(query.fetch_all(conn).await?)
 }
 
@@ -115,7 +126,12 @@ pub async fn insert(conn: &mut Conn, row: &LockRow) -> Result<()> {
 
 /// Grants a lock a new time.
 pub async fn refresh(conn: &mut Conn, token: &str, timeout: i64, expires: Millis) -> Result<()> {
-    sqlx::query(REFRESH).bind(token).bind(timeout).bind(expires.0).execute(conn).await?;
+    sqlx::query(REFRESH)
+        .bind(token)
+        .bind(timeout)
+        .bind(expires.0)
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
@@ -127,6 +143,10 @@ pub async fn delete(conn: &mut Conn, token: &str) -> Result<()> {
 
 /// Removes the locks of a space that have ended.
 pub async fn expire(conn: &mut Conn, space: SpaceId, now: Millis) -> Result<()> {
-    sqlx::query(EXPIRE).bind(space.0).bind(now.0).execute(conn).await?;
+    sqlx::query(EXPIRE)
+        .bind(space.0)
+        .bind(now.0)
+        .execute(conn)
+        .await?;
     Ok(())
 }

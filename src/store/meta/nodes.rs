@@ -148,7 +148,10 @@ pub struct NewContent {
 
 /// A node, trashed or not.
 pub async fn by_id(conn: &mut Conn, id: NodeId) -> Result<Option<NodeRow>> {
-    Ok(sqlx::query_as(BY_ID).bind(id.0).fetch_optional(conn).await?)
+    Ok(sqlx::query_as(BY_ID)
+        .bind(id.0)
+        .fetch_optional(conn)
+        .await?)
 }
 
 /// The live child of that name (compared by NFC).
@@ -164,13 +167,20 @@ pub async fn children(
     after: &str,
     limit: i64,
 ) -> Result<Vec<NodeRow>> {
-    let query = sqlx::query_as(CHILDREN).bind(parent.0).bind(after).bind(limit);
+    let query = sqlx::query_as(CHILDREN)
+        .bind(parent.0)
+        .bind(after)
+        .bind(limit);
     Ok(query.fetch_all(conn).await?)
 }
 
 /// Makes a node. Ancestors are brought up to date by [`touch_up`].
 pub async fn insert(conn: &mut Conn, new: &NewNode<'_>) -> Result<()> {
-    let kind = if new.content.is_some() { FILE } else { COLLECTION };
+    let kind = if new.content.is_some() {
+        FILE
+    } else {
+        COLLECTION
+    };
     sqlx::query(INSERT)
         .bind(new.id.0)
         .bind(new.space.0)
@@ -215,7 +225,11 @@ pub async fn set_times(
     (mtime, created): (Millis, Millis),
     seq: Seq,
 ) -> Result<()> {
-    let query = sqlx::query(SET_TIMES).bind(id.0).bind(mtime.0).bind(created.0).bind(seq.0);
+    let query = sqlx::query(SET_TIMES)
+        .bind(id.0)
+        .bind(mtime.0)
+        .bind(created.0)
+        .bind(seq.0);
     query.execute(conn).await?;
     Ok(())
 }
@@ -228,20 +242,32 @@ pub async fn place(
     name: &NodeName,
     seq: Seq,
 ) -> Result<()> {
-    let query = sqlx::query(PLACE).bind(id.0).bind(parent.0).bind(name.as_str());
+    let query = sqlx::query(PLACE)
+        .bind(id.0)
+        .bind(parent.0)
+        .bind(name.as_str());
     query.bind(name.key()).bind(seq.0).execute(conn).await?;
     Ok(())
 }
 
 /// Sends a node to trash; its parent and name go on saying from where.
 pub async fn trash(conn: &mut Conn, id: NodeId, at: Millis, seq: Seq) -> Result<()> {
-    sqlx::query(TRASH).bind(id.0).bind(at.0).bind(seq.0).execute(conn).await?;
+    sqlx::query(TRASH)
+        .bind(id.0)
+        .bind(at.0)
+        .bind(seq.0)
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
 /// Says how many live bytes lie below a new collection.
 pub async fn set_tree_size(conn: &mut Conn, id: NodeId, bytes: i64) -> Result<()> {
-    sqlx::query(SET_TREE_SIZE).bind(id.0).bind(bytes).execute(conn).await?;
+    sqlx::query(SET_TREE_SIZE)
+        .bind(id.0)
+        .bind(bytes)
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
@@ -255,15 +281,17 @@ pub async fn delete(conn: &mut Conn, id: NodeId) -> Result<()> {
 ///
 /// Returns the live bytes of the whole space, or `None` when the collection no longer hangs on the
 /// root (somebody trashed it or one above): then the caller must undo.
-pub async fn touch_up(
-    conn: &mut Conn,
-    from: NodeId,
-    seq: Seq,
-    bytes: i64,
-) -> Result<Option<i64>> {
-    let rows: Vec<(Option<i64>, i64)> =
-        sqlx::query_as(TOUCH_UP).bind(from.0).bind(seq.0).bind(bytes).fetch_all(conn).await?;
-    Ok(rows.into_iter().find(|(parent, _)| parent.is_none()).map(|(_, size)| size))
+pub async fn touch_up(conn: &mut Conn, from: NodeId, seq: Seq, bytes: i64) -> Result<Option<i64>> {
+    let rows: Vec<(Option<i64>, i64)> = sqlx::query_as(TOUCH_UP)
+        .bind(from.0)
+        .bind(seq.0)
+        .bind(bytes)
+        .fetch_all(conn)
+        .await?;
+    Ok(rows
+        .into_iter()
+        .find(|(parent, _)| parent.is_none())
+        .map(|(_, size)| size))
 }
 
 /// The names from the space's root (excluded) down to the node; `None` when it is not reachable.
@@ -274,20 +302,35 @@ pub async fn names_up(conn: &mut Conn, id: NodeId) -> Result<Option<Vec<String>>
     if !live || !rows.first().is_some_and(|(_, _, root)| *root) {
         return Ok(None);
     }
-    Ok(Some(rows.into_iter().skip(1).map(|(name, ..)| name).collect()))
+    Ok(Some(
+        rows.into_iter().skip(1).map(|(name, ..)| name).collect(),
+    ))
 }
 
 /// Whether `node` is `ancestor` or lies below it.
 pub async fn is_below(conn: &mut Conn, node: NodeId, ancestor: NodeId) -> Result<bool> {
-    let query = sqlx::query_scalar::<_, i64>(IS_BELOW).bind(node.0).bind(ancestor.0);
+    let query = sqlx::query_scalar::<_, i64>(IS_BELOW)
+        .bind(node.0)
+        .bind(ancestor.0);
     Ok(query.fetch_one(conn).await? > 0)
 }
 
 /// Notes that a name vanished from a collection, for sync reports.
 pub async fn put_gone(conn: &mut Conn, row: &NodeRow, seq: Seq) -> Result<()> {
-    let Some(parent) = row.parent else { return Ok(()) };
+    let Some(parent) = row.parent else {
+        return Ok(());
+    };
     let key = NodeName::parse(&row.name).map_or_else(|_| row.name.clone(), |name| name.key());
-    let query = sqlx::query(GONE).bind(parent).bind(key).bind(&row.name).bind(row.kind);
-    query.bind(row.space).bind(row.id).bind(seq.0).execute(conn).await?;
+    let query = sqlx::query(GONE)
+        .bind(parent)
+        .bind(key)
+        .bind(&row.name)
+        .bind(row.kind);
+    query
+        .bind(row.space)
+        .bind(row.id)
+        .bind(seq.0)
+        .execute(conn)
+        .await?;
     Ok(())
 }

@@ -42,19 +42,38 @@ pub async fn of_children(
     after: &str,
     upto: &str,
 ) -> Result<Vec<PropRow>> {
-    let query = sqlx::query_as(OF_CHILDREN).bind(parent.0).bind(after).bind(upto);
+    let query = sqlx::query_as(OF_CHILDREN)
+        .bind(parent.0)
+        .bind(after)
+        .bind(upto);
     Ok(query.fetch_all(conn).await?)
 }
 
 /// Sets or replaces a property.
-pub async fn put(conn: &mut Conn, node: NodeId, (ns, name): (&str, &str), xml: &[u8]) -> Result<()> {
-    sqlx::query(PUT).bind(node.0).bind(ns).bind(name).bind(xml).execute(conn).await?;
+pub async fn put(
+    conn: &mut Conn,
+    node: NodeId,
+    (ns, name): (&str, &str),
+    xml: &[u8],
+) -> Result<()> {
+    sqlx::query(PUT)
+        .bind(node.0)
+        .bind(ns)
+        .bind(name)
+        .bind(xml)
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
 /// Removes a property, if it is there.
 pub async fn delete(conn: &mut Conn, node: NodeId, (ns, name): (&str, &str)) -> Result<()> {
-    sqlx::query(DELETE).bind(node.0).bind(ns).bind(name).execute(conn).await?;
+    sqlx::query(DELETE)
+        .bind(node.0)
+        .bind(ns)
+        .bind(name)
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
@@ -66,7 +85,11 @@ pub async fn clear(conn: &mut Conn, node: NodeId) -> Result<()> {
 
 /// Copies the properties of one node to another that has none.
 pub async fn copy(conn: &mut Conn, from: NodeId, to: NodeId) -> Result<()> {
-    sqlx::query(COPY).bind(from.0).bind(to.0).execute(conn).await?;
+    sqlx::query(COPY)
+        .bind(from.0)
+        .bind(to.0)
+        .execute(conn)
+        .await?;
     Ok(())
 }
 

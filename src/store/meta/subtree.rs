@@ -73,12 +73,18 @@ pub struct CopyTarget<'a> {
 
 /// Number of live nodes in the subtree, its top included.
 pub async fn count(conn: &mut Conn, top: NodeId) -> Result<i64> {
-    Ok(sqlx::query_scalar(COUNT).bind(top.0).fetch_one(conn).await?)
+    Ok(sqlx::query_scalar(COUNT)
+        .bind(top.0)
+        .fetch_one(conn)
+        .await?)
 }
 
 /// Levels below the top; 0 for a file or an empty collection.
 pub async fn height(conn: &mut Conn, top: NodeId) -> Result<i64> {
-    Ok(sqlx::query_scalar(HEIGHT).bind(top.0).fetch_one(conn).await?)
+    Ok(sqlx::query_scalar(HEIGHT)
+        .bind(top.0)
+        .fetch_one(conn)
+        .await?)
 }
 
 /// Copies a subtree with its dead properties; bytes are shared, versions stay with the original.
@@ -95,17 +101,26 @@ pub async fn copy(conn: &mut Conn, top: NodeId, to: &CopyTarget<'_>) -> Result<N
         .bind(to.seq.0)
         .execute(&mut *conn)
         .await?;
-    sqlx::query(COPY_PROPS).bind(top.0).bind(to.first.0).execute(&mut *conn).await?;
+    sqlx::query(COPY_PROPS)
+        .bind(top.0)
+        .bind(to.first.0)
+        .execute(&mut *conn)
+        .await?;
     super::nodes::child(conn, to.parent, to.name)
         .await?
         .map(|row| NodeId(row.id))
-        .ok_or(crate::store::Error::Corrupt("a copied collection is not where it was put"))
+        .ok_or(crate::store::Error::Corrupt(
+            "a copied collection is not where it was put",
+        ))
 }
 
 /// Forgets a trashed node and everything below it.
 pub async fn forget(conn: &mut Conn, top: NodeId) -> Result<()> {
     for statement in [FORGET_PROPS, FORGET_VERSIONS, FORGET_GONE, FORGET_NODES] {
-        sqlx::query(statement).bind(top.0).execute(&mut *conn).await?;
+        sqlx::query(statement)
+            .bind(top.0)
+            .execute(&mut *conn)
+            .await?;
     }
     Ok(())
 }

@@ -17,6 +17,10 @@ pub async fn list(
     after: (i64, i64),
     limit: i64,
 ) -> Result<Vec<NodeRow>> {
-    let query = sqlx::query_as(LIST).bind(space.0).bind(after.0).bind(after.1).bind(limit);
+    let query = sqlx::query_as(LIST)
+        .bind(space.0)
+        .bind(after.0)
+        .bind(after.1)
+        .bind(limit);
     Ok(query.fetch_all(conn).await?)
 }

@@ -35,7 +35,11 @@ pub struct Keep {
 
 impl Default for Keep {
     fn default() -> Self {
-        Self { always: 5, most: 10, max_age: 30 * 24 * 3600 * 1000 }
+        Self {
+            always: 5,
+            most: 10,
+            max_age: 30 * 24 * 3600 * 1000,
+        }
     }
 }
 
@@ -56,8 +60,17 @@ const ADOPT: &str = "UPDATE version SET node = $2, number = number + $3 WHERE no
 
 /// Keeps a file's present content as a version.
 pub async fn put(conn: &mut Conn, row: &NodeRow) -> Result<()> {
-    let query = sqlx::query(PUT).bind(row.id).bind(row.version).bind(row.content).bind(row.size);
-    query.bind(row.mtime).bind(row.written).bind(row.device).execute(conn).await?;
+    let query = sqlx::query(PUT)
+        .bind(row.id)
+        .bind(row.version)
+        .bind(row.content)
+        .bind(row.size);
+    query
+        .bind(row.mtime)
+        .bind(row.written)
+        .bind(row.device)
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
@@ -68,18 +81,30 @@ pub async fn list(conn: &mut Conn, node: NodeId) -> Result<Vec<VersionRow>> {
 
 /// One previous version.
 pub async fn by_number(conn: &mut Conn, node: NodeId, number: i64) -> Result<Option<VersionRow>> {
-    Ok(sqlx::query_as(BY_NUMBER).bind(node.0).bind(number).fetch_optional(conn).await?)
+    Ok(sqlx::query_as(BY_NUMBER)
+        .bind(node.0)
+        .bind(number)
+        .fetch_optional(conn)
+        .await?)
 }
 
 /// Drops what `keep` does not hold.
 pub async fn prune(conn: &mut Conn, node: NodeId, keep: Keep, now: Millis) -> Result<()> {
-    let query = sqlx::query(PRUNE).bind(node.0).bind(keep.always).bind(keep.most);
+    let query = sqlx::query(PRUNE)
+        .bind(node.0)
+        .bind(keep.always)
+        .bind(keep.most);
     query.bind(now.0 - keep.max_age).execute(conn).await?;
     Ok(())
 }
 
 /// Gives the versions of `from` to `to`, numbered on from `after`.
 pub async fn adopt(conn: &mut Conn, from: NodeId, to: NodeId, after: i64) -> Result<()> {
-    sqlx::query(ADOPT).bind(from.0).bind(to.0).bind(after).execute(conn).await?;
+    sqlx::query(ADOPT)
+        .bind(from.0)
+        .bind(to.0)
+        .bind(after)
+        .execute(conn)
+        .await?;
     Ok(())
 }
