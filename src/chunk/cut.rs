@@ -1,4 +1,4 @@
-//! Content-defined cuts: FastCDC of 2020 with a secret gear table.
+//! Content-defined cuts: `FastCDC` of 2020 with a secret gear table.
 //!
 //! Where a chunk ends depends only on the bytes since it began, so cuts come out the same however
 //! the bytes arrive, and an edit moves only the cuts near it.

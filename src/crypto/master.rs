@@ -83,7 +83,7 @@ impl MasterKey {
     /// A short public name of the key (first 8 bytes of a keyed hash), to say *which* key is wrong.
     pub fn fingerprint(&self) -> [u8; 8] {
         let hash = blake3::keyed_hash(&self.0, b"sync-server master key fingerprint");
-        *hash.as_bytes().first_chunk().expect("a hash has 32 bytes")
+        std::array::from_fn(|at| hash.as_bytes()[at])
     }
 
     /// The key in the file; `None` when there is no file.
