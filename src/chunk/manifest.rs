@@ -20,11 +20,6 @@ pub struct Manifest {
 
 impl Manifest {
     /// Appends a chunk.
-<<<<<<< HEAD
-    pub fn push(&mut self, _row: ChunkRow) {
-        todo!()
-    }
-=======
     pub fn push(&mut self, row: ChunkRow) {
         match self.runs.last_mut() {
             Some((first, count)) if *count < u32::MAX && first.0 + i64::from(*count) == row.0 => {
@@ -34,20 +29,10 @@ impl Manifest {
         }
     }
 
->>>>>>> store
     /// The runs: first row and number of rows.
     pub fn runs(&self) -> &[(ChunkRow, u32)] {
         &self.runs
     }
-<<<<<<< HEAD
-    /// Varint form for the database.
-    pub fn encode(&self) -> Vec<u8> {
-        todo!()
-    }
-    /// Reads [`Self::encode`]; `None` when malformed.
-    pub fn decode(_bytes: &[u8]) -> Option<Self> {
-        todo!()
-=======
 
     /// Varint form for the database.
     pub fn encode(&self) -> Vec<u8> {
@@ -202,6 +187,5 @@ mod tests {
         ] {
             assert_eq!(Manifest::decode(bad), None, "{bad:?}");
         }
->>>>>>> store
     }
 }

@@ -1,8 +1,5 @@
 //! The key that wraps all others, and the text file it lies in.
 
-<<<<<<< HEAD
-use super::{Error, SpaceKey};
-=======
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -15,9 +12,7 @@ use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use super::aead::{self, KEY_LEN, NONCE_LEN, Reference, TAG_LEN};
 use super::{Error, SpaceKey, random};
->>>>>>> store
 use crate::types::SpaceId;
-use std::path::Path;
 
 /// What the line in a key file begins with; the digit is the version of the form.
 const FILE_PREFIX: &str = "sync-server-key-1:";
@@ -43,26 +38,6 @@ pub enum Origin {
 
 impl MasterKey {
     /// Reads the key file, or makes it (mode 0400, fsynced with its folder) when missing.
-<<<<<<< HEAD
-    pub fn load_or_create(_path: &Path) -> Result<(Self, Origin), Error> {
-        todo!()
-    }
-    /// A fresh random key, for tests and for creation.
-    pub fn generate() -> Result<Self, Error> {
-        todo!()
-    }
-    /// Seals a space key: version ‖ nonce ‖ ciphertext ‖ tag, bound to the space.
-    pub fn wrap(&self, _space: SpaceId, _key: &SpaceKey) -> Result<Vec<u8>, Error> {
-        todo!()
-    }
-    /// Opens what [`Self::wrap`] made.
-    pub fn unwrap(&self, _space: SpaceId, _wrapped: &[u8]) -> Result<SpaceKey, Error> {
-        todo!()
-    }
-    /// A short public name of the key (first 8 bytes of a keyed hash), to say *which* key is wrong.
-    pub fn fingerprint(&self) -> [u8; 8] {
-        todo!()
-=======
     pub fn load_or_create(path: &Path) -> Result<(Self, Origin), Error> {
         if let Some(key) = Self::load(path)? {
             return Ok((key, Origin::Found));
@@ -297,6 +272,5 @@ mod tests {
     #[test]
     fn debug_output_says_nothing_of_the_key() {
         assert_eq!(format!("{:?}", MasterKey([9; 32])), "MasterKey(redacted)");
->>>>>>> store
     }
 }

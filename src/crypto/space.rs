@@ -47,9 +47,6 @@ pub struct RootHasher(blake3::Hasher);
 impl SpaceKey {
     /// A fresh random key.
     pub fn generate() -> Result<Self, Error> {
-<<<<<<< HEAD
-        todo!()
-=======
         Ok(Self(random()?))
     }
 
@@ -59,16 +56,12 @@ impl SpaceKey {
 
     pub(super) fn bytes(&self) -> &[u8; KEY_LEN] {
         &self.0
->>>>>>> store
     }
 }
 
 impl SegmentId {
     /// A fresh random id.
     pub fn generate() -> Result<Self, Error> {
-<<<<<<< HEAD
-        todo!()
-=======
         Ok(Self(random()?))
     }
 }
@@ -77,44 +70,11 @@ impl SegmentId {
 impl fmt::Display for SegmentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
->>>>>>> store
     }
 }
 
 impl SpaceKeys {
     /// Derives all keys of `space`.
-<<<<<<< HEAD
-    pub fn derive(_space: SpaceId, _key: &SpaceKey) -> Self {
-        todo!()
-    }
-    /// The id of a chunk.
-    pub fn chunk_id(&self, _plain: &[u8]) -> ChunkId {
-        todo!()
-    }
-    /// The database's stand-in for an id.
-    pub fn blind(&self, _id: &ChunkId) -> Blinded {
-        todo!()
-    }
-    /// The database's stand-in for a whole content: over its ordered (id, length) list.
-    pub fn root(&self, _chunks: &[(ChunkId, u32)]) -> Blinded {
-        todo!()
-    }
-    /// Seed of the content-defined cutter, secret so that chunk lengths reveal nothing.
-    pub fn gear_seed(&self) -> u64 {
-        todo!()
-    }
-    /// The key of one segment.
-    pub fn record_key(&self, _segment: SegmentId) -> RecordKey {
-        todo!()
-    }
-    /// Seals a small object for its database row; salted, so no nonce can repeat.
-    pub fn seal_inline(&self, _root: Blinded, _plain: &[u8]) -> Result<Vec<u8>, Error> {
-        todo!()
-    }
-    /// Opens what [`Self::seal_inline`] made.
-    pub fn open_inline(&self, _root: Blinded, _sealed: &[u8]) -> Result<Vec<u8>, Error> {
-        todo!()
-=======
     pub fn derive(space: SpaceId, key: &SpaceKey) -> Self {
         let mut seed = [0; 8];
         expand(None, &key.0, b"sync-server v1 gear seed", &mut seed);
@@ -260,6 +220,5 @@ mod tests {
             "6a58963b396f1e064f0c086a80905af6"
         );
         assert_eq!(format!("{:x}", keys.gear_seed()), "df24f9c52c0e798");
->>>>>>> store
     }
 }
