@@ -1,1 +1,169 @@
-//! stub
+//! Who may log in: accounts, their passwords and the app passwords of their devices.
+//!
+//! Knows nothing of HTTP, prompts or trees, and holds no SQL. What it hands out is a [`Session`].
+
+mod app_password;
+mod basic;
+mod devices;
+mod directory;
+mod error;
+#[cfg(test)]
+mod fixture;
+mod limits;
+mod name;
+mod password;
+mod random;
+mod session;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+pub use basic::Failures;
+pub use devices::{DeviceInfo, DeviceKind, MAX_DEVICE_NAME_BYTES};
+pub use directory::{AccountInfo, NewAccount, REMOVED_SPACE};
+pub use error::{Denied, Error, Result};
+pub use name::{MAX_NAME_BYTES, NameError};
+pub use password::{MAX_PASSWORD_BYTES, MIN_PASSWORD_BYTES, PasswordError};
+pub use session::Session;
+
+use crate::store::Store;
+use crate::store::meta::Conn;
+use crate::types::{AccountId, Clock, DeviceId, SpaceId};
+
+/// The accounts of one server. Cheap to clone.
+#[derive(Clone)]
+pub struct Accounts {
+    store: Arc<Store>,
+    hasher: Arc<password::Hasher>,
+    basic: Arc<basic::Basic>,
+    clock: Clock,
+}
+
+impl Accounts {
+    /// The accounts in `store`.
+    pub fn open(store: Arc<Store>, clock: Clock) -> Self {
+        let hasher = password::Hasher::new(password::PARAMS);
+        let basic = Arc::new(basic::Basic::new(Arc::clone(&hasher), clock.clone()));
+        Self {
+            store,
+            hasher,
+            basic,
+            clock,
+        }
+    }
+
+    /// Adds an account. `create_space` makes its own space within the same transaction, so neither
+    /// is ever there without the other.
+    ///
+    /// The space's name should come from the account's: names of accounts hold no `:` and no `/`.
+    pub async fn add<F, E>(&self, new: NewAccount, create_space: F) -> Result<AccountId>
+    where
+        F: for<'t> FnOnce(&'t mut Conn) -> BoxFuture<'t, Result<SpaceId, E>> + Send + 'static,
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        let name = name::AccountName::parse(&new.name)?;
+        password::check_new(&new.password)?;
+        let password = self.hasher.hash(&new.password).await?;
+        let new = directory::Checked {
+            name,
+            password,
+            admin: new.admin,
+            quota: new.quota,
+        };
+        directory::add(&self.store.meta, self.clock.now(), new, create_space).await
+    }
+
+    /// All accounts by name.
+    pub async fn list(&self) -> Result<Vec<AccountInfo>> {
+        directory::list(&self.store.meta).await
+    }
+
+    /// Whether there is no account yet.
+    pub async fn is_empty(&self) -> Result<bool> {
+        let mut conn = self.store.meta.read().await?;
+        Ok(!crate::store::meta::accounts::any(&mut conn).await?)
+    }
+
+    /// The id of the account with this name, whatever the case.
+    pub async fn find(&self, name: &str) -> Result<AccountId> {
+        directory::find(&self.store.meta, name).await
+    }
+
+    /// Sets an account's password. The old one ends at once here and within 5 s in other
+    /// processes; app passwords go on.
+    pub async fn set_password(&self, name: &str, password: &str) -> Result<()> {
+        password::check_new(password)?;
+        let phc = self.hasher.hash(password).await?;
+        directory::set_password(&self.store.meta, name, phc).await?;
+        self.basic.forget_all();
+        Ok(())
+    }
+
+    /// Sets the bytes of live files an account may have in its own space; `None` for no limit.
+    pub async fn set_quota(&self, name: &str, quota: Option<u64>) -> Result<()> {
+        directory::set_quota(&self.store.meta, name, quota).await
+    }
+
+    /// Removes an account: its password, its devices and their app passwords are gone, its name is
+    /// free. Its files stay where they are, in a space renamed to [`REMOVED_SPACE`]…, until a
+    /// garbage collection takes them; nobody can log in to them. Its locks run out by themselves.
+    pub async fn remove(&self, name: &str) -> Result<()> {
+        directory::remove(&self.store.meta, name).await?;
+        self.basic.forget_all();
+        Ok(())
+    }
+
+    /// Adds a device and returns its app password, which is not kept and cannot be shown again.
+    pub async fn device_add(
+        &self,
+        account: AccountId,
+        name: &str,
+        kind: DeviceKind,
+    ) -> Result<(DeviceId, String)> {
+        devices::add(&self.store.meta, self.clock.now(), account, name, kind).await
+    }
+
+    /// The devices of an account in the order they were added, revoked ones included.
+    pub async fn device_list(&self, account: AccountId) -> Result<Vec<DeviceInfo>> {
+        devices::list(&self.store.meta, account).await
+    }
+
+    /// Revokes a device: at once here, within 5 s in other processes. Again is fine.
+    pub async fn device_revoke(&self, account: AccountId, device: DeviceId) -> Result<()> {
+        devices::revoke(&self.store.meta, self.clock.now(), account, device).await?;
+        self.basic.forget_all();
+        Ok(())
+    }
+
+    /// Notes that a device has synced; meant for once a sync, not once a request.
+    pub async fn device_synced(&self, device: DeviceId) -> Result<()> {
+        devices::synced(&self.store.meta, self.clock.now(), device).await
+    }
+
+    /// Checks the HTTP Basic credentials of one request (RFC 7617) from the client at `peer`.
+    ///
+    /// Fast for credentials that were right before; else it may take as long as a hash and the
+    /// wait for it. Each failure is one log line, `authentication failed from ADDRESS`.
+    pub async fn verify_basic(
+        &self,
+        peer: IpAddr,
+        user: &str,
+        password: &str,
+    ) -> Result<Session, Denied> {
+        self.basic
+            .verify(&self.store.meta, peer, user, password)
+            .await
+    }
+
+    /// Logins refused since the start.
+    pub fn failures(&self) -> Failures {
+        self.basic.failures()
+    }
+
+    /// Passwords hashed since the start.
+    pub fn hashes(&self) -> u64 {
+        self.hasher.hashes()
+    }
+}
