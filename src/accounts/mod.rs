@@ -55,7 +55,8 @@ impl Accounts {
     }
 
     /// Adds an account. `create_space` makes its own space within the same transaction, so neither
-    /// is ever there without the other.
+    /// is ever there without the other. Write the closure in place (`|tx| Box::pin(async move …)`):
+    /// the compiler needs this signature to see its lifetimes.
     ///
     /// The space's name should come from the account's: names of accounts hold no `:` and no `/`.
     pub async fn add<F, E>(&self, new: NewAccount, create_space: F) -> Result<AccountId>
@@ -165,5 +166,139 @@ impl Accounts {
     /// Passwords hashed since the start.
     pub fn hashes(&self) -> u64 {
         self.hasher.hashes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::MasterKey;
+    use crate::store::meta::versions::Keep;
+    use crate::tree::{DEFAULT_FOLDERS, NewSpace, create_space};
+    use crate::types::Millis;
+
+    const PASSWORD: &str = "correct horse";
+
+    async fn server() -> (tempfile::TempDir, Arc<Store>, Accounts) {
+        let folder = tempfile::tempdir().unwrap();
+        let (database, data) = (folder.path().join("db"), folder.path().join("data"));
+        let master = MasterKey::generate().unwrap();
+        let store = Store::open(&database, &data, master, Keep::default())
+            .await
+            .unwrap();
+        let accounts = Accounts::open(Arc::clone(&store), Clock::from_fn(|| Millis(1)));
+        (folder, store, accounts)
+    }
+
+    async fn add(store: &Arc<Store>, accounts: &Accounts, name: &str) -> Result<AccountId> {
+        let store = Arc::clone(store);
+        let space = format!("~{name}");
+        let password = PASSWORD.to_owned();
+        let new = NewAccount {
+            name: name.to_owned(),
+            password,
+            admin: true,
+            quota: Some(10),
+        };
+        accounts
+            .add(new, move |tx| {
+                Box::pin(async move {
+                    let (name, folders) = (space.as_str(), DEFAULT_FOLDERS);
+                    let new = NewSpace {
+                        name,
+                        everyone: false,
+                        quota: None,
+                        folders,
+                    };
+                    create_space(tx, &store.keys, new, Millis(1)).await
+                })
+            })
+            .await
+    }
+
+    async fn login(accounts: &Accounts, password: &str) -> Result<Session, Denied> {
+        accounts
+            .verify_basic([192, 0, 2, 1].into(), "alice", password)
+            .await
+    }
+
+    #[tokio::test]
+    async fn an_account_is_made_with_its_space_and_can_be_removed_and_made_again() {
+        let (_folder, store, accounts) = server().await;
+        assert!(accounts.is_empty().await.unwrap());
+        let alice = add(&store, &accounts, "alice").await.unwrap();
+
+        assert!(!accounts.is_empty().await.unwrap());
+        assert!(matches!(
+            add(&store, &accounts, "alice").await,
+            Err(Error::Taken)
+        ));
+        let session = login(&accounts, PASSWORD).await.unwrap();
+        assert_eq!((session.account, session.admin), (alice, true));
+        let listed = accounts.list().await.unwrap();
+        assert_eq!(
+            (listed.len(), listed[0].quota, listed[0].used),
+            (1, Some(10), 0)
+        );
+
+        accounts.remove("alice").await.unwrap();
+        assert!(accounts.is_empty().await.unwrap());
+        assert!(matches!(
+            login(&accounts, PASSWORD).await,
+            Err(Denied::Wrong)
+        ));
+        let again = add(&store, &accounts, "alice").await.unwrap();
+        let fresh = login(&accounts, PASSWORD).await.unwrap();
+        assert_eq!((fresh.account, fresh.space != session.space), (again, true));
+    }
+
+    #[tokio::test]
+    async fn a_change_made_here_is_seen_by_the_next_request() {
+        let (_folder, store, accounts) = server().await;
+        let alice = add(&store, &accounts, "alice").await.unwrap();
+        let (phone, secret) = accounts
+            .device_add(alice, "phone", DeviceKind::Mobile)
+            .await
+            .unwrap();
+        login(&accounts, PASSWORD).await.unwrap();
+        assert_eq!(login(&accounts, &secret).await.unwrap().device, Some(phone));
+
+        accounts
+            .set_password("ALICE", "another horse")
+            .await
+            .unwrap();
+        assert!(matches!(
+            login(&accounts, PASSWORD).await,
+            Err(Denied::Wrong)
+        ));
+        assert!(login(&accounts, "another horse").await.is_ok());
+        assert!(login(&accounts, &secret).await.is_ok());
+
+        accounts.device_revoke(alice, phone).await.unwrap();
+        assert!(matches!(
+            login(&accounts, &secret).await,
+            Err(Denied::Wrong)
+        ));
+        assert!(
+            accounts.device_list(alice).await.unwrap()[0]
+                .revoked
+                .is_some()
+        );
+    }
+
+    #[tokio::test]
+    async fn names_and_passwords_that_cannot_be_make_no_account() {
+        let (_folder, store, accounts) = server().await;
+        assert!(matches!(
+            add(&store, &accounts, "a/b").await,
+            Err(Error::Name(_))
+        ));
+        add(&store, &accounts, "alice").await.unwrap();
+        let short = accounts.set_password("alice", "1234567").await;
+        assert!(matches!(
+            short,
+            Err(Error::Password(PasswordError::TooShort))
+        ));
+        assert!(login(&accounts, PASSWORD).await.is_ok());
     }
 }
