@@ -1,1 +1,3 @@
-//! stub
+//! HTTP on top of the rules: connections, sessions, routes and what wraps them.
+
+pub mod config;
