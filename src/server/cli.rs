@@ -76,7 +76,7 @@ pub enum User {
         #[arg(value_name = "SIZE", value_parser = quota)]
         quota: Quota,
     },
-    /// Remove an account and all its files
+    /// Remove an account; nobody can log in to its files any more
     Remove {
         /// The account
         name: String,
@@ -100,6 +100,8 @@ pub enum Device {
     },
     /// Revoke an app password
     Revoke {
+        /// The account
+        account: String,
         /// The number that `device list` shows
         id: i64,
     },
