@@ -51,7 +51,7 @@ pub enum User {
         /// May administer the server
         #[arg(long)]
         admin: bool,
-        /// Most bytes of live files, e.g. "50 GiB" [default: quota_default of the settings]
+        /// Most bytes of live files, e.g. "50 GiB" [default: that of the settings]
         #[arg(long, value_name = "SIZE")]
         quota: Option<ByteSize>,
         /// Where the password comes from.

@@ -30,10 +30,20 @@ pub async fn run(command: Command, config: Config) -> Result<()> {
 
 async fn user(command: User, config: &Config) -> Result<String> {
     match command {
-        User::Add { name, admin, quota, password } => {
+        User::Add {
+            name,
+            admin,
+            quota,
+            password,
+        } => {
             let password = password::read(&password)?;
             let quota = quota.or(config.quota_default).map(|size| size.as_u64());
-            let new = NewAccount { name: name.clone(), password, admin, quota };
+            let new = NewAccount {
+                name: name.clone(),
+                password,
+                admin,
+                quota,
+            };
             let opened = open(config).await?;
             startup::add_account(&opened, new, &Clock::system()).await?;
             close(&opened, format!("made account {name}\n")).await
@@ -44,13 +54,20 @@ async fn user(command: User, config: &Config) -> Result<String> {
             let lines = accounts.iter().map(|account| {
                 let role = if account.admin { "admin" } else { "user" };
                 let (used, quota) = (size(account.used), account.quota.map_or("-".into(), size));
-                format!("{}\t{role}\t{used}\t{quota}\t{}\n", account.name, account.devices)
+                format!(
+                    "{}\t{role}\t{used}\t{quota}\t{}\n",
+                    account.name, account.devices
+                )
             });
-            let table = "NAME\tROLE\tUSED\tQUOTA\tDEVICES\n".to_owned() + &lines.collect::<String>();
+            let table =
+                "NAME\tROLE\tUSED\tQUOTA\tDEVICES\n".to_owned() + &lines.collect::<String>();
             close(&opened, table).await
         }
         User::Passwd { name, password } => set_password(config, &name, &password).await,
-        User::Quota { name, quota: Quota(quota) } => {
+        User::Quota {
+            name,
+            quota: Quota(quota),
+        } => {
             let opened = open(config).await?;
             opened.accounts.set_quota(&name, quota).await?;
             let quota = quota.map_or("no limit".into(), size);
@@ -77,15 +94,26 @@ async fn device(command: Device, config: &Config) -> Result<String> {
     let text = match command {
         Device::Add { account, name } => {
             let account = accounts.find(&account).await?;
-            let (id, secret) = accounts.device_add(account, &name, DeviceKind::Webdav).await?;
+            let (id, secret) = accounts
+                .device_add(account, &name, DeviceKind::Webdav)
+                .await?;
             format!("device {id}, password {secret}\n")
         }
         Device::List { account } => {
             let account = accounts.find(&account).await?;
             let devices = accounts.device_list(account).await?;
             let lines = devices.iter().map(|device| {
-                let state = if device.revoked.is_some() { "revoked" } else { "active" };
-                format!("{}\t{state}\t{}\t{}\n", device.id, device.kind.as_str(), device.name)
+                let state = if device.revoked.is_some() {
+                    "revoked"
+                } else {
+                    "active"
+                };
+                format!(
+                    "{}\t{state}\t{}\t{}\n",
+                    device.id,
+                    device.kind.as_str(),
+                    device.name
+                )
             });
             "ID\tSTATE\tTYPE\tNAME\n".to_owned() + &lines.collect::<String>()
         }

@@ -211,9 +211,7 @@ mod tests {
             }
         };
         let routes = Router::new().route("/", any(handler));
-        routes
-            .layer(from_fn(response))
-            .layer(from_fn(self::request))
+        routes.layer(from_fn(response)).layer(from_fn(request))
     }
 
     async fn send(

@@ -306,13 +306,13 @@ impl Config {
             layers = layers.merge(Yaml::file_exact(file));
         }
         Self::extract(
-            layers
+            &layers
                 .merge(Environment::read(environment))
                 .merge(Serialized::defaults(flags)),
         )
     }
 
-    fn extract(layers: Figment) -> Result<Self, Error> {
+    fn extract(layers: &Figment) -> Result<Self, Error> {
         let config: Self = layers.extract().map_err(Box::new)?;
         config.check()?;
         Ok(config)
@@ -408,11 +408,11 @@ mod tests {
         let pairs = pairs
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Config::extract(Figment::new().merge(Environment::read(pairs)))
+        Config::extract(&Figment::new().merge(Environment::read(pairs)))
     }
 
     fn yaml(text: &str) -> Result<Config, Error> {
-        Config::extract(Figment::new().merge(Yaml::string(text)))
+        Config::extract(&Figment::new().merge(Yaml::string(text)))
     }
 
     #[test]

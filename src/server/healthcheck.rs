@@ -19,7 +19,7 @@ pub(super) fn ask(config: &Config) -> Result<()> {
     let ip = match config.bind {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
+        IpAddr::V4(_) | IpAddr::V6(_) => config.bind,
     };
     let address = SocketAddr::new(ip, config.port);
     let answer = get(address, config.tls.cert.is_some());
@@ -40,7 +40,9 @@ fn get(address: SocketAddr, tls: bool) -> io::Result<Option<String>> {
     stream.write_all(b"GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
     let mut answer = String::new();
     stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer)?;
-    Ok(Some(answer.split(' ').nth(1).unwrap_or("(none)").to_owned()))
+    Ok(Some(
+        answer.split(' ').nth(1).unwrap_or("(none)").to_owned(),
+    ))
 }
 
 #[cfg(test)]
@@ -61,7 +63,11 @@ mod tests {
             length
         });
         let bind = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        let asked = ask(&Config { bind, port, ..Config::default() });
+        let asked = ask(&Config {
+            bind,
+            port,
+            ..Config::default()
+        });
         assert!(serving.join().unwrap() > 0);
         asked
     }

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-pub use connection::Peer;
+pub(crate) use connection::Peer;
 
 use super::config::Http;
 use super::ops::metrics::Metrics;
@@ -30,7 +30,7 @@ use super::tls::Tls;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// A bound port.
-pub struct Listener {
+pub(crate) struct Listener {
     tcp: TcpListener,
     tls: Option<Arc<Tls>>,
     server: connection::Server,
@@ -43,7 +43,7 @@ pub struct Listener {
 
 impl Listener {
     /// Takes the port; connections wait in the kernel until [`Self::run`].
-    pub async fn bind(
+    pub(crate) async fn bind(
         address: SocketAddr,
         http: &Http,
         proxies: &[IpNet],
@@ -63,12 +63,12 @@ impl Listener {
     }
 
     /// Where it listens; the port is never 0.
-    pub fn address(&self) -> io::Result<SocketAddr> {
+    pub(crate) fn address(&self) -> io::Result<SocketAddr> {
         self.tcp.local_addr()
     }
 
     /// Serves until `stop`, then lets running requests finish, at most for the drain time.
-    pub async fn run(self, router: Router, stop: CancellationToken) {
+    pub(crate) async fn run(self, router: Router, stop: CancellationToken) {
         let this = Arc::new(self);
         let mut open = JoinSet::new();
         while let Some((stream, peer, slot)) = this.accept(&stop).await {

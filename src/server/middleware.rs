@@ -10,14 +10,14 @@ use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use ipnet::IpNet;
 
-pub use client::Client;
+pub(crate) use client::Client;
 
 use super::compress;
 use super::ops::metrics::Metrics;
 
 /// Wraps the routes. A request passes the layers from the last line up to the first, its response
 /// back down.
-pub fn wrap(routes: Router, metrics: Arc<Metrics>, proxies: Arc<[IpNet]>) -> Router {
+pub(crate) fn wrap(routes: Router, metrics: Arc<Metrics>, proxies: Arc<[IpNet]>) -> Router {
     routes
         .layer(from_fn(compress::response))
         .layer(from_fn(compress::request))

@@ -73,7 +73,10 @@ async fn bind(config: &Config, tls: Option<Arc<Tls>>, metrics: Arc<Metrics>) -> 
 
 /// What scripts wait for, exactly in this form.
 fn ready_line(address: SocketAddr, tls: bool) -> String {
-    format!("listening on {}://{address}\n", if tls { "https" } else { "http" })
+    format!(
+        "listening on {}://{address}\n",
+        if tls { "https" } else { "http" }
+    )
 }
 
 fn shell(config: &Config, opened: startup::Opened, metrics: Arc<Metrics>, clock: Clock) -> Shell {

@@ -22,7 +22,7 @@ use crate::tree::{Tree, User};
 use crate::types::Clock;
 
 /// What the routes need.
-pub struct Shell {
+pub(crate) struct Shell {
     /// Names and bytes.
     pub store: Arc<Store>,
     /// Who may log in.
@@ -40,7 +40,7 @@ pub struct Shell {
 }
 
 /// All routes with everything around them.
-pub fn routes(shell: Shell) -> Router {
+pub(crate) fn routes(shell: Shell) -> Router {
     let (metrics, proxies) = (Arc::clone(&shell.metrics), Arc::clone(&shell.proxies));
     let routes = Router::new()
         .route("/", any(front))
@@ -73,20 +73,31 @@ async fn healthy(State(shell): State<Arc<Shell>>) -> Response {
 }
 
 async fn scraped(State(shell): State<Arc<Shell>>, request: Request) -> Response {
-    let peer = *request.extensions().get::<Peer>().expect("the listener adds it");
+    let peer = *request
+        .extensions()
+        .get::<Peer>()
+        .expect("the listener adds it");
     let token = shell.metrics_token.as_ref();
     scrape::page(&shell.metrics, token, peer, request.headers()).await
 }
 
 async fn dav(State(shell): State<Arc<Shell>>, request: Request) -> Response<Body> {
-    let client = *request.extensions().get::<Client>().expect("the middleware adds it");
+    let client = *request
+        .extensions()
+        .get::<Client>()
+        .expect("the middleware adds it");
     let login = session::log_in(&shell.accounts, &shell.metrics, client, request.headers());
     let session = match login.await {
         Ok(session) => session,
         Err(refusal) => return refusal,
     };
     let (account, name) = (session.account, session.name);
-    let user = User { account, name, space: session.space, device: session.device };
+    let user = User {
+        account,
+        name,
+        space: session.space,
+        device: session.device,
+    };
     let tree = Tree::new(Arc::clone(&shell.store), user, shell.clock.clone());
     webdav::handle(&shell.dav, tree, request).await
 }
@@ -96,7 +107,11 @@ async fn elsewhere(request: Request) -> Response {
     if request.method() == Method::OPTIONS && request.uri().path() == "*" {
         return webdav::root_options();
     }
-    (StatusCode::NOT_FOUND, "nothing is here; files are at /dav/\n").into_response()
+    (
+        StatusCode::NOT_FOUND,
+        "nothing is here; files are at /dav/\n",
+    )
+        .into_response()
 }
 
 #[cfg(test)]

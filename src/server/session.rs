@@ -26,7 +26,9 @@ pub(super) async fn log_in(
     let Some((user, password)) = credentials(headers) else {
         return Err(challenge());
     };
-    let verified = accounts.verify_basic(client.ip, without_domain(&user), &password).await;
+    let verified = accounts
+        .verify_basic(client.ip, without_domain(&user), &password)
+        .await;
     verified.map_err(|denied| refuse(&denied, metrics))
 }
 
@@ -53,14 +55,21 @@ fn refuse(denied: &Denied, metrics: &Metrics) -> Response<Body> {
 
 /// Every 401 carries the challenge, whatever the method; Windows gives up without it.
 fn challenge() -> Response<Body> {
-    let mut response = text(StatusCode::UNAUTHORIZED, "log in with user name and password\n");
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, CHALLENGE);
+    let mut response = text(
+        StatusCode::UNAUTHORIZED,
+        "log in with user name and password\n",
+    );
+    response
+        .headers_mut()
+        .insert(header::WWW_AUTHENTICATE, CHALLENGE);
     response
 }
 
 fn later(status: StatusCode, seconds: u64) -> Response<Body> {
     let mut response = text(status, "try again later\n");
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     response
 }
 
@@ -82,7 +91,9 @@ fn credentials(headers: &HeaderMap) -> Option<(String, String)> {
     let bytes = STANDARD.decode(encoded.trim()).ok()?;
     let latin1: String = bytes.into_iter().map(char::from).collect();
     let (user, password) = latin1.split_once(':')?;
-    scheme.eq_ignore_ascii_case("basic").then(|| (user.to_owned(), password.to_owned()))
+    scheme
+        .eq_ignore_ascii_case("basic")
+        .then(|| (user.to_owned(), password.to_owned()))
 }
 
 /// Windows puts its domain or computer name before the user: `DOMAIN\user`.
@@ -95,19 +106,24 @@ mod tests {
     use super::*;
 
     fn sent(scheme: &str, bytes: &[u8]) -> Option<(String, String)> {
-        let value = format!("{scheme} {}", STANDARD.encode(bytes)).parse().unwrap();
+        let value = format!("{scheme} {}", STANDARD.encode(bytes))
+            .parse()
+            .unwrap();
         credentials(&HeaderMap::from_iter([(header::AUTHORIZATION, value)]))
     }
 
-    fn pair(user: &str, password: &str) -> Option<(String, String)> {
-        Some((user.to_owned(), password.to_owned()))
+    fn pair(user: &str, password: &str) -> (String, String) {
+        (user.to_owned(), password.to_owned())
     }
 
     #[test]
     fn credentials_are_read_as_utf8_or_latin1_and_split_at_the_first_colon() {
-        assert_eq!(sent("Basic", "jörg:a:b".as_bytes()), pair("jörg", "a:b"));
-        assert_eq!(sent("basic", b"j\xf6rg:\xe4"), pair("jörg", "ä"));
-        assert_eq!(sent("Basic", b"x:"), pair("x", ""));
+        assert_eq!(
+            sent("Basic", "jörg:a:b".as_bytes()),
+            Some(pair("jörg", "a:b"))
+        );
+        assert_eq!(sent("basic", b"j\xf6rg:\xe4"), Some(pair("jörg", "ä")));
+        assert_eq!(sent("Basic", b"x:"), Some(pair("x", "")));
     }
 
     #[test]
@@ -116,7 +132,10 @@ mod tests {
         assert_eq!(sent("Bearer", b"a:b"), None);
         assert_eq!(sent("Basic", b"no colon"), None);
         let broken = HeaderValue::from_static("Basic ***");
-        assert_eq!(credentials(&HeaderMap::from_iter([(header::AUTHORIZATION, broken)])), None);
+        assert_eq!(
+            credentials(&HeaderMap::from_iter([(header::AUTHORIZATION, broken)])),
+            None
+        );
     }
 
     #[test]
@@ -131,11 +150,15 @@ mod tests {
         let wrong = refuse(&Denied::Wrong, &metrics);
         assert_eq!(wrong.status(), 401);
         assert_eq!(wrong.headers()["www-authenticate"], CHALLENGE);
-        let retry_after = std::time::Duration::from_secs(300);
+        let retry_after = std::time::Duration::from_mins(5);
         let limited = refuse(&Denied::Limited { retry_after }, &metrics);
         assert_eq!(limited.status(), 429);
         assert_eq!(limited.headers()["retry-after"], "300");
         assert_eq!(refuse(&Denied::Busy, &metrics).status(), 503);
-        assert!(metrics.encode(None).contains("sync_auth_failures_total{reason=\"limited\"} 1"));
+        assert!(
+            metrics
+                .encode(None)
+                .contains("sync_auth_failures_total{reason=\"limited\"} 1")
+        );
     }
 }

@@ -53,7 +53,7 @@ pub enum Error {
 }
 
 /// The TLS side of the port.
-pub struct Tls {
+pub(crate) struct Tls {
     acceptor: TlsAcceptor,
     pair: Arc<Pair>,
     files: Files,
@@ -74,7 +74,7 @@ type Stamp = [Option<(SystemTime, u64)>; 2];
 
 impl Tls {
     /// TLS as configured; `None` when it is off.
-    pub fn open(config: &config::Tls) -> Result<Option<Arc<Self>>, Error> {
+    pub(crate) fn open(config: &config::Tls) -> Result<Option<Arc<Self>>, Error> {
         let (Some(cert), Some(key)) = (&config.cert, &config.key) else {
             return Ok(None);
         };
@@ -161,9 +161,11 @@ impl Files {
     fn load(&self) -> Result<Arc<CertifiedKey>, Error> {
         let pem = |path: &Path, what| {
             let path = path.to_owned();
-            move |source| match source {
-                pem::Error::Io(source) => Error::File { path, source },
-                source => Error::Pem { path, what, source },
+            move |source| {
+                if let pem::Error::Io(source) = source {
+                    return Error::File { path, source };
+                }
+                Error::Pem { path, what, source }
             }
         };
         let chain = CertificateDer::pem_file_iter(&self.cert)

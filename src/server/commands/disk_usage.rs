@@ -1,5 +1,6 @@
 //! `sync-server disk-usage`: what lies on the disk, and whose it is.
 
+use std::fmt::Write;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,13 @@ pub(super) async fn report(config: &Config) -> Result<String> {
     for space in spaces {
         let bytes = |n: i64| size(u64::try_from(n).unwrap_or_default());
         let quota = space.quota.map_or("no limit".into(), bytes);
-        text += &format!("space {}\t{} of {quota}\n", space.space, bytes(space.bytes));
+        writeln!(
+            text,
+            "space {}\t{} of {quota}",
+            space.space,
+            bytes(space.bytes)
+        )
+        .expect("writing to a String never fails");
     }
     close(&opened, text).await
 }
@@ -43,12 +50,19 @@ fn measure(database: &Path, data: &Path) -> Result<(u64, u64)> {
 fn folder_bytes(root: &Path) -> Result<u64> {
     let (mut bytes, mut folders) = (0, vec![root.to_owned()]);
     while let Some(folder) = folders.pop() {
-        let Some(entries) = present(fs::read_dir(&folder), &folder)? else { continue };
+        let Some(entries) = present(fs::read_dir(&folder), &folder)? else {
+            continue;
+        };
         for entry in entries {
-            let entry = entry.map_err(|source| Error::File { path: folder.clone(), source })?;
+            let entry = entry.map_err(|source| Error::File {
+                path: folder.clone(),
+                source,
+            })?;
             let path = entry.path();
             // A segment may be collected while we look.
-            let Some(data) = present(entry.metadata(), &path)? else { continue };
+            let Some(data) = present(entry.metadata(), &path)? else {
+                continue;
+            };
             if data.is_dir() {
                 folders.push(path);
             } else {
@@ -63,7 +77,10 @@ fn present<T>(result: io::Result<T>, path: &Path) -> Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(Error::File { path: path.to_owned(), source }),
+        Err(source) => Err(Error::File {
+            path: path.to_owned(),
+            source,
+        }),
     }
 }
 

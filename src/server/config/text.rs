@@ -64,10 +64,8 @@ where
         }
 
         fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
-            let wrong = |_| E::invalid_value(serde::de::Unexpected::Str(text), &self);
-            text.trim()
-                .parse()
-                .map_err(|error: T::Err| wrong(drop(error)))
+            let wrong = |_: T::Err| E::invalid_value(serde::de::Unexpected::Str(text), &self);
+            text.trim().parse().map_err(wrong)
         }
     }
 

@@ -204,7 +204,7 @@ mod tests {
     const PATIENCE: Patience = Patience {
         head: Duration::from_secs(10),
         idle: Duration::from_secs(75),
-        send: Duration::from_secs(300),
+        send: Duration::from_mins(5),
     };
 
     fn after(activity: &Activity, seconds: u64) -> Verdict {

@@ -46,7 +46,7 @@ const GOODBYE: Duration = Duration::from_secs(5);
 
 /// The two ends of a connection, as the socket knows them; an extension of every request.
 #[derive(Clone, Copy, Debug)]
-pub struct Peer {
+pub(crate) struct Peer {
     /// The other end: the client, or the last proxy before us.
     pub address: SocketAddr,
     /// Whether it came over our own TLS.

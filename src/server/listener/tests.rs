@@ -179,7 +179,7 @@ async fn a_client_that_does_not_read_its_download_is_cut() {
             let frames = futures_util::stream::repeat_with(move || {
                 // The sender lives in the body and goes with it.
                 let _alive = &gone;
-                Ok::<_, io::Error>(Bytes::from_static(&[0; 65536]))
+                Ok::<_, io::Error>(Bytes::from(vec![0; 65536]))
             });
             Body::from_stream(frames)
         }

@@ -16,7 +16,7 @@ use crate::server::listener::Peer;
 
 /// The client of a request; an extension of every request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Client {
+pub(crate) struct Client {
     /// Its address, IPv4 in IPv4 form.
     pub ip: IpAddr,
     /// Whether it spoke HTTPS, to us or to a trusted proxy.
@@ -47,7 +47,7 @@ fn client(peer: Peer, headers: &HeaderMap, proxies: &[IpNet]) -> Client {
             https: peer.tls,
         };
     }
-    for next in chain(headers).map_while(|entry| address(entry)) {
+    for next in chain(headers).map_while(address) {
         ip = next;
         if !trusted(&ip) {
             break;

@@ -14,7 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 const SECONDS: [f64; 10] = [0.001, 0.005, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 300.0];
 
 /// The metrics of one server process.
-pub struct Metrics {
+pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<Outcome, Counter>,
     durations: Family<Class, Histogram, fn() -> Histogram>,
@@ -44,7 +44,7 @@ struct Reason {
 
 /// One finished request.
 #[derive(Clone, Copy, Debug)]
-pub struct Finished {
+pub(crate) struct Finished {
     /// `read`, `write`, `list` or `other`.
     pub class: &'static str,
     /// `2xx` and the like.
@@ -59,7 +59,7 @@ pub struct Finished {
 
 impl Metrics {
     /// All metrics at zero.
-    pub fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         let buckets: fn() -> Histogram = || Histogram::new(SECONDS);
         let mut new = Self {
             registry: Registry::with_prefix("sync"),
@@ -110,7 +110,7 @@ impl Metrics {
     }
 
     /// Counts a request.
-    pub fn finished(&self, request: Finished) {
+    pub(crate) fn finished(&self, request: Finished) {
         let Finished {
             class,
             status,
@@ -129,23 +129,23 @@ impl Metrics {
     }
 
     /// Counts a refused log-in.
-    pub fn auth_failed(&self, reason: &'static str) {
+    pub(crate) fn auth_failed(&self, reason: &'static str) {
         self.auth_failures.get_or_create(&Reason { reason }).inc();
     }
 
     /// Counts a connection for as long as the guard lives.
-    pub fn connection(self: &Arc<Self>) -> OpenConnection {
+    pub(crate) fn connection(self: &Arc<Self>) -> OpenConnection {
         self.connections.inc();
         OpenConnection(Arc::clone(self))
     }
 
     /// Counts a connection that was not served.
-    pub fn connection_refused(&self) {
+    pub(crate) fn connection_refused(&self) {
         self.connections_refused.inc();
     }
 
     /// Everything in the `OpenMetrics` text format. `resident` is the process's memory in bytes.
-    pub fn encode(&self, resident: Option<i64>) -> String {
+    pub(crate) fn encode(&self, resident: Option<i64>) -> String {
         if let Some(bytes) = resident {
             self.resident.set(bytes);
         }
@@ -156,7 +156,7 @@ impl Metrics {
 }
 
 /// An open connection; counts down when dropped.
-pub struct OpenConnection(Arc<Metrics>);
+pub(crate) struct OpenConnection(Arc<Metrics>);
 
 impl Drop for OpenConnection {
     fn drop(&mut self) {

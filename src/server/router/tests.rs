@@ -31,7 +31,9 @@ async fn fixture() -> Fixture {
     };
     let clock = Clock::system();
     let opened = startup::open(&config, clock.clone()).await.unwrap();
-    startup::first_account(&opened, &config, &clock).await.unwrap();
+    startup::first_account(&opened, &config, &clock)
+        .await
+        .unwrap();
     let store = Arc::clone(&opened.store);
     let router = routes(Shell {
         store: opened.store,
@@ -42,7 +44,11 @@ async fn fixture() -> Fixture {
         proxies: Arc::new(["10.0.0.0/8".parse().unwrap()]),
         clock,
     });
-    Fixture { router, store, _folder: folder }
+    Fixture {
+        router,
+        store,
+        _folder: folder,
+    }
 }
 
 impl Fixture {
@@ -63,12 +69,19 @@ impl Fixture {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.extension(Peer { address, tls: false });
+        let request = request.extension(Peer {
+            address,
+            tls: false,
+        });
         let request = request.body(Body::from(body.to_owned())).unwrap();
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+        Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body,
+        }
     }
 }
 
@@ -86,7 +99,10 @@ fn basic(user: &str, password: &str) -> String {
 async fn health_needs_no_login_and_fails_with_the_database() {
     let server = fixture().await;
     let well = server.ask("GET /health", &[], "").await;
-    assert_eq!((well.status, &well.body[..]), (200, &b"{\"status\":\"ok\"}\n"[..]));
+    assert_eq!(
+        (well.status, &well.body[..]),
+        (200, &b"{\"status\":\"ok\"}\n"[..])
+    );
     server.store.close().await;
     assert_eq!(server.ask("GET /health", &[], "").await.status, 503);
 }
@@ -97,7 +113,9 @@ async fn metrics_are_for_this_machine_or_the_token() {
     let token = [("authorization", "Bearer token")];
     assert_eq!(server.ask("GET /metrics", &[], "").await.status, 403);
     assert_eq!(server.ask("GET /metrics", &token, "").await.status, 200);
-    let local = server.ask_from("127.0.0.1:5", "GET /metrics", &[], "").await;
+    let local = server
+        .ask_from("127.0.0.1:5", "GET /metrics", &[], "")
+        .await;
     assert!(String::from_utf8_lossy(&local.body).contains("sync_connections"));
 }
 
@@ -105,7 +123,9 @@ async fn metrics_are_for_this_machine_or_the_token() {
 async fn every_method_below_dav_is_asked_to_log_in() {
     let server = fixture().await;
     let wrong = basic("admin", "wrong");
-    for method in ["OPTIONS", "PROPFIND", "GET", "HEAD", "PUT", "MKCOL", "LOCK", "REPORT"] {
+    for method in [
+        "OPTIONS", "PROPFIND", "GET", "HEAD", "PUT", "MKCOL", "LOCK", "REPORT",
+    ] {
         for headers in [&[][..], &[("authorization", &*wrong)]] {
             let answer = server.ask(&format!("{method} /dav/x"), headers, "").await;
             assert_eq!(answer.status, 401, "{method}");
@@ -122,9 +142,16 @@ async fn a_file_put_can_be_got_again_also_with_a_windows_domain() {
     let server = fixture().await;
     let plain = basic("admin", "correct horse");
     let windows = basic("HOME\\admin", "correct horse");
-    let put = server.ask("PUT /dav/a.txt", &[("authorization", &plain)], "hello").await;
-    let got = server.ask("GET /dav/a.txt", &[("authorization", &windows)], "").await;
-    assert_eq!((put.status, got.status, &got.body[..]), (201, 200, &b"hello"[..]));
+    let put = server
+        .ask("PUT /dav/a.txt", &[("authorization", &plain)], "hello")
+        .await;
+    let got = server
+        .ask("GET /dav/a.txt", &[("authorization", &windows)], "")
+        .await;
+    assert_eq!(
+        (put.status, got.status, &got.body[..]),
+        (201, 200, &b"hello"[..])
+    );
     assert_eq!(got.headers["x-content-type-options"], "nosniff");
     assert!(!got.headers.contains_key("server"));
 }
@@ -149,7 +176,10 @@ async fn the_front_page_and_the_root_collection_need_no_login() {
     let options = server.ask("OPTIONS /", &[], "").await;
     assert_eq!(options.status, 200);
     assert!(options.headers.contains_key("dav"));
-    assert_eq!(server.ask("PROPFIND /", &[("depth", "1")], "").await.status, 207);
+    assert_eq!(
+        server.ask("PROPFIND /", &[("depth", "1")], "").await.status,
+        207
+    );
     assert_eq!(server.ask("DELETE /", &[], "").await.status, 405);
 }
 
@@ -157,14 +187,21 @@ async fn the_front_page_and_the_root_collection_need_no_login() {
 async fn what_is_not_there_is_404_without_a_login() {
     let server = fixture().await;
     for path in ["/favicon.ico", "/davx", "/remote.php/webdav/"] {
-        assert_eq!(server.ask(&format!("GET {path}"), &[], "").await.status, 404, "{path}");
+        assert_eq!(
+            server.ask(&format!("GET {path}"), &[], "").await.status,
+            404,
+            "{path}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_trusted_proxy_brings_hsts_when_it_speaks_https() {
     let server = fixture().await;
-    let headers = [("x-forwarded-for", "192.0.2.9"), ("x-forwarded-proto", "https")];
+    let headers = [
+        ("x-forwarded-for", "192.0.2.9"),
+        ("x-forwarded-proto", "https"),
+    ];
     let proxied = server.ask_from("10.0.0.1:5", "GET /", &headers, "").await;
     let stranger = server.ask("GET /", &headers, "").await;
     assert!(proxied.headers.contains_key("strict-transport-security"));
