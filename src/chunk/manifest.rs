@@ -10,11 +10,19 @@ pub struct Manifest {
 
 impl Manifest {
     /// Appends a chunk.
-    pub fn push(&mut self, _row: ChunkRow) { todo!() }
+    pub fn push(&mut self, _row: ChunkRow) {
+        todo!()
+    }
     /// The runs: first row and number of rows.
-    pub fn runs(&self) -> &[(ChunkRow, u32)] { &self.runs }
+    pub fn runs(&self) -> &[(ChunkRow, u32)] {
+        &self.runs
+    }
     /// Varint form for the database.
-    pub fn encode(&self) -> Vec<u8> { todo!() }
+    pub fn encode(&self) -> Vec<u8> {
+        todo!()
+    }
     /// Reads [`Self::encode`]; `None` when malformed.
-    pub fn decode(_bytes: &[u8]) -> Option<Self> { todo!() }
+    pub fn decode(_bytes: &[u8]) -> Option<Self> {
+        todo!()
+    }
 }

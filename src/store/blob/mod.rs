@@ -31,11 +31,27 @@ pub struct Segments(());
 
 impl Segments {
     /// Opens the folder; never appends to segments that are already there.
-    pub async fn open(_folder: &Path) -> Result<Self> { Ok(Self(())) }
+    pub async fn open(_folder: &Path) -> Result<Self> {
+        Ok(Self(()))
+    }
     /// Compresses, seals and appends; **not yet durable**, see [`Self::sync`].
-    pub async fn append(&self, _keys: &std::sync::Arc<SpaceKeys>, _pieces: Vec<Piece>) -> Result<Vec<Place>> { todo!() }
+    pub async fn append(
+        &self,
+        _keys: &std::sync::Arc<SpaceKeys>,
+        _pieces: Vec<Piece>,
+    ) -> Result<Vec<Place>> {
+        todo!()
+    }
     /// Returns once everything up to these places is on the disk; concurrent callers share one fdatasync.
-    pub async fn sync(&self, _places: &[Place]) -> Result<()> { todo!() }
+    pub async fn sync(&self, _places: &[Place]) -> Result<()> {
+        todo!()
+    }
     /// Reads, verifies and decompresses one record.
-    pub async fn read(&self, _keys: &std::sync::Arc<SpaceKeys>, _place: Place) -> Result<(ChunkId, Bytes)> { todo!() }
+    pub async fn read(
+        &self,
+        _keys: &std::sync::Arc<SpaceKeys>,
+        _place: Place,
+    ) -> Result<(ChunkId, Bytes)> {
+        todo!()
+    }
 }
