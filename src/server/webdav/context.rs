@@ -102,7 +102,15 @@ impl Ctx {
     pub(crate) fn new(tree: &Tree, face: Face, facts: Facts) -> Self {
         let tree = tree.with_tokens(&facts.tokens);
         let out = Mutex::default();
-        Self { tree, face, facts, owner: None, patch: Vec::new(), known: None, out }
+        Self {
+            tree,
+            face,
+            facts,
+            owner: None,
+            patch: Vec::new(),
+            known: None,
+            out,
+        }
     }
 
     /// Whether `path` is the target of this COPY or MOVE.
@@ -112,7 +120,11 @@ impl Ctx {
 
     /// How much COPY takes along.
     pub(crate) fn reach(&self) -> Reach {
-        if self.facts.depth == Some(Depth::Zero) { Reach::Shallow } else { Reach::Deep }
+        if self.facts.depth == Some(Depth::Zero) {
+            Reach::Shallow
+        } else {
+            Reach::Deep
+        }
     }
 
     /// Keeps why a verb failed, and gives dav-server the nearest thing it knows.
@@ -141,6 +153,8 @@ impl Ctx {
 
 impl fmt::Debug for Ctx {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ctx").field("verb", &self.facts.verb).finish_non_exhaustive()
+        f.debug_struct("Ctx")
+            .field("verb", &self.facts.verb)
+            .finish_non_exhaustive()
     }
 }

@@ -25,12 +25,22 @@ impl Download {
         if node.is_collection() {
             return Err(ctx.fail(&tree::Error::IsACollection));
         }
-        let reader = ctx.tree.read(&node).await.map_err(|error| ctx.fail(&error))?;
-        Ok(Self { ctx, node, reader: Mutex::new(reader) })
+        let reader = ctx
+            .tree
+            .read(&node)
+            .await
+            .map_err(|error| ctx.fail(&error))?;
+        Ok(Self {
+            ctx,
+            node,
+            reader: Mutex::new(reader),
+        })
     }
 
     fn reader(&mut self) -> &mut Reader {
-        self.reader.get_mut().unwrap_or_else(PoisonError::into_inner)
+        self.reader
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The next bytes. dav-server 0.11 sends zeros for an empty answer, so an end before the end
@@ -49,7 +59,9 @@ impl Download {
 
 impl fmt::Debug for Download {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Download").field("node", &self.node.id).finish_non_exhaustive()
+        f.debug_struct("Download")
+            .field("node", &self.node.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -72,7 +84,9 @@ impl DavFile for Download {
 
     fn seek(&mut self, pos: SeekFrom) -> FsFuture<'_, u64> {
         Box::pin(async move {
-            let SeekFrom::Start(position) = pos else { return Err(FsError::NotImplemented) };
+            let SeekFrom::Start(position) = pos else {
+                return Err(FsError::NotImplemented);
+            };
             self.reader().seek(position);
             Ok(position)
         })

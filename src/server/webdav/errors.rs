@@ -30,7 +30,11 @@ pub(crate) struct Refusal {
 impl Refusal {
     /// A refusal that no RFC has a name for.
     pub(crate) fn new(status: StatusCode, message: &str) -> Self {
-        Self { status, condition: String::new(), message: message.to_owned() }
+        Self {
+            status,
+            condition: String::new(),
+            message: message.to_owned(),
+        }
     }
 
     /// 400, with what was wrong.
@@ -41,7 +45,11 @@ impl Refusal {
     /// A refusal with a named precondition, given as an empty `d:` element's local name.
     pub(crate) fn with(status: StatusCode, condition: &str, message: &str) -> Self {
         let condition = format!("<d:{condition}/>");
-        Self { status, condition, message: message.to_owned() }
+        Self {
+            status,
+            condition,
+            message: message.to_owned(),
+        }
     }
 
     /// RFC 4918 §9.1: listings of whole trees are refused.
@@ -62,7 +70,9 @@ impl Refusal {
         }
         if self.status == StatusCode::NOT_FOUND {
             // Finder asks for dozens of names that are not there; keep those answers small.
-            response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(0));
+            response
+                .headers_mut()
+                .insert(CONTENT_LENGTH, HeaderValue::from(0));
             return response;
         }
         response.headers_mut().insert(CONTENT_TYPE, XML_TYPE);
@@ -106,7 +116,9 @@ impl From<XmlError> for Refusal {
 /// own set of errors has no 409, 412 or 423.
 pub(crate) fn to_fs(error: &tree::Error) -> FsError {
     match error {
-        tree::Error::NotFound | tree::Error::NoParent | tree::Error::NoSuchLock => FsError::NotFound,
+        tree::Error::NotFound | tree::Error::NoParent | tree::Error::NoSuchLock => {
+            FsError::NotFound
+        }
         tree::Error::Exists | tree::Error::IsACollection => FsError::Exists,
         tree::Error::NotACollection
         | tree::Error::Forbidden(_)
@@ -147,17 +159,19 @@ pub(crate) fn refusal(error: &tree::Error, prefix: &str) -> Refusal {
                 message: text,
             }
         }
-        tree::Error::NoSuchLock => {
-            Refusal::with(StatusCode::CONFLICT, "lock-token-matches-request-uri", &text)
-        }
-        tree::Error::QuotaExceeded { .. } => {
-            Refusal::with(StatusCode::INSUFFICIENT_STORAGE, "quota-not-exceeded", &text)
-        }
+        tree::Error::NoSuchLock => Refusal::with(
+            StatusCode::CONFLICT,
+            "lock-token-matches-request-uri",
+            &text,
+        ),
+        tree::Error::QuotaExceeded { .. } => Refusal::with(
+            StatusCode::INSUFFICIENT_STORAGE,
+            "quota-not-exceeded",
+            &text,
+        ),
         tree::Error::TooLarge(_) => Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, &text),
         tree::Error::Checksum => Refusal::bad(&text),
-        tree::Error::StaleCursor => {
-            Refusal::with(StatusCode::FORBIDDEN, "valid-sync-token", &text)
-        }
+        tree::Error::StaleCursor => Refusal::with(StatusCode::FORBIDDEN, "valid-sync-token", &text),
         tree::Error::Store(error) => store_refusal(error),
     }
 }
@@ -179,9 +193,10 @@ fn store_refusal(error: &store::Error) -> Refusal {
         | store::Error::Io { .. }
         | store::Error::WrongKey { .. }
         | store::Error::Crypto(_)
-        | store::Error::Corrupt(_) => {
-            Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the server's storage failed")
-        }
+        | store::Error::Corrupt(_) => Refusal::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the server's storage failed",
+        ),
     }
 }
 
@@ -220,21 +235,41 @@ mod tests {
             (E::Path(PathError::Relative), 400, ""),
             (E::Forbidden("no"), 403, ""),
             (E::PreconditionFailed, 412, ""),
-            (E::Locked(Box::new(lock())), 423, "lock-token-submitted><d:href>/dav/a%20b<"),
+            (
+                E::Locked(Box::new(lock())),
+                423,
+                "lock-token-submitted><d:href>/dav/a%20b<",
+            ),
             (E::NoSuchLock, 409, "lock-token-matches-request-uri"),
-            (E::QuotaExceeded { used: 2, quota: 1 }, 507, "quota-not-exceeded"),
+            (
+                E::QuotaExceeded { used: 2, quota: 1 },
+                507,
+                "quota-not-exceeded",
+            ),
             (E::TooLarge("x"), 413, ""),
             (E::Checksum, 400, ""),
             (E::StaleCursor, 403, "valid-sync-token"),
-            (E::Store(store::Error::DiskFull), 507, "sufficient-disk-space"),
+            (
+                E::Store(store::Error::DiskFull),
+                507,
+                "sufficient-disk-space",
+            ),
             (E::Store(store::Error::Closing), 503, ""),
             (E::Store(store::Error::Corrupt("x")), 500, ""),
         ];
         for (error, status, condition) in rows {
             let refusal = refusal(&error, "/dav/");
             assert_eq!(refusal.status.as_u16(), status, "{error}");
-            assert!(refusal.condition.contains(condition), "{error}: {}", refusal.condition);
-            assert_eq!(condition.is_empty(), refusal.condition.is_empty(), "{error}");
+            assert!(
+                refusal.condition.contains(condition),
+                "{error}: {}",
+                refusal.condition
+            );
+            assert_eq!(
+                condition.is_empty(),
+                refusal.condition.is_empty(),
+                "{error}"
+            );
             let _known_to_dav_server = to_fs(&error);
         }
     }

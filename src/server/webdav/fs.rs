@@ -42,9 +42,9 @@ impl Ctx {
         }
         match self.tree.lookup(path).await {
             Ok(node) => Ok(node),
-            Err(
-                tree::Error::NotFound | tree::Error::NoParent | tree::Error::NotACollection,
-            ) => Err(FsError::NotFound),
+            Err(tree::Error::NotFound | tree::Error::NoParent | tree::Error::NotACollection) => {
+                Err(FsError::NotFound)
+            }
             Err(error) => Err(self.fail(&error)),
         }
     }
@@ -52,7 +52,11 @@ impl Ctx {
     /// Refuses to change anything once something has failed in this request: dav-server takes a
     /// failed look for an absent resource and goes on.
     fn unbroken(&self) -> FsResult<()> {
-        if self.with_out(|out| out.refusal.is_some()) { Err(FsError::GeneralFailure) } else { Ok(()) }
+        if self.with_out(|out| out.refusal.is_some()) {
+            Err(FsError::GeneralFailure)
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether this call is dav-server's deletion of what COPY or MOVE will replace.
@@ -76,15 +80,25 @@ impl Ctx {
         if self.is_folded(path) {
             return Ok(());
         }
-        self.tree.remove(path).await.map_err(|error| self.fail(&error))
+        self.tree
+            .remove(path)
+            .await
+            .map_err(|error| self.fail(&error))
     }
 
     /// Keeps what a COPY or MOVE made, with the time the client wants it to have.
     async fn placed(&self, to: &NodePath, placed: tree::Result<Placed>) -> FsResult<()> {
         let mut node = placed.map_err(|error| self.fail(&error))?.node;
         if let Some(modified) = self.facts.modified {
-            let times = Times { modified: Some(modified), created: None };
-            node = self.tree.touch(to, times).await.map_err(|error| self.fail(&error))?;
+            let times = Times {
+                modified: Some(modified),
+                created: None,
+            };
+            node = self
+                .tree
+                .touch(to, times)
+                .await
+                .map_err(|error| self.fail(&error))?;
         }
         self.with_out(|out| out.node = Some(node));
         Ok(())
@@ -92,7 +106,10 @@ impl Ctx {
 
     async fn copy(&self, from: &NodePath, to: &NodePath) -> FsResult<()> {
         self.unbroken()?;
-        let done = self.tree.copy(from, to, self.facts.overwrite, self.reach()).await;
+        let done = self
+            .tree
+            .copy(from, to, self.facts.overwrite, self.reach())
+            .await;
         self.placed(to, done).await
     }
 
@@ -205,7 +222,10 @@ impl GuardedFileSystem<Arc<Ctx>> for Engine {
         Box::pin(async move {
             ctx.unbroken()?;
             proppatch::apply(ctx, &node_path(path)?).await?;
-            Ok(patch.into_iter().map(|(_, prop)| (StatusCode::OK, prop)).collect())
+            Ok(patch
+                .into_iter()
+                .map(|(_, prop)| (StatusCode::OK, prop))
+                .collect())
         })
     }
 }

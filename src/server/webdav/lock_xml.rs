@@ -15,14 +15,19 @@ pub(crate) fn remaining(lock: &Lock, now: Millis) -> u64 {
 /// Appends a `DAV:activelock` (RFC 4918 §14.1).
 pub(crate) fn active_lock(out: &mut String, prefix: &str, lock: &Lock, seconds: u64) {
     out.push_str("<d:activelock><d:lockscope>");
-    out.push_str(if lock.shared { "<d:shared/>" } else { "<d:exclusive/>" });
+    out.push_str(if lock.shared {
+        "<d:shared/>"
+    } else {
+        "<d:exclusive/>"
+    });
     out.push_str("</d:lockscope><d:locktype><d:write/></d:locktype><d:depth>");
     out.push_str(if lock.deep { "infinity" } else { "0" });
     out.push_str("</d:depth>");
     if let Some(owner) = &lock.owner {
         out.push_str(&String::from_utf8_lossy(owner));
     }
-    write!(out, "<d:timeout>Second-{seconds}</d:timeout>").expect("writing to a String cannot fail");
+    write!(out, "<d:timeout>Second-{seconds}</d:timeout>")
+        .expect("writing to a String cannot fail");
     out.push_str("<d:locktoken><d:href>");
     escape_text(out, &lock.token);
     out.push_str("</d:href></d:locktoken><d:lockroot><d:href>");

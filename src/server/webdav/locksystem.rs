@@ -70,7 +70,9 @@ impl Locks {
     /// Whether the resource is covered by a lock with each of these tokens (RFC 4918 §10.4.4).
     async fn holds(&self, at: &NodePath, tokens: &[String]) -> bool {
         match self.0.tree.locks(at).await {
-            Ok(locks) => tokens.iter().all(|token| locks.iter().any(|lock| lock.token == *token)),
+            Ok(locks) => tokens
+                .iter()
+                .all(|token| locks.iter().any(|lock| lock.token == *token)),
             Err(tree::Error::NotFound | tree::Error::NoParent) => false,
             Err(error) => {
                 self.0.fail(&error);
@@ -103,7 +105,9 @@ impl DavLockSystem for Locks {
     ) -> LsFuture<'_, Result<DavLock, DavLock>> {
         let path = path.clone();
         Box::pin(async move {
-            let Ok(at) = node_path(&path) else { return Err(Self::conflict(&path)) };
+            let Ok(at) = node_path(&path) else {
+                return Err(Self::conflict(&path));
+            };
             match self.grant(at, shared, deep).await {
                 Some(lock) => Ok(Self::for_dav(&path, &lock)),
                 None => Err(Self::conflict(&path)),
@@ -130,7 +134,12 @@ impl DavLockSystem for Locks {
         let (path, token) = (path.clone(), token.to_owned());
         Box::pin(async move {
             let at = node_path(&path).map_err(|_| ())?;
-            match self.0.tree.refresh_lock(&at, &token, self.0.facts.timeout).await {
+            match self
+                .0
+                .tree
+                .refresh_lock(&at, &token, self.0.facts.timeout)
+                .await
+            {
                 Ok(lock) => Ok(Self::for_dav(&path, &self.keep(lock))),
                 // dav-server answers 412, as RFC 4918 §9.10.2 wants it.
                 Err(tree::Error::NoSuchLock | tree::Error::NotFound) => Err(()),
@@ -154,13 +163,19 @@ impl DavLockSystem for Locks {
     ) -> LsFuture<'_, Result<(), DavLock>> {
         let (path, tokens) = (path.clone(), submitted_tokens.to_vec());
         Box::pin(async move {
-            let Ok(at) = node_path(&path) else { return Err(Self::conflict(&path)) };
+            let Ok(at) = node_path(&path) else {
+                return Err(Self::conflict(&path));
+            };
             let fine = if ignore_principal {
                 self.holds(&at, &tokens).await
             } else {
                 self.free(&at, deep, tokens).await
             };
-            if fine { Ok(()) } else { Err(Self::conflict(&path)) }
+            if fine {
+                Ok(())
+            } else {
+                Err(Self::conflict(&path))
+            }
         })
     }
 

@@ -32,7 +32,10 @@ impl Meta {
     /// The node, passed off as a file: dav-server then moves, copies or replaces it in one call
     /// instead of walking through what lies below.
     pub(crate) fn as_leaf(node: &Node) -> Self {
-        Self { collection: false, ..Self::of(node) }
+        Self {
+            collection: false,
+            ..Self::of(node)
+        }
     }
 }
 

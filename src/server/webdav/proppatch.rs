@@ -65,11 +65,23 @@ pub(crate) fn parse(document: &Document) -> Option<Vec<Instruction>> {
         if !set && !operation.is(DAV, "remove") {
             continue;
         }
-        for prop in operation.children.iter().filter(|child| child.is(DAV, "prop")) {
+        for prop in operation
+            .children
+            .iter()
+            .filter(|child| child.is(DAV, "prop"))
+        {
             for element in &prop.children {
-                let action = if set { setting(document, element)? } else { removal(element) };
+                let action = if set {
+                    setting(document, element)?
+                } else {
+                    removal(element)
+                };
                 let (namespace, name) = (element.namespace.clone(), element.name.clone());
-                instructions.push(Instruction { namespace, name, action });
+                instructions.push(Instruction {
+                    namespace,
+                    name,
+                    action,
+                });
             }
         }
     }
@@ -118,11 +130,16 @@ fn removal(element: &Element) -> Action {
 /// The live properties, and two that sync clients would take for one when they found them stored.
 fn is_protected(namespace: &str, name: &str) -> bool {
     names::find(namespace, name).is_some()
-        || matches!((namespace, name), (DAV, "lastmodified") | (OC | NC, "data-fingerprint"))
+        || matches!(
+            (namespace, name),
+            (DAV, "lastmodified") | (OC | NC, "data-fingerprint")
+        )
 }
 
 fn any_time(value: &str) -> Option<Millis> {
-    parse_unix_seconds(value).or_else(|| parse_http_date(value)).or_else(|| parse_rfc3339(value))
+    parse_unix_seconds(value)
+        .or_else(|| parse_http_date(value))
+        .or_else(|| parse_rfc3339(value))
 }
 
 /// A PROPPATCH that dav-server passes on whole: as many dead properties as there are instructions.
@@ -163,7 +180,10 @@ fn statuses(instructions: &[Instruction]) -> Vec<StatusCode> {
     };
     let mut statuses: Vec<_> = instructions.iter().map(own).collect();
     if statuses.iter().any(|status| *status != StatusCode::OK) {
-        for status in statuses.iter_mut().filter(|status| **status == StatusCode::OK) {
+        for status in statuses
+            .iter_mut()
+            .filter(|status| **status == StatusCode::OK)
+        {
             *status = StatusCode::FAILED_DEPENDENCY;
         }
     }
@@ -178,7 +198,11 @@ fn effects(instructions: &[Instruction]) -> (Vec<PropertyChange>, Times) {
         match &instruction.action {
             Action::Store(xml) => {
                 let xml = xml.clone();
-                changes.push(PropertyChange::Set(Property { namespace, name, xml }));
+                changes.push(PropertyChange::Set(Property {
+                    namespace,
+                    name,
+                    xml,
+                }));
             }
             Action::Forget => changes.push(PropertyChange::Remove { namespace, name }),
             Action::Modified(time) => times.modified = Some(*time),
@@ -196,8 +220,11 @@ pub(crate) fn answer(href: &str, instructions: &[Instruction], statuses: &[Statu
     out.push_str(href);
     out.push_str("</d:href>");
     for status in STATUSES {
-        let mut of_status =
-            instructions.iter().zip(statuses).filter(|(_, own)| **own == status).peekable();
+        let mut of_status = instructions
+            .iter()
+            .zip(statuses)
+            .filter(|(_, own)| **own == status)
+            .peekable();
         if of_status.peek().is_none() {
             continue;
         }
@@ -236,7 +263,11 @@ mod tests {
     }
 
     fn actions(set: &str, remove: &str) -> Vec<Action> {
-        instructions(set, remove).unwrap().into_iter().map(|i| i.action).collect()
+        instructions(set, remove)
+            .unwrap()
+            .into_iter()
+            .map(|i| i.action)
+            .collect()
     }
 
     #[test]
@@ -251,7 +282,9 @@ mod tests {
         assert_eq!(actions[0], Action::Created(Millis(784_111_777_000)));
         assert!(matches!(&actions[1], Action::Store(_)));
         assert_eq!(actions[2], Action::Modified(Millis(784_111_778_000)));
-        let Action::Store(xml) = &actions[3] else { panic!("{actions:?}") };
+        let Action::Store(xml) = &actions[3] else {
+            panic!("{actions:?}")
+        };
         insta::assert_snapshot!(String::from_utf8_lossy(xml), @r#"<Z:Win32FileAttributes xmlns:Z="urn:schemas-microsoft-com:">00000022</Z:Win32FileAttributes>"#);
     }
 
@@ -262,7 +295,10 @@ mod tests {
              <D:getlastmodified>1994-11-06T08:49:37Z</D:getlastmodified>";
         let time = Action::Modified(Millis(784_111_777_000));
         assert_eq!(actions(set, ""), [time.clone(), time.clone(), time]);
-        assert_eq!(actions("<D:getlastmodified>soon</D:getlastmodified>", ""), [Action::Invalid]);
+        assert_eq!(
+            actions("<D:getlastmodified>soon</D:getlastmodified>", ""),
+            [Action::Invalid]
+        );
     }
 
     #[test]
@@ -280,9 +316,13 @@ mod tests {
 
     #[test]
     fn one_failure_fails_all() {
-        let instructions = instructions("<a xmlns=\"u\"/><D:getetag/><D:creationdate/>", "").unwrap();
+        let instructions =
+            instructions("<a xmlns=\"u\"/><D:getetag/><D:creationdate/>", "").unwrap();
         let statuses = statuses(&instructions);
-        assert_eq!(statuses.iter().map(StatusCode::as_u16).collect::<Vec<_>>(), [424, 403, 409]);
+        assert_eq!(
+            statuses.iter().map(StatusCode::as_u16).collect::<Vec<_>>(),
+            [424, 403, 409]
+        );
         insta::assert_snapshot!(answer("/dav/f", &instructions, &statuses), @r#"<?xml version="1.0" encoding="utf-8"?><d:multistatus xmlns:d="DAV:" xmlns:oc="http://owncloud.org/ns" xmlns:nc="http://nextcloud.org/ns" xmlns:cs="http://calendarserver.org/ns/" xmlns:z="urn:schemas-microsoft-com:"><d:response><d:href>/dav/f</d:href><d:propstat><d:prop><d:getetag/></d:prop><d:status>HTTP/1.1 403 Forbidden</d:status><d:error><d:cannot-modify-protected-property/></d:error></d:propstat><d:propstat><d:prop><d:creationdate/></d:prop><d:status>HTTP/1.1 409 Conflict</d:status></d:propstat><d:propstat><d:prop><x:a xmlns:x="u"/></d:prop><d:status>HTTP/1.1 424 Failed Dependency</d:status></d:propstat></d:response></d:multistatus>"#);
     }
 

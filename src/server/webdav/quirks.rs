@@ -47,7 +47,11 @@ mod tests {
 
     #[test]
     fn pages_and_drawings_are_active_and_pictures_are_not() {
-        for active in ["text/html", "image/svg+xml", "application/xhtml+xml; charset=utf-8"] {
+        for active in [
+            "text/html",
+            "image/svg+xml",
+            "application/xhtml+xml; charset=utf-8",
+        ] {
             assert!(is_active_content(active), "{active}");
         }
         for inert in ["image/png", "text/plain", "application/pdf", ""] {

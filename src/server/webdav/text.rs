@@ -8,8 +8,13 @@ use super::xml::is_xml_char;
 use crate::types::{Millis, NodePath};
 
 /// What stays as it is in an href. Old gvfs compares hrefs as text and does not encode parentheses.
-const HREF: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'(').remove(b')');
+const HREF: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b'(')
+    .remove(b')');
 
 /// Appends one percent-encoded name, hex digits in upper case.
 pub(crate) fn encode_name(out: &mut String, name: &str) {
@@ -50,14 +55,18 @@ pub(crate) fn escape_text(out: &mut String, text: &str) {
 
 /// Appends the inside of a double-quoted attribute value.
 pub(crate) fn escape_attribute(out: &mut String, text: &str) {
-    escape(out, text, |c| matches!(c, '&' | '<' | '>' | '"' | '\t' | '\n' | '\r'));
+    escape(out, text, |c| {
+        matches!(c, '&' | '<' | '>' | '"' | '\t' | '\n' | '\r')
+    });
 }
 
 fn escape(out: &mut String, text: &str, special: impl Fn(char) -> bool) {
     let mut rest = text;
     while let Some(at) = rest.find(|c| special(c) || !is_xml_char(c)) {
         out.push_str(&rest[..at]);
-        let Some(c) = rest[at..].chars().next() else { break };
+        let Some(c) = rest[at..].chars().next() else {
+            break;
+        };
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
@@ -96,7 +105,11 @@ impl Civil {
             (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let shifted_month = (5 * day_of_year + 2) / 153;
-        let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+        let month = if shifted_month < 10 {
+            shifted_month + 3
+        } else {
+            shifted_month - 9
+        };
         Self {
             year: year_of_era + era * 400 + i64::from(month <= 2),
             month: usize::try_from(month).expect("a month is 1 to 12"),
@@ -112,8 +125,9 @@ impl Civil {
 /// Appends an IMF-fixdate (RFC 9110 §5.6.7); unlike the `httpdate` crate also before 1970.
 pub(crate) fn http_date(out: &mut String, time: Millis) {
     const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
     let t = Civil::of(time);
     out.push_str(DAYS[t.weekday]);
     out.push_str(", ");
@@ -207,9 +221,22 @@ mod tests {
 
     #[test]
     fn seconds_are_read_with_and_without_fraction() {
-        assert_eq!(parse_unix_seconds("1700000000"), Some(Millis(1_700_000_000_000)));
-        assert_eq!(parse_unix_seconds(" 1700000000.0 "), Some(Millis(1_700_000_000_000)));
-        for wrong in ["", "x", "1e9", "1.x", "99999999999999999", "-99999999999999"] {
+        assert_eq!(
+            parse_unix_seconds("1700000000"),
+            Some(Millis(1_700_000_000_000))
+        );
+        assert_eq!(
+            parse_unix_seconds(" 1700000000.0 "),
+            Some(Millis(1_700_000_000_000))
+        );
+        for wrong in [
+            "",
+            "x",
+            "1e9",
+            "1.x",
+            "99999999999999999",
+            "-99999999999999",
+        ] {
             assert_eq!(parse_unix_seconds(wrong), None, "{wrong}");
         }
     }
@@ -221,7 +248,10 @@ mod tests {
         assert_eq!(out, "%C3%A4%20(1)%20%26%20b%3F%23%25%27");
         let path = NodePath::parse("/a b/c").unwrap();
         assert_eq!(encode_path("/dav/", &path, true), "/dav/a%20b/c/");
-        assert_eq!(encode_path("/f/al ice/", &NodePath::root(), true), "/f/al%20ice/");
+        assert_eq!(
+            encode_path("/f/al ice/", &NodePath::root(), true),
+            "/f/al%20ice/"
+        );
     }
 
     #[test]

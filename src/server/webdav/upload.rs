@@ -40,7 +40,9 @@ struct Old {
 
 impl Old {
     fn reader(&mut self) -> &mut Reader {
-        self.reader.get_mut().unwrap_or_else(PoisonError::into_inner)
+        self.reader
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -52,15 +54,30 @@ impl Staging {
         options: &OpenOptions,
     ) -> FsResult<Self> {
         let partial = !options.truncate;
-        let old = if partial { Self::old(&ctx, &path).await? } else { None };
+        let old = if partial {
+            Self::old(&ctx, &path).await?
+        } else {
+            None
+        };
         let expected = match &old {
             Some(old) => Some(old.node.size.max(options.size.unwrap_or(0))),
             None => options.size,
         };
-        let checksum = if partial { None } else { ctx.facts.checksum.clone() };
+        let checksum = if partial {
+            None
+        } else {
+            ctx.facts.checksum.clone()
+        };
         let upload = ctx.tree.upload(&path, expected, checksum).await;
         let upload = Mutex::new(Some(upload.map_err(|error| ctx.fail(&error))?));
-        Ok(Self { ctx, path, upload, old, partial, append: options.append })
+        Ok(Self {
+            ctx,
+            path,
+            upload,
+            old,
+            partial,
+            append: options.append,
+        })
     }
 
     async fn old(ctx: &Ctx, path: &NodePath) -> FsResult<Option<Old>> {
@@ -72,12 +89,22 @@ impl Staging {
         if node.is_collection() {
             return Err(ctx.fail(&tree::Error::IsACollection));
         }
-        let reader = ctx.tree.read(&node).await.map_err(|error| ctx.fail(&error))?;
-        Ok(Some(Old { node, reader: Mutex::new(reader) }))
+        let reader = ctx
+            .tree
+            .read(&node)
+            .await
+            .map_err(|error| ctx.fail(&error))?;
+        Ok(Some(Old {
+            node,
+            reader: Mutex::new(reader),
+        }))
     }
 
     fn upload(&mut self) -> FsResult<&mut Upload> {
-        let upload = self.upload.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let upload = self
+            .upload
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
         upload.as_mut().ok_or(FsError::GeneralFailure)
     }
 
@@ -96,8 +123,12 @@ impl Staging {
             old.reader().seek(position);
         }
         while position < end {
-            let Some(old) = &mut self.old else { return Err(FsError::GeneralFailure) };
-            let most = usize::try_from(end - position).unwrap_or(COPY_BYTES).min(COPY_BYTES);
+            let Some(old) = &mut self.old else {
+                return Err(FsError::GeneralFailure);
+            };
+            let most = usize::try_from(end - position)
+                .unwrap_or(COPY_BYTES)
+                .min(COPY_BYTES);
             let bytes = match old.reader().read(most).await {
                 Ok(bytes) if bytes.is_empty() => {
                     let short = crate::store::Error::Corrupt("a content ends before its size");
@@ -139,14 +170,24 @@ impl Staging {
     async fn commit(&mut self) -> FsResult<()> {
         if self.partial {
             self.copy_old(self.old_size()).await?;
-        } else if self.ctx.facts.expected.is_some_and(|bytes| {
-            self.upload().map_or(0, |upload| upload.written()) != bytes
-        }) {
-            self.ctx.refuse(Refusal::bad("the body is not as long as announced"));
+        } else if self
+            .ctx
+            .facts
+            .expected
+            .is_some_and(|bytes| self.upload().map_or(0, |upload| upload.written()) != bytes)
+        {
+            self.ctx
+                .refuse(Refusal::bad("the body is not as long as announced"));
             return Err(FsError::GeneralFailure);
         }
-        let upload = self.upload.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(upload) = upload else { return Err(FsError::GeneralFailure) };
+        let upload = self
+            .upload
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let Some(upload) = upload else {
+            return Err(FsError::GeneralFailure);
+        };
         let how = Write {
             when: self.precondition(),
             modified: self.ctx.facts.modified,
@@ -162,7 +203,9 @@ impl Staging {
 
 impl fmt::Debug for Staging {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Staging").field("partial", &self.partial).finish_non_exhaustive()
+        f.debug_struct("Staging")
+            .field("partial", &self.partial)
+            .finish_non_exhaustive()
     }
 }
 
@@ -170,7 +213,8 @@ impl DavFile for Staging {
     fn metadata(&mut self) -> FsFuture<'_, Box<dyn DavMetaData>> {
         Box::pin(async {
             let meta = self.ctx.with_out(|out| out.node.as_ref().map(Meta::of));
-            meta.map(|meta| Box::new(meta) as Box<dyn DavMetaData>).ok_or(FsError::NotFound)
+            meta.map(|meta| Box::new(meta) as Box<dyn DavMetaData>)
+                .ok_or(FsError::NotFound)
         })
     }
 
@@ -191,7 +235,9 @@ impl DavFile for Staging {
 
     fn seek(&mut self, pos: SeekFrom) -> FsFuture<'_, u64> {
         Box::pin(async move {
-            let SeekFrom::Start(offset) = pos else { return Err(FsError::NotImplemented) };
+            let SeekFrom::Start(offset) = pos else {
+                return Err(FsError::NotImplemented);
+            };
             self.begin_at(offset).await
         })
     }

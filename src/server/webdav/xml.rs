@@ -85,7 +85,8 @@ impl Document {
         out.push_str(&raw[..name_end]);
         for (name, value) in element.inherited.iter() {
             let used = name.strip_prefix("xmlns:").is_none_or(|prefix| {
-                raw.match_indices(prefix).any(|(at, _)| raw[at + prefix.len()..].starts_with(':'))
+                raw.match_indices(prefix)
+                    .any(|(at, _)| raw[at + prefix.len()..].starts_with(':'))
             });
             if used && !element.own.contains(name) {
                 out.push(' ');
@@ -204,9 +205,18 @@ impl Builder {
                 return Err(XmlError::Malformed);
             }
         }
-        self.scopes.push(inner.map_or_else(|| inherited.clone(), Arc::new));
+        self.scopes
+            .push(inner.map_or_else(|| inherited.clone(), Arc::new));
         let (text, children) = (String::new(), Vec::new());
-        self.open.push(Element { namespace, name, text, children, span, inherited, own });
+        self.open.push(Element {
+            namespace,
+            name,
+            text,
+            children,
+            span,
+            inherited,
+            own,
+        });
         Ok(())
     }
 
@@ -239,7 +249,10 @@ fn position(reader: &NsReader<&[u8]>) -> usize {
 }
 
 fn resolve(reference: &BytesRef<'_>) -> Result<String, XmlError> {
-    if let Some(c) = reference.resolve_char_ref().map_err(|_| XmlError::Malformed)? {
+    if let Some(c) = reference
+        .resolve_char_ref()
+        .map_err(|_| XmlError::Malformed)?
+    {
         return Ok(c.to_string());
     }
     let name = reference.xml10_content();
@@ -250,7 +263,11 @@ fn resolve(reference: &BytesRef<'_>) -> Result<String, XmlError> {
 
 fn unescape(text: &str) -> Result<String, XmlError> {
     let text = quick_xml::escape::unescape(text).map_err(|_| XmlError::Malformed)?;
-    if text.chars().all(is_xml_char) { Ok(text.into_owned()) } else { Err(XmlError::Malformed) }
+    if text.chars().all(is_xml_char) {
+        Ok(text.into_owned())
+    } else {
+        Err(XmlError::Malformed)
+    }
 }
 
 /// Whether XML 1.0 may hold this character (§2.2).
@@ -260,9 +277,12 @@ pub(crate) fn is_xml_char(c: char) -> bool {
 
 /// Whether this can stand in a tag; a little wider than XML 1.0 §2.3 outside ASCII.
 fn is_ncname(name: &str) -> bool {
-    let first = |c: char| c.is_ascii_alphabetic() || c == '_' || (!c.is_ascii() && c.is_alphabetic());
+    let first =
+        |c: char| c.is_ascii_alphabetic() || c == '_' || (!c.is_ascii() && c.is_alphabetic());
     let rest = |c: char| {
-        c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') || (!c.is_ascii() && c.is_alphanumeric())
+        c.is_ascii_alphanumeric()
+            || matches!(c, '-' | '_' | '.')
+            || (!c.is_ascii() && c.is_alphanumeric())
     };
     name.starts_with(first) && name.chars().all(rest)
 }
@@ -281,7 +301,10 @@ mod tests {
     fn deep_nesting_is_refused_before_anything_recurses() {
         assert!(parse(nested(64).as_bytes()).is_ok());
         assert_eq!(parse(nested(65).as_bytes()).unwrap_err(), XmlError::TooDeep);
-        assert_eq!(parse(nested(3000).as_bytes()).unwrap_err(), XmlError::TooDeep);
+        assert_eq!(
+            parse(nested(3000).as_bytes()).unwrap_err(),
+            XmlError::TooDeep
+        );
     }
 
     #[test]
@@ -294,11 +317,27 @@ mod tests {
     #[test]
     fn what_is_not_well_formed_is_refused() {
         for text in [
-            "", "  ", "text", "<a>", "<a></b>", "<a/><b/>", "<p:a/>", "<a p:b=''/>", "<a>&#0;</a>",
-            "<a b='1' b='2'/>", "<a xmlns:p=''><p:b/></a>", "<1a/>", "<a>\u{1}</a>", "<a/>x",
+            "",
+            "  ",
+            "text",
+            "<a>",
+            "<a></b>",
+            "<a/><b/>",
+            "<p:a/>",
+            "<a p:b=''/>",
+            "<a>&#0;</a>",
+            "<a b='1' b='2'/>",
+            "<a xmlns:p=''><p:b/></a>",
+            "<1a/>",
+            "<a>\u{1}</a>",
+            "<a/>x",
             "<a b='<'/>",
         ] {
-            assert_eq!(parse(text.as_bytes()).unwrap_err(), XmlError::Malformed, "{text}");
+            assert_eq!(
+                parse(text.as_bytes()).unwrap_err(),
+                XmlError::Malformed,
+                "{text}"
+            );
         }
         assert_eq!(parse(b"<a>\xff</a>").unwrap_err(), XmlError::Encoding);
         let latin = b"<?xml version='1.0' encoding='iso-8859-1'?><a/>";
@@ -317,7 +356,8 @@ mod tests {
 
     #[test]
     fn an_element_taken_out_keeps_its_names_and_language() {
-        let text = "<a xmlns=\"u\" xmlns:p=\"v\" xmlns:q=\"w\" xml:lang=\"de\"><b c=\"1\"><p:d/></b></a>";
+        let text =
+            "<a xmlns=\"u\" xmlns:p=\"v\" xmlns:q=\"w\" xml:lang=\"de\"><b c=\"1\"><p:d/></b></a>";
         let document = parse(text.as_bytes()).unwrap();
         let taken = document.standalone(&document.root.children[0]);
         assert_eq!(
@@ -331,7 +371,10 @@ mod tests {
     #[test]
     fn an_element_that_redeclares_a_prefix_keeps_its_own() {
         let document = parse(b"<a xmlns:p=\"v\"><p:b xmlns:p=\"w\"/></a>").unwrap();
-        assert_eq!(document.standalone(&document.root.children[0]), "<p:b xmlns:p=\"w\"/>");
+        assert_eq!(
+            document.standalone(&document.root.children[0]),
+            "<p:b xmlns:p=\"w\"/>"
+        );
     }
 
     proptest! {

@@ -24,7 +24,9 @@ pub(crate) async fn read(verb: Verb, mut body: Body) -> Result<Bytes, Refusal> {
     let mut bytes = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Refusal::bad("the body ended early"))?;
-        let Ok(data) = frame.into_data() else { continue };
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
         if bytes.len() + data.len() > MAX_XML_BYTES {
             let message = "an XML body may have 64 KiB";
             return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message));
@@ -49,12 +51,19 @@ pub(crate) struct Counted {
 impl Counted {
     /// Counts `body` against what the request announced.
     pub(crate) fn new(body: Body, ctx: Arc<Ctx>) -> Self {
-        Self { body, left: ctx.facts.expected, ctx }
+        Self {
+            body,
+            left: ctx.facts.expected,
+            ctx,
+        }
     }
 
     fn fail(&self, message: &'static str) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         self.ctx.refuse(Refusal::bad(message));
-        Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::InvalidData, message))))
+        Poll::Ready(Some(Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            message,
+        ))))
     }
 }
 

@@ -61,7 +61,9 @@ fn is_own(authority: &str, hosts: &[String]) -> bool {
         Some((bare, port)) if port.bytes().all(|b| b.is_ascii_digit()) => bare,
         _ => host,
     };
-    hosts.iter().any(|own| own.eq_ignore_ascii_case(host) || own.eq_ignore_ascii_case(bare))
+    hosts
+        .iter()
+        .any(|own| own.eq_ignore_ascii_case(host) || own.eq_ignore_ascii_case(bare))
 }
 
 #[cfg(test)]
@@ -72,7 +74,12 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("destination", HeaderValue::from_str(value).unwrap());
         let path = parse(&mut headers, dav).map_err(|refusal| refusal.status.as_u16())?;
-        assert!(headers["destination"].to_str().unwrap().starts_with("/dav/"));
+        assert!(
+            headers["destination"]
+                .to_str()
+                .unwrap()
+                .starts_with("/dav/")
+        );
         Ok(path.to_string())
     }
 
@@ -121,6 +128,9 @@ mod tests {
         assert!(dest(&dav, "https://u@Files.example.org:8443/dav/a").is_ok());
         assert!(dest(&dav, "/dav/a").is_ok());
         assert_eq!(dest(&dav, "https://evil.example/dav/a"), Err(502));
-        assert_eq!(dest(&dav, "https://files.example.org@evil.example/dav/a"), Err(502));
+        assert_eq!(
+            dest(&dav, "https://files.example.org@evil.example/dav/a"),
+            Err(502)
+        );
     }
 }

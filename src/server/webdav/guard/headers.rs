@@ -30,14 +30,20 @@ pub(super) fn single<'a>(
 
 /// The only value of a header, as text.
 pub(super) fn text(headers: &HeaderMap, name: &'static str) -> Result<Option<String>, Refusal> {
-    let Some(value) = single(headers, &HeaderName::from_static(name))? else { return Ok(None) };
-    let text = value.to_str().map_err(|_| Refusal::bad(&format!("{name} is not ASCII")))?;
+    let Some(value) = single(headers, &HeaderName::from_static(name))? else {
+        return Ok(None);
+    };
+    let text = value
+        .to_str()
+        .map_err(|_| Refusal::bad(&format!("{name} is not ASCII")))?;
     Ok(Some(text.trim().to_owned()))
 }
 
 /// `Depth` (RFC 4918 §10.2).
-pub(super) fn depth(headers: &mut HeaderMap) -> Result<Option<Depth>, Refusal> {
-    let Some(value) = text(headers, "depth")? else { return Ok(None) };
+pub(crate) fn depth(headers: &mut HeaderMap) -> Result<Option<Depth>, Refusal> {
+    let Some(value) = text(headers, "depth")? else {
+        return Ok(None);
+    };
     let (depth, canonical) = match value.as_str() {
         "0" => (Depth::Zero, "0"),
         "1" => (Depth::One, "1"),
@@ -81,9 +87,16 @@ fn tags(headers: &mut HeaderMap, name: &HeaderName) -> Result<Option<Tags>, Refu
     let mut list = Vec::new();
     let mut bytes = 0;
     for value in headers.get_all(name) {
-        let text = value.to_str().map_err(|_| Refusal::bad(&format!("{name} is not ASCII")))?;
+        let text = value
+            .to_str()
+            .map_err(|_| Refusal::bad(&format!("{name} is not ASCII")))?;
         bytes += text.len();
-        list.extend(text.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(str::to_owned));
+        list.extend(
+            text.split(',')
+                .map(str::trim)
+                .filter(|tag| !tag.is_empty())
+                .map(str::to_owned),
+        );
     }
     if bytes > MAX_TAGS_BYTES {
         return Err(Refusal::bad(&format!("{name} is too long")));
@@ -97,17 +110,29 @@ fn tags(headers: &mut HeaderMap, name: &HeaderName) -> Result<Option<Tags>, Refu
         return Ok(Some(Tags::Any));
     }
     let tags: Vec<ETag> = list.iter().map(|tag| ETag::parse(tag)).collect();
-    let canonical: Vec<String> =
-        tags.iter().filter(|tag| !tag.bare().contains('"')).map(ToString::to_string).collect();
-    let canonical = if canonical.is_empty() { "\"\"".to_owned() } else { canonical.join(", ") };
+    let canonical: Vec<String> = tags
+        .iter()
+        .filter(|tag| !tag.bare().contains('"'))
+        .map(ToString::to_string)
+        .collect();
+    let canonical = if canonical.is_empty() {
+        "\"\"".to_owned()
+    } else {
+        canonical.join(", ")
+    };
     let value = HeaderValue::try_from(canonical).expect("parts of a header value are one");
     headers.insert(name, value);
     Ok(Some(Tags::Some(tags)))
 }
 
 /// A time in seconds since 1970 in `name`.
-pub(super) fn unix_time(headers: &HeaderMap, name: &'static str) -> Result<Option<Millis>, Refusal> {
-    let Some(value) = text(headers, name)? else { return Ok(None) };
+pub(super) fn unix_time(
+    headers: &HeaderMap,
+    name: &'static str,
+) -> Result<Option<Millis>, Refusal> {
+    let Some(value) = text(headers, name)? else {
+        return Ok(None);
+    };
     match parse_unix_seconds(&value) {
         Some(time) => Ok(Some(time)),
         None => Err(Refusal::bad(&format!("{name} must be seconds since 1970"))),
@@ -119,7 +144,9 @@ pub(super) fn checksum(headers: &mut HeaderMap) -> Result<Option<Checksum>, Refu
     const KNOWN: [&str; 4] = ["SHA1", "SHA256", "MD5", "ADLER32"];
     let value = text(headers, "oc-checksum")?;
     headers.remove("oc-checksum");
-    let Some(value) = value.filter(|value| !value.is_empty()) else { return Ok(None) };
+    let Some(value) = value.filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
     let kind = value.split(':').next().unwrap_or_default();
     if !KNOWN.iter().any(|known| kind.eq_ignore_ascii_case(known)) {
         return Ok(None);
@@ -134,27 +161,31 @@ pub(super) fn checksum(headers: &mut HeaderMap) -> Result<Option<Checksum>, Refu
 /// absent, absurd lengths as very long: the engine grants what it wants anyway.
 pub(super) fn timeout(headers: &mut HeaderMap) -> Option<Duration> {
     let value = headers.remove("timeout")?;
-    value.to_str().ok()?.split(',').map(str::trim).find_map(|entry| {
-        if entry.eq_ignore_ascii_case("infinite") {
-            return Some(Duration::from_secs(u64::from(u32::MAX)));
-        }
-        let (word, digits) = entry.split_at_checked(7)?;
-        if !word.eq_ignore_ascii_case("second-") || digits.is_empty() {
-            return None;
-        }
-        if !digits.bytes().all(|b| b.is_ascii_digit()) {
-            return None;
-        }
-        Some(Duration::from_secs(u64::from(digits.parse().unwrap_or(u32::MAX))))
-    })
+    value
+        .to_str()
+        .ok()?
+        .split(',')
+        .map(str::trim)
+        .find_map(|entry| {
+            if entry.eq_ignore_ascii_case("infinite") {
+                return Some(Duration::from_secs(u64::from(u32::MAX)));
+            }
+            let (word, digits) = entry.split_at_checked(7)?;
+            if !word.eq_ignore_ascii_case("second-") || digits.is_empty() {
+                return None;
+            }
+            if !digits.bytes().all(|b| b.is_ascii_digit()) {
+                return None;
+            }
+            Some(Duration::from_secs(u64::from(
+                digits.parse().unwrap_or(u32::MAX),
+            )))
+        })
 }
 
 /// Bytes the body of a PUT or PATCH will have. Finder sends its files chunked and tells the length
 /// in `X-Expected-Entity-Length`.
-pub(super) fn expected_length(
-    headers: &mut HeaderMap,
-    verb: Verb,
-) -> Result<Option<u64>, Refusal> {
+pub(super) fn expected_length(headers: &mut HeaderMap, verb: Verb) -> Result<Option<u64>, Refusal> {
     let finder = text(headers, "x-expected-entity-length")?;
     headers.remove("x-expected-entity-length");
     if !verb.streams() {
@@ -171,7 +202,10 @@ pub(super) fn expected_length(
         return Err(Refusal::bad("the length of the body is not a number"));
     };
     if i64::try_from(bytes).is_err() {
-        return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "no file can be that long"));
+        return Err(Refusal::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "no file can be that long",
+        ));
     }
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
     Ok(Some(bytes))
@@ -201,10 +235,17 @@ mod tests {
     #[test]
     fn depth_is_strict_but_for_letter_case() {
         assert_eq!(depth(&mut map("depth", "0")).unwrap(), Some(Depth::Zero));
-        assert_eq!(depth(&mut map("depth", "INFINITY")).unwrap(), Some(Depth::Infinity));
+        assert_eq!(
+            depth(&mut map("depth", "INFINITY")).unwrap(),
+            Some(Depth::Infinity)
+        );
         assert_eq!(depth(&mut HeaderMap::new()).unwrap(), None);
         for wrong in ["2", "", "1,noroot", "-1", "infinite"] {
-            assert_eq!(depth(&mut map("depth", wrong)).unwrap_err().status, 400, "{wrong}");
+            assert_eq!(
+                depth(&mut map("depth", wrong)).unwrap_err().status,
+                400,
+                "{wrong}"
+            );
         }
         let mut twice = map("depth", "0");
         twice.append("depth", HeaderValue::from_static("1"));
@@ -213,9 +254,18 @@ mod tests {
 
     #[test]
     fn an_unreadable_overwrite_never_means_yes() {
-        assert_eq!(overwrite(&mut map("overwrite", "F")).unwrap(), Overwrite::No);
-        assert_eq!(overwrite(&mut map("overwrite", "T")).unwrap(), Overwrite::Yes);
-        assert_eq!(overwrite(&mut map("overwrite", "no")).unwrap_err().status, 400);
+        assert_eq!(
+            overwrite(&mut map("overwrite", "F")).unwrap(),
+            Overwrite::No
+        );
+        assert_eq!(
+            overwrite(&mut map("overwrite", "T")).unwrap(),
+            Overwrite::Yes
+        );
+        assert_eq!(
+            overwrite(&mut map("overwrite", "no")).unwrap_err().status,
+            400
+        );
     }
 
     #[test]
@@ -225,20 +275,32 @@ mod tests {
         assert_eq!(headers["if-none-match"], "\"f1\", \"f2\"");
         let mut headers = map("if-match", "W/\"f1\"");
         let tag = ETag::parse("f1");
-        assert_eq!(preconditions(&mut headers).unwrap(), Precondition::Match(vec![tag]));
+        assert_eq!(
+            preconditions(&mut headers).unwrap(),
+            Precondition::Match(vec![tag])
+        );
         assert_eq!(headers["if-match"], "\"f1\"");
     }
 
     #[test]
     fn stars_become_preconditions() {
-        assert_eq!(preconditions(&mut map("if-none-match", "*")).unwrap(), Precondition::Absent);
-        assert_eq!(preconditions(&mut map("if-match", " * ")).unwrap(), Precondition::Present);
+        assert_eq!(
+            preconditions(&mut map("if-none-match", "*")).unwrap(),
+            Precondition::Absent
+        );
+        assert_eq!(
+            preconditions(&mut map("if-match", " * ")).unwrap(),
+            Precondition::Present
+        );
     }
 
     #[test]
     fn a_malformed_tag_matches_nothing_but_stays_a_condition() {
         let mut headers = map("if-match", "\"a\"b\"");
-        assert!(matches!(preconditions(&mut headers).unwrap(), Precondition::Match(_)));
+        assert!(matches!(
+            preconditions(&mut headers).unwrap(),
+            Precondition::Match(_)
+        ));
         assert_eq!(headers["if-match"], "\"\"");
     }
 
@@ -246,9 +308,15 @@ mod tests {
     fn timeouts_of_all_shapes_are_understood() {
         let secs = |value: &str| timeout(&mut map("timeout", value)).map(|t| t.as_secs());
         assert_eq!(secs("Second-1800"), Some(1800));
-        assert_eq!(secs("Infinite, Second-4100000000"), Some(u64::from(u32::MAX)));
+        assert_eq!(
+            secs("Infinite, Second-4100000000"),
+            Some(u64::from(u32::MAX))
+        );
         assert_eq!(secs("foo, Second-7"), Some(7));
-        assert_eq!(secs("Second-99999999999999999999"), Some(u64::from(u32::MAX)));
+        assert_eq!(
+            secs("Second-99999999999999999999"),
+            Some(u64::from(u32::MAX))
+        );
         assert_eq!(secs("Second--1"), None);
         assert_eq!(secs("\u{e4}x"), None);
     }
@@ -262,10 +330,15 @@ mod tests {
         both.insert("content-length", HeaderValue::from(3));
         assert_eq!(expected_length(&mut both, Verb::Put).unwrap(), Some(3));
         assert_eq!(
-            expected_length(&mut map("x-expected-entity-length", "-1"), Verb::Put).unwrap_err().status,
+            expected_length(&mut map("x-expected-entity-length", "-1"), Verb::Put)
+                .unwrap_err()
+                .status,
             400
         );
-        assert_eq!(expected_length(&mut HeaderMap::new(), Verb::Put).unwrap(), None);
+        assert_eq!(
+            expected_length(&mut HeaderMap::new(), Verb::Put).unwrap(),
+            None
+        );
     }
 
     #[test]
@@ -280,7 +353,15 @@ mod tests {
 
     #[test]
     fn times_must_be_numbers() {
-        assert_eq!(unix_time(&map("x-oc-mtime", "5"), "x-oc-mtime").unwrap(), Some(Millis(5000)));
-        assert_eq!(unix_time(&map("x-oc-mtime", "now"), "x-oc-mtime").unwrap_err().status, 400);
+        assert_eq!(
+            unix_time(&map("x-oc-mtime", "5"), "x-oc-mtime").unwrap(),
+            Some(Millis(5000))
+        );
+        assert_eq!(
+            unix_time(&map("x-oc-mtime", "now"), "x-oc-mtime")
+                .unwrap_err()
+                .status,
+            400
+        );
     }
 }

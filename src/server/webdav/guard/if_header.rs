@@ -19,13 +19,20 @@ const NO_TAG: &str = "\"none\"";
 
 /// Checks and rewrites the header; gives the state tokens in it.
 pub(super) fn parse(headers: &mut HeaderMap, dav: &Dav) -> Result<Vec<String>, Refusal> {
-    let Some(value) = text(headers, "if")? else { return Ok(Vec::new()) };
+    let Some(value) = text(headers, "if")? else {
+        return Ok(Vec::new());
+    };
     let malformed = || Refusal::bad("If is malformed");
     if value.len() > MAX_BYTES {
         return Err(Refusal::bad("If is too long"));
     }
     let lists = Scanner { rest: &value }.lists().ok_or_else(malformed)?;
-    if lists.iter().map(|list| list.conditions.len()).sum::<usize>() > MAX_CONDITIONS {
+    if lists
+        .iter()
+        .map(|list| list.conditions.len())
+        .sum::<usize>()
+        > MAX_CONDITIONS
+    {
         return Err(Refusal::bad("If has too many conditions"));
     }
     let mut tokens = Vec::new();
@@ -67,11 +74,14 @@ fn resource(tag: &str, dav: &Dav) -> String {
     let path = if tag.starts_with('/') {
         Some(tag)
     } else {
-        tag.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]))
+        tag.split_once("://")
+            .and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]))
     };
     let path = path.and_then(|path| path.split(['?', '#']).next());
     match path.map(|path| dav.below(path)) {
-        Some(Ok((path, _))) => format!("http://localhost{}", encode_path(&dav.prefix, &path, false)),
+        Some(Ok((path, _))) => {
+            format!("http://localhost{}", encode_path(&dav.prefix, &path, false))
+        }
         Some(Err(_)) | None => NOWHERE.to_owned(),
     }
 }
@@ -79,8 +89,14 @@ fn resource(tag: &str, dav: &Dav) -> String {
 /// The tag without `W/`, or one that matches nothing where dav-server would drop the whole header.
 fn readable(tag: &str) -> String {
     let strong = tag.strip_prefix("W/").unwrap_or(tag);
-    let plain = strong[1..strong.len() - 1].bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    if plain { strong.to_owned() } else { NO_TAG.to_owned() }
+    let plain = strong[1..strong.len() - 1]
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if plain {
+        strong.to_owned()
+    } else {
+        NO_TAG.to_owned()
+    }
 }
 
 struct List<'a> {
@@ -122,7 +138,10 @@ impl<'a> Scanner<'a> {
                 fresh = true;
                 continue;
             }
-            lists.push(List { tag, conditions: self.list()? });
+            lists.push(List {
+                tag,
+                conditions: self.list()?,
+            });
             fresh = false;
         }
         (!fresh && !lists.is_empty()).then_some(lists)
@@ -158,7 +177,8 @@ impl<'a> Scanner<'a> {
     fn pointed(&mut self) -> Option<&'a str> {
         let rest = self.rest.strip_prefix('<')?;
         let (inside, after) = rest.split_once('>')?;
-        let odd = |c: char| c.is_ascii_whitespace() || c.is_ascii_control() || "<\"()[]".contains(c);
+        let odd =
+            |c: char| c.is_ascii_whitespace() || c.is_ascii_control() || "<\"()[]".contains(c);
         if inside.is_empty() || inside.contains(odd) {
             return None;
         }
@@ -194,7 +214,10 @@ mod tests {
     #[test]
     fn untagged_lists_keep_their_meaning() {
         let (header, tokens) = rewritten("(<urn:uuid:1> [W/\"f1\"]) (Not <DAV:no-lock>)").unwrap();
-        assert_eq!(header.trim_end(), "(<urn:uuid:1> [\"f1\"] ) (Not <DAV:no-lock> )");
+        assert_eq!(
+            header.trim_end(),
+            "(<urn:uuid:1> [\"f1\"] ) (Not <DAV:no-lock> )"
+        );
         assert_eq!(tokens, ["urn:uuid:1", "DAV:no-lock"]);
     }
 
@@ -202,7 +225,10 @@ mod tests {
     fn tags_become_absolute_urls_and_hold_for_every_list_behind_them() {
         let (header, _) = rewritten("</dav/a%20b/> (<urn:1>) ([\"f2\"])").unwrap();
         let url = "<http://localhost/dav/a%20b>";
-        assert_eq!(header.trim_end(), format!("{url} (<urn:1> ) {url} ([\"f2\"] )"));
+        assert_eq!(
+            header.trim_end(),
+            format!("{url} (<urn:1> ) {url} ([\"f2\"] )")
+        );
         let (header, _) = rewritten("<https://proxy.example/dav/x> (<urn:1>)").unwrap();
         assert!(header.starts_with("<http://localhost/dav/x> "));
     }
@@ -224,15 +250,31 @@ mod tests {
     #[test]
     fn malformed_headers_are_refused_not_ignored() {
         for value in [
-            "", "(", "(<abc", "()", "(<>)", "(<noscheme>)", "<urn:1>", "(<urn:1>", "([\"a])",
-            "(urn:1)", "</dav/a> </dav/b> (<urn:1>)", "(<urn:1>) </dav/a> (<urn:2>)", "(<urn:1>) x",
-            "(Not)", "([a])", "(<urn:a b>)",
+            "",
+            "(",
+            "(<abc",
+            "()",
+            "(<>)",
+            "(<noscheme>)",
+            "<urn:1>",
+            "(<urn:1>",
+            "([\"a])",
+            "(urn:1)",
+            "</dav/a> </dav/b> (<urn:1>)",
+            "(<urn:1>) </dav/a> (<urn:2>)",
+            "(<urn:1>) x",
+            "(Not)",
+            "([a])",
+            "(<urn:a b>)",
         ] {
             assert_eq!(rewritten(value).unwrap_err(), 400, "{value}");
         }
         let many = "(<urn:1>)".repeat(65);
         assert_eq!(rewritten(&many).unwrap_err(), 400);
-        assert_eq!(rewritten(&format!("(<urn:{}>)", "x".repeat(9000))).unwrap_err(), 400);
+        assert_eq!(
+            rewritten(&format!("(<urn:{}>)", "x".repeat(9000))).unwrap_err(),
+            400
+        );
     }
 
     proptest! {

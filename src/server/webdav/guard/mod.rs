@@ -5,16 +5,16 @@
 
 pub(crate) mod body;
 mod destination;
-mod headers;
+pub(crate) mod headers;
 mod if_header;
 
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 
+use super::Dav;
 use super::context::{Depth, Facts};
 use super::errors::Refusal;
 use super::text::encode_path;
-use super::Dav;
 use crate::tree::Overwrite;
 use crate::types::NodePath;
 
@@ -71,7 +71,10 @@ impl Verb {
 
     /// Whether a body that is not empty has a meaning.
     pub(crate) fn takes_xml(self) -> bool {
-        matches!(self, Self::PropFind | Self::PropPatch | Self::Lock | Self::Report)
+        matches!(
+            self,
+            Self::PropFind | Self::PropPatch | Self::Lock | Self::Report
+        )
     }
 
     /// Whether a body is ignored instead of refused (RFC 9110 §9.3.1, §9.3.7).
@@ -82,7 +85,9 @@ impl Verb {
 
 /// Reads the request line and headers, and rewrites them for dav-server.
 pub(crate) fn inspect(parts: &mut Parts, dav: &Dav) -> Result<Facts, Refusal> {
-    let Some(verb) = Verb::parse(&parts.method) else { return Err(unknown(&parts.method)) };
+    let Some(verb) = Verb::parse(&parts.method) else {
+        return Err(unknown(&parts.method));
+    };
     let (path, slash) = dav.below(parts.uri.path())?;
     for name in ["x-litmus", "x-litmus-second", "te"] {
         parts.headers.remove(name);
@@ -137,7 +142,10 @@ pub(crate) fn inspect(parts: &mut Parts, dav: &Dav) -> Result<Facts, Refusal> {
 fn sensible(facts: &Facts) -> Result<(), Refusal> {
     let forbidden = |message| Err(Refusal::new(StatusCode::FORBIDDEN, message));
     if facts.verb == Verb::Put && facts.slash {
-        return Err(Refusal::new(StatusCode::CONFLICT, "a file's URL does not end in a slash"));
+        return Err(Refusal::new(
+            StatusCode::CONFLICT,
+            "a file's URL does not end in a slash",
+        ));
     }
     if let Some(destination) = &facts.destination {
         // dav-server 0.11 panics when the destination is the root of its prefix.
@@ -159,13 +167,17 @@ fn sensible(facts: &Facts) -> Result<(), Refusal> {
 /// Puts the canonical URL and the headers dav-server must see in place.
 fn canonical(parts: &mut Parts, dav: &Dav, facts: &Facts) {
     let path = encode_path(&dav.prefix, &facts.path, false);
-    parts.uri = path.parse::<Uri>().expect("a percent-encoded path is a URI");
+    parts.uri = path
+        .parse::<Uri>()
+        .expect("a percent-encoded path is a URI");
     if facts.verb == Verb::Delete {
         // With `Depth: 0` dav-server removes a collection in one call instead of walking it.
         parts.headers.insert("depth", HeaderValue::from_static("0"));
     }
     if facts.overwrite == Overwrite::No {
-        parts.headers.insert("overwrite", HeaderValue::from_static("F"));
+        parts
+            .headers
+            .insert("overwrite", HeaderValue::from_static("F"));
     }
     if !facts.verb.streams() {
         parts.headers.remove(header::CONTENT_LENGTH);
@@ -175,11 +187,28 @@ fn canonical(parts: &mut Parts, dav: &Dav, facts: &Facts) {
 
 fn unknown(method: &http::Method) -> Refusal {
     const KNOWN: [&str; 16] = [
-        "POST", "SEARCH", "ACL", "BIND", "UNBIND", "REBIND", "MKCALENDAR", "VERSION-CONTROL",
-        "CHECKIN", "CHECKOUT", "UNCHECKOUT", "LABEL", "MERGE", "UPDATE", "ORDERPATCH", "TRACE",
+        "POST",
+        "SEARCH",
+        "ACL",
+        "BIND",
+        "UNBIND",
+        "REBIND",
+        "MKCALENDAR",
+        "VERSION-CONTROL",
+        "CHECKIN",
+        "CHECKOUT",
+        "UNCHECKOUT",
+        "LABEL",
+        "MERGE",
+        "UPDATE",
+        "ORDERPATCH",
+        "TRACE",
     ];
     if KNOWN.contains(&method.as_str()) {
-        return Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this method is not supported here");
+        return Refusal::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "this method is not supported here",
+        );
     }
     Refusal::new(StatusCode::NOT_IMPLEMENTED, "unknown method")
 }
@@ -194,7 +223,9 @@ impl Dav {
             return Err(elsewhere());
         }
         let names = &whole.names()[prefix.depth()..];
-        let path = names.iter().fold(NodePath::root(), |path, name| path.join(name.clone()));
+        let path = names
+            .iter()
+            .fold(NodePath::root(), |path, name| path.join(name.clone()));
         let slash = encoded.ends_with('/') && !path.is_root();
         Ok((path, slash))
     }

@@ -99,41 +99,150 @@ const fn name(
     local: &'static str,
     in_allprop: bool,
 ) -> LiveName {
-    LiveName { live, namespace, local, tag, in_allprop }
+    LiveName {
+        live,
+        namespace,
+        local,
+        tag,
+        in_allprop,
+    }
 }
 
 /// All live properties.
 pub(crate) const LIVE: &[LiveName] = &[
-    name(Live::ResourceType, DAV, "d:resourcetype", "resourcetype", true),
-    name(Live::ContentLength, DAV, "d:getcontentlength", "getcontentlength", true),
-    name(Live::ContentType, DAV, "d:getcontenttype", "getcontenttype", true),
+    name(
+        Live::ResourceType,
+        DAV,
+        "d:resourcetype",
+        "resourcetype",
+        true,
+    ),
+    name(
+        Live::ContentLength,
+        DAV,
+        "d:getcontentlength",
+        "getcontentlength",
+        true,
+    ),
+    name(
+        Live::ContentType,
+        DAV,
+        "d:getcontenttype",
+        "getcontenttype",
+        true,
+    ),
     name(Live::ETag, DAV, "d:getetag", "getetag", true),
-    name(Live::LastModified, DAV, "d:getlastmodified", "getlastmodified", true),
-    name(Live::CreationDate, DAV, "d:creationdate", "creationdate", true),
+    name(
+        Live::LastModified,
+        DAV,
+        "d:getlastmodified",
+        "getlastmodified",
+        true,
+    ),
+    name(
+        Live::CreationDate,
+        DAV,
+        "d:creationdate",
+        "creationdate",
+        true,
+    ),
     name(Live::DisplayName, DAV, "d:displayname", "displayname", true),
-    name(Live::SupportedLock, DAV, "d:supportedlock", "supportedlock", true),
-    name(Live::LockDiscovery, DAV, "d:lockdiscovery", "lockdiscovery", true),
-    name(Live::QuotaAvailable, DAV, "d:quota-available-bytes", "quota-available-bytes", false),
-    name(Live::QuotaUsed, DAV, "d:quota-used-bytes", "quota-used-bytes", false),
-    name(Live::SupportedReportSet, DAV, "d:supported-report-set", "supported-report-set", false),
+    name(
+        Live::SupportedLock,
+        DAV,
+        "d:supportedlock",
+        "supportedlock",
+        true,
+    ),
+    name(
+        Live::LockDiscovery,
+        DAV,
+        "d:lockdiscovery",
+        "lockdiscovery",
+        true,
+    ),
+    name(
+        Live::QuotaAvailable,
+        DAV,
+        "d:quota-available-bytes",
+        "quota-available-bytes",
+        false,
+    ),
+    name(
+        Live::QuotaUsed,
+        DAV,
+        "d:quota-used-bytes",
+        "quota-used-bytes",
+        false,
+    ),
+    name(
+        Live::SupportedReportSet,
+        DAV,
+        "d:supported-report-set",
+        "supported-report-set",
+        false,
+    ),
     name(Live::SyncToken, DAV, "d:sync-token", "sync-token", false),
-    name(Live::CurrentUserPrincipal, DAV, "d:current-user-principal", "current-user-principal", false),
+    name(
+        Live::CurrentUserPrincipal,
+        DAV,
+        "d:current-user-principal",
+        "current-user-principal",
+        false,
+    ),
     name(Live::OcId, OC, "oc:id", "id", false),
     name(Live::OcFileId, OC, "oc:fileid", "fileid", false),
-    name(Live::OcPermissions, OC, "oc:permissions", "permissions", false),
+    name(
+        Live::OcPermissions,
+        OC,
+        "oc:permissions",
+        "permissions",
+        false,
+    ),
     name(Live::OcSize, OC, "oc:size", "size", false),
     name(Live::OcChecksums, OC, "oc:checksums", "checksums", false),
-    name(Live::NcHasPreview, NC, "nc:has-preview", "has-preview", false),
+    name(
+        Live::NcHasPreview,
+        NC,
+        "nc:has-preview",
+        "has-preview",
+        false,
+    ),
     name(Live::CTag, CS, "cs:getctag", "getctag", false),
-    name(Live::Win32Created, WIN32, "z:Win32CreationTime", "Win32CreationTime", false),
-    name(Live::Win32Modified, WIN32, "z:Win32LastModifiedTime", "Win32LastModifiedTime", false),
-    name(Live::Win32Accessed, WIN32, "z:Win32LastAccessTime", "Win32LastAccessTime", false),
-    name(Live::Win32Attributes, WIN32, "z:Win32FileAttributes", "Win32FileAttributes", false),
+    name(
+        Live::Win32Created,
+        WIN32,
+        "z:Win32CreationTime",
+        "Win32CreationTime",
+        false,
+    ),
+    name(
+        Live::Win32Modified,
+        WIN32,
+        "z:Win32LastModifiedTime",
+        "Win32LastModifiedTime",
+        false,
+    ),
+    name(
+        Live::Win32Accessed,
+        WIN32,
+        "z:Win32LastAccessTime",
+        "Win32LastAccessTime",
+        false,
+    ),
+    name(
+        Live::Win32Attributes,
+        WIN32,
+        "z:Win32FileAttributes",
+        "Win32FileAttributes",
+        false,
+    ),
 ];
 
 /// The live property of this name.
 pub(crate) fn find(namespace: &str, local: &str) -> Option<&'static LiveName> {
-    LIVE.iter().find(|entry| entry.local == local && entry.namespace == namespace)
+    LIVE.iter()
+        .find(|entry| entry.local == local && entry.namespace == namespace)
 }
 
 #[cfg(test)]

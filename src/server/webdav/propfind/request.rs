@@ -40,12 +40,23 @@ impl Plan {
     /// RFC 4918 §9.1, `allprop`; also the meaning of a PROPFIND without body.
     pub(crate) fn allprop() -> Self {
         let live = LIVE.iter().filter(|entry| entry.in_allprop).collect();
-        Self { live, all_dead: true, lenient: true, ..Self::default() }
+        Self {
+            live,
+            all_dead: true,
+            lenient: true,
+            ..Self::default()
+        }
     }
 
     fn propname() -> Self {
         let live = LIVE.iter().collect();
-        Self { live, all_dead: true, names_only: true, lenient: true, ..Self::default() }
+        Self {
+            live,
+            all_dead: true,
+            names_only: true,
+            lenient: true,
+            ..Self::default()
+        }
     }
 
     /// Reads the body of a PROPFIND; `None` when it is not one (400). Text between the elements is
@@ -85,7 +96,9 @@ impl Plan {
                 Some(live) if self.asks(live.live) => {}
                 Some(live) => self.live.push(live),
                 None if self.other.iter().any(|o| child.is(&o.namespace, &o.name)) => {}
-                None => self.other.push(OtherName::of(&child.namespace, &child.name)),
+                None => self
+                    .other
+                    .push(OtherName::of(&child.namespace, &child.name)),
             }
         }
         Some(())
@@ -128,7 +141,11 @@ impl OtherName {
     pub(crate) fn of(namespace: &str, name: &str) -> Self {
         let mut empty = String::new();
         empty_element(&mut empty, namespace, name);
-        Self { namespace: namespace.to_owned(), name: name.to_owned(), empty }
+        Self {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            empty,
+        }
     }
 }
 
@@ -173,7 +190,12 @@ mod tests {
         .unwrap();
         assert_eq!(
             tags(&plan),
-            ["d:getetag", "oc:id", "<x:dDC xmlns:x=\"http://owncloud.org/ns\"/>", "<a/>"]
+            [
+                "d:getetag",
+                "oc:id",
+                "<x:dDC xmlns:x=\"http://owncloud.org/ns\"/>",
+                "<a/>"
+            ]
         );
         assert!(plan.with().properties && !plan.with().locks);
     }
@@ -209,10 +231,20 @@ mod tests {
 
     #[test]
     fn other_bodies_are_no_propfind() {
-        for body in ["<a/>", "<propfind/>", "<propfind xmlns='DAV:'/>", "<propfind xmlns='DAV:'><x/></propfind>"] {
+        for body in [
+            "<a/>",
+            "<propfind/>",
+            "<propfind xmlns='DAV:'/>",
+            "<propfind xmlns='DAV:'><x/></propfind>",
+        ] {
             assert!(plan(body).is_none(), "{body}");
         }
         let many = "<a/>".repeat(257);
-        assert!(plan(&format!("<propfind xmlns='DAV:'><prop>{many}</prop></propfind>")).is_none());
+        assert!(
+            plan(&format!(
+                "<propfind xmlns='DAV:'><prop>{many}</prop></propfind>"
+            ))
+            .is_none()
+        );
     }
 }

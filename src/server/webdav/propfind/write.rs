@@ -116,7 +116,10 @@ fn others(out: &mut String, scratch: &mut String, plan: &Plan, entry: &Entry<'_>
         }
     }
     for name in &plan.other {
-        let dead = entry.dead.iter().find(|p| p.name == name.name && p.namespace == name.namespace);
+        let dead = entry
+            .dead
+            .iter()
+            .find(|p| p.name == name.name && p.namespace == name.namespace);
         match dead {
             Some(_) if plan.all_dead => {}
             Some(property) => out.push_str(&String::from_utf8_lossy(&property.xml)),
@@ -128,7 +131,9 @@ fn others(out: &mut String, scratch: &mut String, plan: &Plan, entry: &Entry<'_>
 
 /// Whether a stored property is already told as a live one.
 fn plan_makes(plan: &Plan, property: &Property) -> bool {
-    plan.live.iter().any(|n| n.local == property.name && n.namespace == property.namespace)
+    plan.live
+        .iter()
+        .any(|n| n.local == property.name && n.namespace == property.namespace)
 }
 
 fn write_tag(out: &mut String, tag: &str) {
@@ -195,13 +200,17 @@ fn value(out: &mut String, face: &Face, live: Live, entry: &Entry<'_>) -> bool {
             number(out, "d:quota-available-bytes", available);
         }
         Live::QuotaUsed => {
-            let Some(usage) = entry.usage else { return false };
+            let Some(usage) = entry.usage else {
+                return false;
+            };
             number(out, "d:quota-used-bytes", usage.used);
         }
         Live::SupportedReportSet if collection => out.push_str(REPORTS),
         Live::SupportedReportSet => out.push_str("<d:supported-report-set/>"),
         Live::SyncToken => {
-            let Some(token) = entry.sync_token else { return false };
+            let Some(token) = entry.sync_token else {
+                return false;
+            };
             wrap(out, "d:sync-token", |o| escape_text(o, token));
         }
         Live::CurrentUserPrincipal => wrap(out, "d:current-user-principal", |o| {
@@ -215,11 +224,15 @@ fn value(out: &mut String, face: &Face, live: Live, entry: &Entry<'_>) -> bool {
         Live::OcPermissions => out.push_str("<oc:permissions>RGDNVW</oc:permissions>"),
         Live::OcSize => number(out, "oc:size", node.size),
         Live::OcChecksums => wrap(out, "oc:checksums", |o| {
-            wrap(o, "oc:checksum", |o| escape_text(o, node.checksum.as_deref().unwrap_or_default()));
+            wrap(o, "oc:checksum", |o| {
+                escape_text(o, node.checksum.as_deref().unwrap_or_default())
+            });
         }),
         Live::NcHasPreview => out.push_str("<nc:has-preview>false</nc:has-preview>"),
         Live::Win32Created => wrap(out, "z:Win32CreationTime", |o| http_date(o, node.created)),
-        Live::Win32Modified => wrap(out, "z:Win32LastModifiedTime", |o| http_date(o, node.modified)),
+        Live::Win32Modified => wrap(out, "z:Win32LastModifiedTime", |o| {
+            http_date(o, node.modified)
+        }),
         Live::Win32Accessed => stored(out, entry, "Win32LastAccessTime", |o| {
             wrap(o, "z:Win32LastAccessTime", |o| http_date(o, node.modified));
         }),
@@ -242,7 +255,9 @@ fn wrap(out: &mut String, tag: &str, inside: impl FnOnce(&mut String)) {
 }
 
 fn number(out: &mut String, tag: &str, number: impl std::fmt::Display) {
-    wrap(out, tag, |o| write!(o, "{number}").expect("writing to a String cannot fail"));
+    wrap(out, tag, |o| {
+        write!(o, "{number}").expect("writing to a String cannot fail")
+    });
 }
 
 fn etag(out: &mut String, node: &Node) {
@@ -253,7 +268,10 @@ fn etag(out: &mut String, node: &Node) {
 
 /// A Win32 property as a client stored it, or else as it can be derived.
 fn stored(out: &mut String, entry: &Entry<'_>, name: &str, derive: impl FnOnce(&mut String)) {
-    let dead = entry.dead.iter().find(|p| p.name == name && p.namespace == super::names::WIN32);
+    let dead = entry
+        .dead
+        .iter()
+        .find(|p| p.name == name && p.namespace == super::names::WIN32);
     match dead {
         Some(property) => out.push_str(&String::from_utf8_lossy(&property.xml)),
         None => derive(out),
@@ -262,9 +280,10 @@ fn stored(out: &mut String, entry: &Entry<'_>, name: &str, derive: impl FnOnce(&
 
 fn locks(out: &mut String, face: &Face, entry: &Entry<'_>) {
     let now = Millis::from(std::time::SystemTime::now());
-    let above = entry.locks_above.iter().filter(|above| {
-        entry.locks.iter().all(|own| own.token != above.token)
-    });
+    let above = entry
+        .locks_above
+        .iter()
+        .filter(|above| entry.locks.iter().all(|own| own.token != above.token));
     for lock in entry.locks.iter().chain(above) {
         lock_xml::active_lock(out, &face.prefix, lock, lock_xml::remaining(lock, now));
     }
