@@ -1,4 +1,4 @@
-//! Refusals: what a failed verb means in HTTP and WebDAV. The only place where that is decided.
+//! Refusals: what a failed verb means in HTTP and `WebDAV`. The only place where that is decided.
 
 use axum::body::Body;
 use dav_server::fs::FsError;
@@ -120,13 +120,13 @@ pub(crate) fn to_fs(error: &tree::Error) -> FsError {
             FsError::NotFound
         }
         tree::Error::Exists | tree::Error::IsACollection => FsError::Exists,
+        tree::Error::Path(PathError::PathTooLong) => FsError::PathTooLong,
         tree::Error::NotACollection
         | tree::Error::Forbidden(_)
         | tree::Error::PreconditionFailed
         | tree::Error::Locked(_)
-        | tree::Error::StaleCursor => FsError::Forbidden,
-        tree::Error::Path(PathError::PathTooLong) => FsError::PathTooLong,
-        tree::Error::Path(
+        | tree::Error::StaleCursor
+        | tree::Error::Path(
             PathError::Relative | PathError::Control | PathError::NameTooLong | PathError::NotUtf8,
         ) => FsError::Forbidden,
         tree::Error::QuotaExceeded { .. } => FsError::InsufficientStorage,

@@ -216,13 +216,13 @@ impl GuardedFileSystem<Arc<Ctx>> for Engine {
     fn patch_props<'a>(
         &'a self,
         path: &'a DavPath,
-        patch: Vec<(bool, DavProp)>,
+        changes: Vec<(bool, DavProp)>,
         ctx: &'a Arc<Ctx>,
     ) -> FsFuture<'a, Vec<(StatusCode, DavProp)>> {
         Box::pin(async move {
             ctx.unbroken()?;
             proppatch::apply(ctx, &node_path(path)?).await?;
-            Ok(patch
+            Ok(changes
                 .into_iter()
                 .map(|(_, prop)| (StatusCode::OK, prop))
                 .collect())

@@ -1,4 +1,4 @@
-//! The WebDAV face: RFC 4918 classes 1, 2 and 3 over a [`Tree`], for the clients people already have.
+//! The `WebDAV` face: RFC 4918 classes 1, 2 and 3 over a [`Tree`], for the clients people already have.
 //!
 //! `guard → dav-server → adapter → Tree`. dav-server decides about `If`, locks, ranges and statuses;
 //! the guard keeps from it what it cannot take, the adapter turns each request into one verb of the
@@ -51,7 +51,7 @@ use crate::tree::{self, Node, Tree};
 /// Bytes dav-server asks the adapter for at once; the store hands out what one chunk has.
 const READ_BYTES: usize = 1024 * 1024;
 
-/// One URL space served as WebDAV. Cheap to clone.
+/// One URL space served as `WebDAV`. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Dav {
     prefix: Arc<str>,

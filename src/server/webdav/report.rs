@@ -12,9 +12,9 @@ use super::propfind::write::{self, Entry};
 use super::propfind::{Extra, multistatus, wants_minimal};
 use super::quirks::{AppleFiles, is_apple_file};
 use super::text::{encode_name, encode_path, escape_text};
-use super::xml::{self, Document};
+use super::xml::{self, Document, Element};
 use crate::tree::{self, Change, ChangeKind, Changes, Cursor, Node, Tree};
-use crate::types::NodePath;
+use crate::types::{NodeName, NodePath};
 
 /// Makes an opaque cursor the URI a sync token must be.
 pub(crate) const TOKEN_PREFIX: &str = "urn:sync-server:cursor:";
@@ -88,17 +88,7 @@ fn parse(document: &Document, depth: Option<Depth>) -> Result<Query, Refusal> {
     if !root.is(DAV, "sync-collection") {
         return Err(unsupported());
     }
-    let level = root.child(DAV, "sync-level").map(|level| level.text.trim());
-    let deep = match (level, depth) {
-        (Some("1"), None | Some(Depth::Zero)) => false,
-        (Some("infinite" | "infinity"), None | Some(Depth::Zero)) => true,
-        (Some(_), Some(_)) => return Err(Refusal::bad("sync-collection needs Depth: 0")),
-        (Some(_), None) => return Err(Refusal::bad("sync-level must be 1 or infinite")),
-        // Drafts before the RFC had no sync-level and took Depth for it.
-        (None, Some(Depth::One)) => false,
-        (None, Some(Depth::Infinity)) => true,
-        (None, _) => return Err(Refusal::bad("sync-level is missing")),
-    };
+    let deep = is_deep(root, depth)?;
     let token = root
         .child(DAV, "sync-token")
         .map(|token| token.text.trim())
@@ -140,6 +130,26 @@ fn parse(document: &Document, depth: Option<Depth>) -> Result<Query, Refusal> {
     })
 }
 
+/// Whether the level asked for is infinite.
+fn is_deep(root: &Element, depth: Option<Depth>) -> Result<bool, Refusal> {
+    let Some(level) = root.child(DAV, "sync-level") else {
+        // Drafts before the RFC had no sync-level and took Depth for it.
+        return match depth {
+            Some(Depth::One) => Ok(false),
+            Some(Depth::Infinity) => Ok(true),
+            None | Some(Depth::Zero) => Err(Refusal::bad("sync-level is missing")),
+        };
+    };
+    if !matches!(depth, None | Some(Depth::Zero)) {
+        return Err(Refusal::bad("sync-collection needs Depth: 0"));
+    }
+    match level.text.trim() {
+        "1" => Ok(false),
+        "infinite" | "infinity" => Ok(true),
+        _ => Err(Refusal::bad("sync-level must be 1 or infinite")),
+    }
+}
+
 /// The changes being written.
 struct Feed {
     tree: Tree,
@@ -159,7 +169,7 @@ struct Feed {
 
 impl Feed {
     async fn change(&mut self, out: &mut String, change: &Change) -> tree::Result<()> {
-        let last = change.path.names().last().map(|name| name.as_str());
+        let last = change.path.names().last().map(NodeName::as_str);
         if self.apple != AppleFiles::Keep && last.is_some_and(is_apple_file) {
             return Ok(());
         }
@@ -178,13 +188,15 @@ impl Feed {
             href.push('/');
         }
         let with = self.query.plan.with();
-        let dead = match with.properties {
-            true => self.tree.properties(node).await?,
-            false => Vec::new(),
+        let dead = if with.properties {
+            self.tree.properties(node).await?
+        } else {
+            Vec::new()
         };
-        let locks = match with.locks {
-            true => self.tree.locks(&below(&self.path, &change.path)).await?,
-            false => Vec::new(),
+        let locks = if with.locks {
+            self.tree.locks(&below(&self.path, &change.path)).await?
+        } else {
+            Vec::new()
         };
         self.extra.prepare(&self.query.plan, node).await?;
         let entry = Entry {

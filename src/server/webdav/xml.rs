@@ -1,4 +1,4 @@
-//! Request bodies as a small, bounded element tree. Knows XML and namespaces, nothing of WebDAV.
+//! Request bodies as a small, bounded element tree. Knows XML and namespaces, nothing of `WebDAV`.
 //!
 //! Refuses what could hurt a recursive reader later: deep nesting, document types, foreign encodings.
 

@@ -191,12 +191,10 @@ pub(super) fn expected_length(headers: &mut HeaderMap, verb: Verb) -> Result<Opt
     if !verb.streams() {
         return Ok(None);
     }
-    let length = match text(headers, "content-length")? {
-        Some(length) => length,
-        None => match finder {
-            Some(length) => length,
-            None => return Ok(None),
-        },
+    let part = content_range(headers)?;
+    let length = text(headers, "content-length")?.or(finder);
+    let Some(length) = length.or_else(|| part.map(|bytes| bytes.to_string())) else {
+        return Ok(None);
     };
     let Ok(bytes) = length.parse::<u64>() else {
         return Err(Refusal::bad("the length of the body is not a number"));
@@ -209,6 +207,25 @@ pub(super) fn expected_length(headers: &mut HeaderMap, verb: Verb) -> Result<Opt
     }
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
     Ok(Some(bytes))
+}
+
+/// Bytes a `Content-Range` on PUT covers. dav-server would take what it cannot read, such as
+/// `bytes */9`, for a PUT of the whole file.
+fn content_range(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
+    let Some(range) = text(headers, "content-range")? else {
+        return Ok(None);
+    };
+    let bytes = || {
+        let (span, total) = range.strip_prefix("bytes ")?.split_once('/')?;
+        let (first, last) = span.split_once('-')?;
+        let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
+        let whole = total == "*" || total.parse().is_ok_and(|total: u64| last < total);
+        (whole && first <= last).then(|| (last - first).saturating_add(1))
+    };
+    match bytes() {
+        Some(bytes) => Ok(Some(bytes)),
+        None => Err(Refusal::bad("Content-Range is malformed")),
+    }
 }
 
 /// A `Range` with several parts is answered with the whole file, which RFC 9110 §14.2 allows:
@@ -339,6 +356,25 @@ mod tests {
             expected_length(&mut HeaderMap::new(), Verb::Put).unwrap(),
             None
         );
+    }
+
+    #[test]
+    fn a_part_of_a_file_tells_its_length() {
+        let length = |range: &str| {
+            expected_length(&mut map("content-range", range), Verb::Put)
+                .map_err(|r| r.status.as_u16())
+        };
+        assert_eq!(length("bytes 5-9/20"), Ok(Some(5)));
+        assert_eq!(length("bytes 5-9/*"), Ok(Some(5)));
+        for wrong in [
+            "bytes */9",
+            "bytes 9-5/20",
+            "bytes 5-9/9",
+            "items 1-2/3",
+            "bytes 5-/9",
+        ] {
+            assert_eq!(length(wrong), Err(400), "{wrong}");
+        }
     }
 
     #[test]

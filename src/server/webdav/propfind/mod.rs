@@ -48,13 +48,15 @@ pub(crate) async fn propfind(
     let members = facts.depth != Some(Depth::Zero) && node.is_collection();
     let base = encode_path(&face.prefix, &facts.path, node.is_collection());
     let mut extra = Extra::new(tree.clone());
-    let locks = match plan.with().locks {
-        true => tree.locks(&facts.path).await.map_err(to_refusal)?,
-        false => Vec::new(),
+    let locks = if plan.with().locks {
+        tree.locks(&facts.path).await.map_err(to_refusal)?
+    } else {
+        Vec::new()
     };
-    let dead = match plan.with().properties {
-        true => tree.properties(&node).await.map_err(to_refusal)?,
-        false => Vec::new(),
+    let dead = if plan.with().properties {
+        tree.properties(&node).await.map_err(to_refusal)?
+    } else {
+        Vec::new()
     };
     extra.prepare(&plan, &node).await.map_err(to_refusal)?;
     let mut head = String::with_capacity(FRAME_BYTES + FRAME_BYTES / 8);

@@ -10,7 +10,7 @@ pub(crate) const NC: &str = "http://nextcloud.org/ns";
 const CS: &str = "http://calendarserver.org/ns/";
 /// Namespace of the Windows redirector.
 pub(crate) const WIN32: &str = "urn:schemas-microsoft-com:";
-/// Namespace of mod_dav, which davfs2 and cadaver ask for `executable`.
+/// Namespace of Apache's `mod_dav`, which davfs2 and cadaver ask for `executable`.
 pub(crate) const APACHE: &str = "http://apache.org/dav/props/";
 
 /// Opens a multistatus. The iOS Nextcloud app looks for the literal prefixes `d:`, `oc:` and `nc:`,

@@ -21,6 +21,10 @@ pub(crate) struct OtherName {
 
 /// What to tell of each resource.
 #[derive(Clone, Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent wishes of the request, in any combination"
+)]
 pub(crate) struct Plan {
     /// Live properties, in the order asked.
     pub(crate) live: Vec<&'static LiveName>,

@@ -225,13 +225,13 @@ fn value(out: &mut String, face: &Face, live: Live, entry: &Entry<'_>) -> bool {
         Live::OcSize => number(out, "oc:size", node.size),
         Live::OcChecksums => wrap(out, "oc:checksums", |o| {
             wrap(o, "oc:checksum", |o| {
-                escape_text(o, node.checksum.as_deref().unwrap_or_default())
+                escape_text(o, node.checksum.as_deref().unwrap_or_default());
             });
         }),
         Live::NcHasPreview => out.push_str("<nc:has-preview>false</nc:has-preview>"),
         Live::Win32Created => wrap(out, "z:Win32CreationTime", |o| http_date(o, node.created)),
         Live::Win32Modified => wrap(out, "z:Win32LastModifiedTime", |o| {
-            http_date(o, node.modified)
+            http_date(o, node.modified);
         }),
         Live::Win32Accessed => stored(out, entry, "Win32LastAccessTime", |o| {
             wrap(o, "z:Win32LastAccessTime", |o| http_date(o, node.modified));
@@ -256,7 +256,7 @@ fn wrap(out: &mut String, tag: &str, inside: impl FnOnce(&mut String)) {
 
 fn number(out: &mut String, tag: &str, number: impl std::fmt::Display) {
     wrap(out, tag, |o| {
-        write!(o, "{number}").expect("writing to a String cannot fail")
+        write!(o, "{number}").expect("writing to a String cannot fail");
     });
 }
 
