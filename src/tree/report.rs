@@ -17,12 +17,22 @@ const CURSOR_MAX: usize = 4096;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor(Vec<Position>);
 
-/// Up to and including `node` of turn `seq`; `i64::MAX` = the whole turn.
+/// How far a client has come in one space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Position {
     space: SpaceId,
     seq: i64,
-    node: i64,
+    /// Between two pages of one report: where in turn `seq` the next page starts.
+    within: Option<Within>,
+}
+
+/// A place between two pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Within {
+    /// The last change told of the turn.
+    mark: i64,
+    /// The space's last turn when the report began: what was replaced before is not in it.
+    began: i64,
 }
 
 /// Some changes, oldest first.
@@ -75,7 +85,7 @@ impl Tree {
         };
         for (top, mount) in parts {
             let space = top.0;
-            let start = position(since, space)?;
+            let start = position(since, space);
             let (rows, end, more) = self.page(top, start, deep, left).await?;
             left -= i64::try_from(rows.len()).unwrap_or(left);
             answer.more |= more;
@@ -129,7 +139,8 @@ impl Tree {
         if start.seq > last {
             return Err(Error::StaleCursor);
         }
-        if start.seq > 0 && changes::replaced(&mut conn, under, start.seq, deep).await? {
+        let began = start.within.map_or(start.seq, |within| within.began);
+        if began > 0 && changes::replaced(&mut conn, under, began, deep).await? {
             return Err(Error::StaleCursor);
         }
         if limit <= 0 {
@@ -138,7 +149,7 @@ impl Tree {
         let wanted = Wanted {
             under,
             seq: start.seq,
-            node: start.node,
+            mark: start.within.map_or(i64::MAX, |within| within.mark),
             deep,
             gone: start.seq > 0,
             limit: limit + 1,
@@ -151,36 +162,37 @@ impl Tree {
                 Position {
                     space,
                     seq: last,
-                    node: i64::MAX,
+                    within: None,
                 },
                 false,
             ));
         }
         rows.pop();
-        let end = rows.last().map_or(start, |row| Position {
-            space,
-            seq: row.seq,
-            node: row.node,
+        let began = start.within.map_or(last, |within| within.began);
+        let end = rows.last().map_or(start, |row| {
+            let within = Some(Within {
+                mark: row.mark,
+                began,
+            });
+            Position {
+                space,
+                seq: row.seq,
+                within,
+            }
         });
         Ok((rows, end, true))
     }
 }
 
-fn position(since: Option<&Cursor>, space: SpaceId) -> Result<Position> {
-    let Some(cursor) = since else {
-        return Ok(Position {
-            space,
-            seq: 0,
-            node: i64::MAX,
-        });
-    };
-    // A space that came to be mounted since is new as a whole.
-    let known = cursor.0.iter().find(|position| position.space == space);
-    Ok(known.copied().unwrap_or(Position {
+fn position(since: Option<&Cursor>, space: SpaceId) -> Position {
+    let start = Position {
         space,
         seq: 0,
-        node: i64::MAX,
-    }))
+        within: None,
+    };
+    // A space that came to be mounted since is new as a whole.
+    let known = since.and_then(|cursor| cursor.0.iter().find(|known| known.space == space));
+    known.copied().unwrap_or(start)
 }
 
 fn change(row: ChangeRow, mount: Option<&str>) -> Result<Change> {
@@ -213,27 +225,34 @@ impl Cursor {
 
 impl Position {
     fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.split('.');
-        let mut number = || {
-            parts
-                .next()?
-                .parse::<i64>()
-                .ok()
-                .filter(|number| *number >= 0)
-        };
-        let (space, seq) = (SpaceId(number()?), number()?);
-        let node = number().unwrap_or(i64::MAX);
-        parts.next().is_none().then_some(Self { space, seq, node })
+        let number = |part: &str| part.parse::<i64>().ok().filter(|number| *number >= 0);
+        let parts: Vec<i64> = text.split('.').map(number).collect::<Option<_>>()?;
+        match parts[..] {
+            [space, seq] => Some(Self {
+                space: SpaceId(space),
+                seq,
+                within: None,
+            }),
+            [space, seq, mark, began] => {
+                let within = Some(Within { mark, began });
+                Some(Self {
+                    space: SpaceId(space),
+                    seq,
+                    within,
+                })
+            }
+            _ => None,
+        }
     }
 }
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, Position { space, seq, node }) in self.0.iter().enumerate() {
+        for (index, Position { space, seq, within }) in self.0.iter().enumerate() {
             let separator = if index == 0 { "" } else { "_" };
             write!(f, "{separator}{space}.{seq}")?;
-            if *node != i64::MAX {
-                write!(f, ".{node}")?;
+            if let Some(Within { mark, began }) = within {
+                write!(f, ".{mark}.{began}")?;
             }
         }
         Ok(())
@@ -246,18 +265,10 @@ mod tests {
 
     #[test]
     fn a_cursor_reads_back_and_nonsense_does_not() {
-        for text in ["1.0", "1.17_2.5", "1.17.68719476737_2.5"] {
+        for text in ["1.0", "1.17_2.5", "1.17.68719476737.20_2.5"] {
             assert_eq!(Cursor::parse(text).unwrap().to_string(), text);
         }
-        for text in [
-            "",
-            "1",
-            "x.y",
-            "1.-2",
-            "1.2.3.4",
-            "1.2_",
-            "99999999999999999999.1",
-        ] {
+        for text in ["", "1", "x.y", "1.-2", "1.2_", "99999999999999999999.1"] {
             assert_eq!(Cursor::parse(text), None, "{text}");
         }
     }

@@ -10,8 +10,8 @@ use crate::types::{NodeId, SpaceId};
 pub struct ChangeRow {
     /// The turn it happened in.
     pub seq: i64,
-    /// The node.
-    pub node: i64,
+    /// Its place among the changes of the turn. A moved node has two: gone there, come here.
+    pub mark: i64,
     /// Path below the collection, with a leading slash.
     pub path: String,
     /// The node; `None` = gone from that path.
@@ -25,8 +25,8 @@ pub struct Wanted {
     pub under: NodeId,
     /// After this turn …
     pub seq: i64,
-    /// … and, within the turn, after this node.
-    pub node: i64,
+    /// … and, within the turn, after this mark; `i64::MAX` = after all of it.
+    pub mark: i64,
     /// Everything below, or only direct members.
     pub deep: bool,
     /// Also names that are gone (not wanted by a first, full report).
@@ -58,21 +58,21 @@ macro_rules! with_walk {
 }
 
 const CHANGES: &str = with_walk!(
-    ", change (seq, id, path, gone) AS (
-        SELECT seq, id, path, FALSE FROM walk WHERE seq > $2
+    ", change (seq, mark, path, gone) AS (
+        SELECT seq, 2 * id + 1, path, FALSE FROM walk WHERE seq > $2
         UNION ALL
-        SELECT g.seq, g.node, w.path || '/' || g.name, TRUE
+        SELECT g.seq, 2 * g.node, w.path || '/' || g.name, TRUE
           FROM walk w JOIN gone g ON g.parent = w.id
          WHERE $4 AND w.kind = 0 AND (w.path = '' OR $3) AND g.seq > $2
            AND NOT EXISTS (SELECT 1 FROM node n WHERE n.parent = g.parent
                             AND n.name_key = g.name_key AND n.trashed IS NULL))
-    SELECT x.seq AS at_seq, x.id AS at_node, x.path, x.gone,
+    SELECT x.seq AS at_seq, x.mark, x.path, x.gone,
            n.id, n.space, n.parent, n.name, n.kind, n.content, n.version, n.size, n.mtime,
            n.created, n.written, n.device, n.seq, n.tree_seq, n.tree_size, n.trashed, c.checksum
-      FROM change x JOIN node n ON n.id = CASE WHEN x.gone THEN $1 ELSE x.id END
+      FROM change x JOIN node n ON n.id = CASE WHEN x.gone THEN $1 ELSE x.mark / 2 END
       LEFT JOIN content c ON c.id = n.content
-     WHERE (x.seq, x.id) > ($5, $6)
-     ORDER BY x.seq, x.id LIMIT $7"
+     WHERE (x.seq, x.mark) > ($5, $6)
+     ORDER BY x.seq, x.mark LIMIT $7"
 );
 const REPLACED: &str = with_walk!(
     "SELECT count(*) FROM walk w JOIN gone g ON g.parent = w.id AND g.kind = 0 AND g.seq > $2
@@ -85,16 +85,16 @@ const SEQ: &str = "SELECT seq FROM space WHERE id = $1";
 #[derive(sqlx::FromRow)]
 struct Row {
     at_seq: i64,
-    at_node: i64,
+    mark: i64,
     path: String,
     gone: bool,
     #[sqlx(flatten)]
     node: NodeRow,
 }
 
-/// Changes in the order of (seq, node), at most `wanted.limit`.
+/// Changes in the order of (seq, mark), at most `wanted.limit`.
 pub async fn list(conn: &mut Conn, wanted: &Wanted) -> Result<Vec<ChangeRow>> {
-    let whole_turns = wanted.node == i64::MAX;
+    let whole_turns = wanted.mark == i64::MAX;
     let after = if whole_turns {
         wanted.seq
     } else {
@@ -106,13 +106,13 @@ pub async fn list(conn: &mut Conn, wanted: &Wanted) -> Result<Vec<ChangeRow>> {
         .bind(wanted.deep)
         .bind(wanted.gone)
         .bind(wanted.seq)
-        .bind(wanted.node)
+        .bind(wanted.mark)
         .bind(wanted.limit)
         .fetch_all(conn)
         .await?;
     let change = |row: Row| ChangeRow {
         seq: row.at_seq,
-        node: row.at_node,
+        mark: row.mark,
         path: row.path,
         row: (!row.gone).then_some(row.node),
     };

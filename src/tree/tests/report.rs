@@ -100,7 +100,7 @@ async fn pages_add_up_to_the_whole() {
 
     let (mut cursor, mut pages) = (start, Vec::new());
     loop {
-        let page = ask(&f, Some(&cursor), true, 2).await;
+        let page = ask(&f, Some(&cursor), true, 1).await;
         pages.extend(told(&page));
         let text = page.cursor.to_string();
         cursor = Cursor::parse(&text).unwrap();
