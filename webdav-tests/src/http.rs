@@ -26,7 +26,27 @@ pub struct Dav {
     address: String,
     authorization: Option<String>,
     tls: Option<Arc<ClientConfig>>,
-    open: RefCell<Option<BufReader<Box<dyn Connection>>>>,
+    open: RefCell<Option<Open>>,
+}
+
+/// A connection and the socket below it.
+struct Open {
+    stream: BufReader<Box<dyn Connection>>,
+    socket: TcpStream,
+}
+
+impl Open {
+    /// Whether the server has closed it since the last answer.
+    fn is_stale(&self) -> bool {
+        let peek = || -> io::Result<usize> {
+            self.socket.set_nonblocking(true)?;
+            let seen = self.socket.peek(&mut [0]);
+            self.socket.set_nonblocking(false)?;
+            seen
+        };
+        // Nothing may arrive between two requests; "would block" is the good answer.
+        !matches!(peek(), Err(e) if e.kind() == io::ErrorKind::WouldBlock)
+    }
 }
 
 /// What to send after the head of a request.
@@ -140,14 +160,14 @@ impl Dav {
         body: Body<'_>,
         sink: Option<&mut dyn Write>,
     ) -> io::Result<Response> {
-        let mut connection = match self.open.take() {
-            Some(open) => open,
-            None => BufReader::new(self.connect()?),
+        let mut open = match self.open.take() {
+            Some(open) if self.tls.is_some() || !open.is_stale() => open,
+            Some(_) | None => self.connect()?,
         };
         let head = self.head(method, path, headers, &body);
-        let sent = send_all(connection.get_mut(), &head, body);
+        let sent = send_all(open.stream.get_mut(), &head, body);
         // A server may answer (413, 401) and close before it has read everything.
-        let response = match read_response(&mut connection, method, sink) {
+        let response = match read_response(&mut open.stream, method, sink) {
             Ok(response) => response,
             Err(e) => return Err(sent.err().unwrap_or(e)),
         };
@@ -155,22 +175,30 @@ impl Dav {
             .header("connection")
             .is_some_and(|v| v.eq_ignore_ascii_case("close"));
         if sent.is_ok() && !closes {
-            self.open.replace(Some(connection));
+            self.open.replace(Some(open));
         }
         Ok(response)
     }
 
-    fn connect(&self) -> io::Result<Box<dyn Connection>> {
+    fn connect(&self) -> io::Result<Open> {
         let tcp = TcpStream::connect(&self.address)?;
         tcp.set_read_timeout(Some(SILENCE))?;
         tcp.set_write_timeout(Some(SILENCE))?;
         tcp.set_nodelay(true)?;
-        let Some(config) = &self.tls else {
-            return Ok(Box::new(tcp));
+        let socket = tcp.try_clone()?;
+        let stream: Box<dyn Connection> = match &self.tls {
+            None => Box::new(tcp),
+            Some(config) => {
+                let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
+                let session =
+                    ClientConnection::new(config.clone(), name).map_err(io::Error::other)?;
+                Box::new(StreamOwned::new(session, tcp))
+            }
         };
-        let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
-        let session = ClientConnection::new(config.clone(), name).map_err(io::Error::other)?;
-        Ok(Box::new(StreamOwned::new(session, tcp)))
+        Ok(Open {
+            stream: BufReader::new(stream),
+            socket,
+        })
     }
 
     fn head(&self, method: &str, path: &str, headers: Headers<'_>, body: &Body<'_>) -> String {
