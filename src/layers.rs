@@ -36,10 +36,19 @@ fn modules_only_import_downwards() {
 
 #[test]
 fn every_module_is_listed() {
-    let known: BTreeSet<_> =
-        MAY_IMPORT.iter().map(|(module, _)| *module).chain(["lib", "layers", "bin"]).collect();
+    let known: BTreeSet<_> = MAY_IMPORT
+        .iter()
+        .map(|(module, _)| *module)
+        .chain(["lib", "layers", "bin"])
+        .collect();
     for entry in fs::read_dir(source_root()).unwrap() {
-        let name = entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned();
+        let name = entry
+            .unwrap()
+            .path()
+            .file_stem()
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
         assert!(known.contains(name.as_str()), "add `{name}` to layers.rs");
     }
 }
@@ -69,7 +78,11 @@ fn only_store_meta_contains_sql() {
                 continue;
             }
             let text = fs::read_to_string(&path).unwrap();
-            assert!(!text.contains("sqlx::query"), "{} contains SQL", path.display());
+            assert!(
+                !text.contains("sqlx::query"),
+                "{} contains SQL",
+                path.display()
+            );
         }
     }
 }
@@ -81,11 +94,18 @@ fn source_root() -> PathBuf {
 /// The first path segment after each `prefix` in the non-test, non-comment code of a file.
 fn imports(path: &Path, prefix: &str) -> Vec<String> {
     let text = fs::read_to_string(path).unwrap();
-    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let code = text
+        .split("#[cfg(test)]\nmod tests {")
+        .next()
+        .unwrap_or_default();
     code.lines()
         .filter(|line| !line.trim_start().starts_with("//"))
         .flat_map(|line| line.split(prefix).skip(1))
-        .map(|rest| rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect())
+        .map(|rest| {
+            rest.chars()
+                .take_while(|c| c.is_alphanumeric() || *c == '_')
+                .collect()
+        })
         .filter(|name: &String| !name.is_empty())
         .collect()
 }

@@ -4,7 +4,10 @@ use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let said = writeln!(std::io::stderr(), "sync-client: not yet. Until then, mount the server over WebDAV; see README.md.");
+    let said = writeln!(
+        std::io::stderr(),
+        "sync-client: not yet. Until then, mount the server over WebDAV; see README.md."
+    );
     drop(said);
     ExitCode::from(2)
 }

@@ -7,11 +7,17 @@
 //!                         └ one key per segment (random 16-byte id), one per inline object (salt)
 //! ```
 
+mod aead;
+mod compress;
+mod inline;
 mod master;
+mod record;
 mod space;
 
+pub use compress::{compress, decompress};
 pub use master::{MasterKey, Origin};
-pub use space::{Blinded, ChunkId, RecordKey, SegmentId, SpaceKey, SpaceKeys};
+pub use record::{RECORD_TAG_LEN, RecordContext, RecordKey};
+pub use space::{Blinded, ChunkId, RootHasher, SegmentId, SpaceKey, SpaceKeys};
 
 /// What can go wrong with keys and sealed bytes.
 #[derive(Debug, thiserror::Error)]
@@ -36,4 +42,11 @@ pub enum Error {
     /// The system gives no random bytes.
     #[error("no random bytes from the system")]
     Random,
+}
+
+/// `N` bytes from the system's random source.
+fn random<const N: usize>() -> Result<[u8; N], Error> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|_unavailable| Error::Random)?;
+    Ok(bytes)
 }

@@ -1,52 +1,224 @@
-//! stub
+//! The keys of one space: ids and stand-ins for chunks, and the keys that seal their bytes.
 
-use super::Error;
+use std::fmt;
+
+use hkdf::Hkdf;
+use sha2::Sha256;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use super::aead::KEY_LEN;
+use super::{Error, RecordKey, random};
 use crate::types::SpaceId;
 
 /// The random root key of one space.
-pub struct SpaceKey(#[expect(dead_code, reason = "stub")] [u8; 32]);
+#[derive(ZeroizeOnDrop)]
+pub struct SpaceKey([u8; KEY_LEN]);
+
 /// BLAKE3 of a chunk's plaintext, keyed per space. Never stored in clear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ChunkId(pub [u8; 32]);
+
 /// What the database keeps in place of a chunk id or content root: a keyed one-way image of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Blinded(pub [u8; 16]);
+
 /// Random name of a segment file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SegmentId(pub [u8; 16]);
-/// The key of one segment.
-pub struct RecordKey(#[expect(dead_code, reason = "stub")] ());
+
 /// Everything derived from a space key.
+#[derive(ZeroizeOnDrop)]
 pub struct SpaceKeys {
     /// The space.
+    #[zeroize(skip)]
     pub space: SpaceId,
+    id: [u8; KEY_LEN],
+    blind: [u8; KEY_LEN],
+    root: [u8; KEY_LEN],
+    gear_seed: u64,
+    segment: [u8; KEY_LEN],
+    pub(super) inline: [u8; KEY_LEN],
 }
+
+/// Computes [`SpaceKeys::root`] chunk by chunk.
+#[derive(Clone)]
+pub struct RootHasher(blake3::Hasher);
 
 impl SpaceKey {
     /// A fresh random key.
-    pub fn generate() -> Result<Self, Error> { todo!() }
+    pub fn generate() -> Result<Self, Error> {
+        Ok(Self(random()?))
+    }
+
+    pub(super) fn from_bytes(bytes: [u8; KEY_LEN]) -> Self {
+        Self(bytes)
+    }
+
+    pub(super) fn bytes(&self) -> &[u8; KEY_LEN] {
+        &self.0
+    }
 }
 
 impl SegmentId {
     /// A fresh random id.
-    pub fn generate() -> Result<Self, Error> { todo!() }
+    pub fn generate() -> Result<Self, Error> {
+        Ok(Self(random()?))
+    }
+}
+
+/// 32 lower-case hexadecimal digits.
+impl fmt::Display for SegmentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
 }
 
 impl SpaceKeys {
     /// Derives all keys of `space`.
-    pub fn derive(_space: SpaceId, _key: &SpaceKey) -> Self { todo!() }
+    pub fn derive(space: SpaceId, key: &SpaceKey) -> Self {
+        let mut seed = [0; 8];
+        expand(None, &key.0, b"sync-server v1 gear seed", &mut seed);
+        Self {
+            space,
+            id: subkey(key, b"sync-server v1 chunk id"),
+            blind: subkey(key, b"sync-server v1 blind"),
+            root: subkey(key, b"sync-server v1 root"),
+            gear_seed: u64::from_be_bytes(seed),
+            segment: subkey(key, b"sync-server v1 segment"),
+            inline: subkey(key, b"sync-server v1 inline"),
+        }
+    }
+
     /// The id of a chunk.
-    pub fn chunk_id(&self, _plain: &[u8]) -> ChunkId { todo!() }
+    pub fn chunk_id(&self, plain: &[u8]) -> ChunkId {
+        ChunkId(*blake3::keyed_hash(&self.id, plain).as_bytes())
+    }
+
     /// The database's stand-in for an id.
-    pub fn blind(&self, _id: &ChunkId) -> Blinded { todo!() }
+    pub fn blind(&self, id: &ChunkId) -> Blinded {
+        half(&blake3::keyed_hash(&self.blind, &id.0))
+    }
+
     /// The database's stand-in for a whole content: over its ordered (id, length) list.
-    pub fn root(&self, _chunks: &[(ChunkId, u32)]) -> Blinded { todo!() }
+    pub fn root(&self, chunks: &[(ChunkId, u32)]) -> Blinded {
+        let mut hasher = self.root_hasher();
+        for (id, len) in chunks {
+            hasher.push(id, *len);
+        }
+        hasher.finish()
+    }
+
+    /// Computes [`Self::root`] of a list that is not at hand as a whole.
+    pub fn root_hasher(&self) -> RootHasher {
+        RootHasher(blake3::Hasher::new_keyed(&self.root))
+    }
+
     /// Seed of the content-defined cutter, secret so that chunk lengths reveal nothing.
-    pub fn gear_seed(&self) -> u64 { todo!() }
+    pub fn gear_seed(&self) -> u64 {
+        self.gear_seed
+    }
+
     /// The key of one segment.
-    pub fn record_key(&self, _segment: SegmentId) -> RecordKey { todo!() }
-    /// Seals a small object for its database row; salted, so no nonce can repeat.
-    pub fn seal_inline(&self, _root: Blinded, _plain: &[u8]) -> Result<Vec<u8>, Error> { todo!() }
-    /// Opens what [`Self::seal_inline`] made.
-    pub fn open_inline(&self, _root: Blinded, _sealed: &[u8]) -> Result<Vec<u8>, Error> { todo!() }
+    pub fn record_key(&self, segment: SegmentId) -> RecordKey {
+        let mut key = [0; KEY_LEN];
+        expand(
+            Some(&segment.0),
+            &self.segment,
+            b"sync-server v1 record",
+            &mut key,
+        );
+        let record_key = RecordKey::new(self.space, segment, &key);
+        key.zeroize();
+        record_key
+    }
+}
+
+impl RootHasher {
+    /// Adds the next chunk: its id and its length in bytes.
+    pub fn push(&mut self, id: &ChunkId, len: u32) {
+        self.0.update(&id.0).update(&len.to_be_bytes());
+    }
+
+    /// The root of what was pushed.
+    pub fn finish(&self) -> Blinded {
+        half(&self.0.finalize())
+    }
+}
+
+/// HKDF-SHA256 into `out`.
+pub(super) fn expand(salt: Option<&[u8]>, key: &[u8; KEY_LEN], info: &[u8], out: &mut [u8]) {
+    let expanded = Hkdf::<Sha256>::new(salt, key).expand(info, out);
+    expanded.expect("HKDF gives up to 8160 bytes");
+}
+
+fn subkey(key: &SpaceKey, label: &[u8]) -> [u8; KEY_LEN] {
+    let mut out = [0; KEY_LEN];
+    expand(None, &key.0, label, &mut out);
+    out
+}
+
+fn half(hash: &blake3::Hash) -> Blinded {
+    Blinded(std::array::from_fn(|at| hash.as_bytes()[at]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(space: i64, key: u8) -> SpaceKeys {
+        SpaceKeys::derive(SpaceId(space), &SpaceKey([key; 32]))
+    }
+
+    #[test]
+    fn ids_of_equal_bytes_are_equal_within_a_space_and_unrelated_across_spaces() {
+        let (mine, other) = (keys(1, 1), keys(2, 2));
+        assert_eq!(mine.chunk_id(b"x"), keys(1, 1).chunk_id(b"x"));
+        assert_ne!(mine.chunk_id(b"x"), mine.chunk_id(b"y"));
+        assert_ne!(mine.chunk_id(b"x"), other.chunk_id(b"x"));
+        assert_ne!(mine.gear_seed(), other.gear_seed());
+    }
+
+    #[test]
+    fn a_stand_in_is_not_a_part_of_the_id() {
+        let keys = keys(1, 1);
+        let id = keys.chunk_id(b"x");
+        assert_ne!(keys.blind(&id).0, id.0[..16]);
+        assert_ne!(keys.blind(&id), keys.root(&[(id, 1)]));
+    }
+
+    #[test]
+    fn a_root_depends_on_order_and_lengths_and_can_be_computed_in_steps() {
+        let keys = keys(1, 1);
+        let (a, b) = (keys.chunk_id(b"a"), keys.chunk_id(b"b"));
+        let root = keys.root(&[(a, 1), (b, 1)]);
+        assert_ne!(root, keys.root(&[(b, 1), (a, 1)]));
+        assert_ne!(root, keys.root(&[(a, 1), (b, 2)]));
+        assert_ne!(root, keys.root(&[(a, 1)]));
+        let mut steps = keys.root_hasher();
+        steps.push(&a, 1);
+        steps.push(&b, 1);
+        assert_eq!(steps.finish(), root);
+    }
+
+    /// Changing this breaks every store there is: the vector pins the derivation of version 1.
+    #[test]
+    fn derivation_of_version_one_never_changes() {
+        let keys = keys(1, 0x42);
+        let id = keys.chunk_id(b"fixture");
+        let hex = |bytes: &[u8]| {
+            bytes
+                .iter()
+                .fold(String::new(), |hex, b| format!("{hex}{b:02x}"))
+        };
+        assert_eq!(
+            hex(&id.0),
+            "54aa967c15ab2e6efa4f03ebe9eacbdd6c00a96b975d9857a3654cc8a87a6b0a"
+        );
+        assert_eq!(hex(&keys.blind(&id).0), "37bff0819e8cb462a75f4beb85860bc7");
+        assert_eq!(
+            hex(&keys.root(&[(id, 7)]).0),
+            "6a58963b396f1e064f0c086a80905af6"
+        );
+        assert_eq!(format!("{:x}", keys.gear_seed()), "df24f9c52c0e798");
+    }
 }

@@ -22,12 +22,17 @@ impl KeyRing {
         let found = hex(&master.fingerprint());
         let mine = found.clone();
         let expected = meta
-            .write(move |tx| Box::pin(async move { meta::settings::get_or_put(tx, FINGERPRINT, &mine).await }))
+            .write(move |tx| {
+                Box::pin(async move { meta::settings::get_or_put(tx, FINGERPRINT, &mine).await })
+            })
             .await?;
         if expected != found {
             return Err(Error::WrongKey { expected, found });
         }
-        Ok(Self { master, opened: RwLock::default() })
+        Ok(Self {
+            master,
+            opened: RwLock::default(),
+        })
     }
 
     /// A fresh key for a new space, wrapped for its row.
@@ -37,12 +42,23 @@ impl KeyRing {
 
     /// The keys of a space.
     pub async fn of(&self, meta: &Meta, space: SpaceId) -> Result<Arc<SpaceKeys>> {
-        if let Some(keys) = self.opened.read().unwrap_or_else(PoisonError::into_inner).get(&space) {
+        if let Some(keys) = self
+            .opened
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&space)
+        {
             return Ok(Arc::clone(keys));
         }
         let wrapped = spaces::wrapped_key(&mut *meta.read().await?, space).await?;
-        let keys = Arc::new(SpaceKeys::derive(space, &self.master.unwrap(space, &wrapped)?));
-        self.opened.write().unwrap_or_else(PoisonError::into_inner).insert(space, Arc::clone(&keys));
+        let keys = Arc::new(SpaceKeys::derive(
+            space,
+            &self.master.unwrap(space, &wrapped)?,
+        ));
+        self.opened
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(space, Arc::clone(&keys));
         Ok(keys)
     }
 }

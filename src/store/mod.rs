@@ -6,12 +6,14 @@ pub mod content;
 mod error;
 mod keys;
 pub mod meta;
+mod mounts;
 
 use std::path::Path;
 use std::sync::Arc;
 
 pub use error::{Error, Result};
 pub use keys::KeyRing;
+pub use mounts::Mounts;
 
 use crate::crypto::MasterKey;
 
@@ -23,15 +25,30 @@ pub struct Store {
     pub segments: blob::Segments,
     /// Keys of the spaces.
     pub keys: KeyRing,
+    /// The spaces everyone sees.
+    pub mounts: Mounts,
+    /// Which previous contents stay.
+    pub keep: meta::versions::Keep,
 }
 
 impl Store {
     /// Opens (or creates) database and segment folder, and proves that `master` is their key.
-    pub async fn open(database: &Path, data: &Path, master: MasterKey) -> Result<Arc<Self>> {
+    pub async fn open(
+        database: &Path,
+        data: &Path,
+        master: MasterKey,
+        keep: meta::versions::Keep,
+    ) -> Result<Arc<Self>> {
         let meta = meta::Meta::open(database).await?;
         let keys = KeyRing::open(master, &meta).await?;
         let segments = blob::Segments::open(data).await?;
-        Ok(Arc::new(Self { meta, segments, keys }))
+        Ok(Arc::new(Self {
+            meta,
+            segments,
+            keys,
+            mounts: Mounts::default(),
+            keep,
+        }))
     }
 
     /// Finishes queued writes and closes the database; the last step of a clean stop.

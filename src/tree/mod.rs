@@ -3,15 +3,44 @@
 //! Knows nothing of HTTP and holds no SQL. Each verb is one file and one transaction. A root is the
 //! account's own space with the spaces of everyone mounted in it by name.
 
+mod conflicts;
+mod copy;
+mod create;
 mod error;
+mod list;
+mod locate;
+mod locks;
+mod mkdir;
 mod model;
-mod stub;
+mod props;
+mod read;
+mod remove;
+mod rename;
+mod report;
+mod row;
+#[cfg(test)]
+mod tests;
+mod touch;
+mod transfer;
+mod trash;
+mod turn;
+mod usage;
+mod versions;
+mod write;
 
 use std::sync::Arc;
 
+pub use copy::Reach;
+pub use create::{DEFAULT_FOLDERS, NewSpace, create_space};
 pub use error::{Error, Result};
-pub use model::*;
-pub use stub::*;
+pub use list::{Page, PageEnd, With};
+pub use locks::{LOCK_SECONDS_MAX, LockRequest};
+pub use model::{
+    Conflict, Kind, Lock, Node, Overwrite, Placed, Precondition, Property, PropertyChange, Times,
+    Usage, User, Version, Write, Written,
+};
+pub use report::{Change, ChangeKind, Changes, Cursor};
+pub use trash::Trashed;
 
 use crate::store::Store;
 use crate::types::Clock;
@@ -28,13 +57,21 @@ pub struct Tree {
 impl Tree {
     /// The tree of `user`.
     pub fn new(store: Arc<Store>, user: User, clock: Clock) -> Self {
-        Self { store, user, clock, tokens: Arc::default() }
+        Self {
+            store,
+            user,
+            clock,
+            tokens: Arc::default(),
+        }
     }
 
     /// The same tree for a request that has submitted lock tokens (RFC 4918 §6.4).
     #[must_use]
     pub fn with_tokens(&self, tokens: &[String]) -> Self {
-        Self { tokens: tokens.into(), ..self.clone() }
+        Self {
+            tokens: tokens.into(),
+            ..self.clone()
+        }
     }
 
     /// Who uses it.

@@ -1,6 +1,5 @@
 //! What the verbs take and return.
 
-use crate::store::content::Checksum;
 use crate::types::{AccountId, ContentId, DeviceId, ETag, Millis, NodeId, Seq, SpaceId};
 
 /// Who acts.
@@ -218,9 +217,4 @@ pub struct Conflict {
     pub copy: NodeId,
     /// When it arose.
     pub at: Millis,
-}
-
-/// A verified checksum's text, for rows.
-pub(super) fn checksum_text(checksum: Option<&Checksum>) -> Option<String> {
-    checksum.map(|checksum| checksum.as_str().to_owned())
 }

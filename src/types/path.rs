@@ -57,7 +57,11 @@ impl NodeName {
 
     /// What makes names equal: the NFC form. macOS sends NFD for names others made in NFC.
     pub fn key(&self) -> String {
-        if is_nfc(&self.0) { self.0.clone() } else { self.0.nfc().collect() }
+        if is_nfc(&self.0) {
+            self.0.clone()
+        } else {
+            self.0.nfc().collect()
+        }
     }
 }
 
@@ -82,8 +86,11 @@ impl NodePath {
         if text.len() > MAX_PATH_BYTES {
             return Err(PathError::PathTooLong);
         }
-        let names: Vec<_> =
-            text.split('/').filter(|n| !n.is_empty()).map(NodeName::parse).collect::<Result<_, _>>()?;
+        let names: Vec<_> = text
+            .split('/')
+            .filter(|n| !n.is_empty())
+            .map(NodeName::parse)
+            .collect::<Result<_, _>>()?;
         if names.len() > MAX_DEPTH {
             return Err(PathError::PathTooLong);
         }
@@ -136,7 +143,8 @@ impl NodePath {
 
     /// Whether this path is `other` or lies below it, comparing names by NFC.
     pub fn starts_with(&self, other: &Self) -> bool {
-        self.0.len() >= other.0.len() && self.0.iter().zip(&other.0).all(|(a, b)| a.key() == b.key())
+        self.0.len() >= other.0.len()
+            && self.0.iter().zip(&other.0).all(|(a, b)| a.key() == b.key())
     }
 }
 
@@ -171,9 +179,18 @@ mod tests {
         assert_eq!(NodePath::from_url("/a%00"), Err(PathError::Control));
         assert_eq!(NodePath::from_url("/a%0Ab"), Err(PathError::Control));
         assert_eq!(NodePath::from_url("/%ff"), Err(PathError::NotUtf8));
-        assert_eq!(NodePath::from_url(&"x".repeat(256)), Err(PathError::NameTooLong));
-        assert_eq!(NodePath::from_url(&"x/".repeat(129)), Err(PathError::PathTooLong));
-        assert_eq!(NodePath::parse(&"x".repeat(5000)), Err(PathError::PathTooLong));
+        assert_eq!(
+            NodePath::from_url(&"x".repeat(256)),
+            Err(PathError::NameTooLong)
+        );
+        assert_eq!(
+            NodePath::from_url(&"x/".repeat(129)),
+            Err(PathError::PathTooLong)
+        );
+        assert_eq!(
+            NodePath::parse(&"x".repeat(5000)),
+            Err(PathError::PathTooLong)
+        );
     }
 
     #[test]
@@ -181,7 +198,11 @@ mod tests {
         let nfd = NodeName::parse("a\u{308}").unwrap();
         assert_eq!(nfd.key(), "ä");
         assert_eq!(nfd.as_str(), "a\u{308}");
-        assert!(NodePath::parse("/a\u{308}/x").unwrap().starts_with(&NodePath::parse("/ä").unwrap()));
+        assert!(
+            NodePath::parse("/a\u{308}/x")
+                .unwrap()
+                .starts_with(&NodePath::parse("/ä").unwrap())
+        );
     }
 
     proptest! {

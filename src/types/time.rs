@@ -28,7 +28,10 @@ impl Millis {
     /// This time plus a duration, saturating.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+        Self(
+            self.0
+                .saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)),
+        )
     }
 }
 
@@ -45,7 +48,11 @@ impl From<SystemTime> for Millis {
 impl From<Millis> for SystemTime {
     fn from(time: Millis) -> Self {
         let distance = Duration::from_millis(time.0.unsigned_abs());
-        if time.0 < 0 { UNIX_EPOCH - distance } else { UNIX_EPOCH + distance }
+        if time.0 < 0 {
+            UNIX_EPOCH - distance
+        } else {
+            UNIX_EPOCH + distance
+        }
     }
 }
 

@@ -1,10 +1,30 @@
-//! stub: append-only sealed segment files.
+//! Bytes: sealed records in append-only segment files. Knows no names; `docs/STORAGE-FORMAT.md`
+//! describes the files.
+//!
+//! A segment is written by one process from its beginning to its end and never again: a record's
+//! offset is its nonce, so after a crash, a restart or any failed write or sync a new segment with a
+//! new key begins. What was appended counts only after [`Segments::sync`].
 
-use std::path::Path;
+mod active;
+mod appender;
+mod handles;
+mod record;
+mod scan;
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Result;
+pub use scan::{Scan, Scanned};
+
+use self::active::Active;
+use self::handles::Handles;
+use self::record::Header;
+use super::{Error, Result};
 use crate::crypto::{ChunkId, SegmentId, SpaceKeys};
 
 /// One chunk on its way into a segment.
@@ -27,15 +47,127 @@ pub struct Place {
 }
 
 /// The segment files of a data folder.
-pub struct Segments(());
+pub struct Segments(Arc<Inner>);
+
+struct Inner {
+    folder: PathBuf,
+    active: Active,
+    handles: Handles,
+}
 
 impl Segments {
     /// Opens the folder; never appends to segments that are already there.
-    pub async fn open(_folder: &Path) -> Result<Self> { Ok(Self(())) }
-    /// Compresses, seals and appends; **not yet durable**, see [`Self::sync`].
-    pub async fn append(&self, _keys: &std::sync::Arc<SpaceKeys>, _pieces: Vec<Piece>) -> Result<Vec<Place>> { todo!() }
+    pub async fn open(folder: &Path) -> Result<Self> {
+        let folder = folder.join("seg");
+        blocking(move || {
+            make_durable_folder(&folder).map_err(Error::io("making the data folder"))?;
+            let (active, handles) = (Active::default(), Handles::default());
+            Ok(Self(Arc::new(Inner {
+                folder,
+                active,
+                handles,
+            })))
+        })
+        .await
+    }
+
+    /// Compresses, seals and appends; **not yet durable**, see [`Self::sync`]. All pieces of one
+    /// call land in one segment, so give a few MiB at a time.
+    pub async fn append(&self, keys: &Arc<SpaceKeys>, pieces: Vec<Piece>) -> Result<Vec<Place>> {
+        if pieces.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (inner, keys) = (Arc::clone(&self.0), Arc::clone(keys));
+        blocking(move || {
+            let prepared: Result<Vec<_>> = pieces.into_iter().map(record::prepare).collect();
+            inner.active.append(&inner.folder, &keys, &prepared?)
+        })
+        .await
+    }
+
     /// Returns once everything up to these places is on the disk; concurrent callers share one fdatasync.
-    pub async fn sync(&self, _places: &[Place]) -> Result<()> { todo!() }
+    pub async fn sync(&self, places: &[Place]) -> Result<()> {
+        self.0.active.sync(places).await
+    }
+
     /// Reads, verifies and decompresses one record.
-    pub async fn read(&self, _keys: &std::sync::Arc<SpaceKeys>, _place: Place) -> Result<(ChunkId, Bytes)> { todo!() }
+    pub async fn read(&self, keys: &Arc<SpaceKeys>, place: Place) -> Result<(ChunkId, Bytes)> {
+        let (inner, keys) = (Arc::clone(&self.0), Arc::clone(keys));
+        blocking(move || inner.read(&keys, place)).await
+    }
+
+    /// Finds all records of a segment that are whole, whatever the database knows of them.
+    pub async fn scan(&self, keys: &Arc<SpaceKeys>, segment: SegmentId) -> Result<Scan> {
+        let (inner, keys) = (Arc::clone(&self.0), Arc::clone(keys));
+        blocking(move || {
+            let file = inner.handles.get(&inner.folder, keys.space, segment)?;
+            scan::scan(&file, &keys.record_key(segment), segment)
+        })
+        .await
+    }
+
+    /// How often this process has waited for the disk; shared waits count once.
+    pub fn syncs(&self) -> u64 {
+        self.0.active.syncs()
+    }
 }
+
+impl Inner {
+    fn read(&self, keys: &SpaceKeys, place: Place) -> Result<(ChunkId, Bytes)> {
+        if !record::STORED.contains(&(place.stored as usize)) {
+            return Err(Error::Corrupt("a chunk row states an impossible length"));
+        }
+        let file = self.handles.get(&self.folder, keys.space, place.segment)?;
+        let mut bytes = vec![0; place.stored as usize];
+        read_exact(&file, &mut bytes, place.offset)?;
+        let header = bytes.first_chunk().and_then(Header::parse);
+        let Some(header) = header.filter(|header| header.stored == place.stored) else {
+            return Err(Error::Corrupt("no record where the chunk row says"));
+        };
+        record::open(&keys.record_key(place.segment), place.offset, header, bytes)
+    }
+}
+
+/// Runs what may wait for the disk or computes for long on a thread of its own.
+pub(in crate::store) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(stopped) if stopped.is_panic() => std::panic::resume_unwind(stopped.into_panic()),
+        Err(_shutting_down) => Err(Error::Closing),
+    }
+}
+
+fn read_exact(file: &File, bytes: &mut [u8], offset: u64) -> Result<()> {
+    file.read_exact_at(bytes, offset)
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => Error::Corrupt("a segment ends within a record"),
+            _ => Error::io("reading a segment")(error),
+        })
+}
+
+fn file_path(folder: &Path, segment: SegmentId) -> PathBuf {
+    let name = segment.to_string();
+    folder.join(&name[..2]).join(format!("{name}.seg"))
+}
+
+/// Makes the folder and those above it, each durable in the one it lies in.
+fn make_durable_folder(folder: &Path) -> io::Result<()> {
+    if !folder.is_dir() {
+        let above = match folder.parent() {
+            Some(above) if !above.as_os_str().is_empty() => above,
+            _ => Path::new("."),
+        };
+        make_durable_folder(above)?;
+        match fs::create_dir(folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            Err(_already) => {}
+            Ok(()) => File::open(above)?.sync_all()?,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

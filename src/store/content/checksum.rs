@@ -8,7 +8,11 @@ pub struct Checksum {
 
 impl Checksum {
     /// Reads `TYPE:hex` for SHA1, SHA256, MD5, ADLER32 (any letter case); `None` for anything else.
-    pub fn parse(_text: &str) -> Option<Self> { todo!() }
+    pub fn parse(_text: &str) -> Option<Self> {
+        todo!()
+    }
     /// `TYPE:hex`, type upper case, digits lower case.
-    pub fn as_str(&self) -> &str { &self.text }
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
 }

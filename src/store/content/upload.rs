@@ -32,24 +32,29 @@ pub enum StagedBody {
     Chunks(Manifest),
 }
 
-/// How an upload ends badly through the client's fault.
-#[derive(Debug, thiserror::Error)]
-pub enum UploadError {
-    /// The stated checksum is not that of the bytes.
-    #[error("the checksum does not match the bytes received")]
-    Checksum,
-}
-
 /// An upload in progress.
 pub struct Upload(());
 
 impl Upload {
     /// Starts an upload into `space`. `expected` (bytes) picks the chunk class; it is not enforced here.
-    pub async fn start(_store: &Arc<Store>, _space: SpaceId, _expected: Option<u64>, _checksum: Option<Checksum>) -> Result<Self> { todo!() }
+    pub async fn start(
+        _store: &Arc<Store>,
+        _space: SpaceId,
+        _expected: Option<u64>,
+        _checksum: Option<Checksum>,
+    ) -> Result<Self> {
+        todo!()
+    }
     /// Bytes pushed so far.
-    pub fn written(&self) -> u64 { todo!() }
+    pub fn written(&self) -> u64 {
+        todo!()
+    }
     /// Takes the next bytes; waits while earlier ones are being stored.
-    pub async fn push(&mut self, _bytes: Bytes) -> Result<()> { todo!() }
+    pub async fn push(&mut self, _bytes: Bytes) -> Result<()> {
+        todo!()
+    }
     /// Makes everything durable. `Ok(None)` when the stated checksum does not match (nothing is kept).
-    pub async fn finish(self) -> Result<Option<Staged>> { todo!() }
+    pub async fn finish(self) -> Result<Option<Staged>> {
+        todo!()
+    }
 }

@@ -71,14 +71,23 @@ impl Meta {
             .pragma("journal_size_limit", WAL_KEPT)
             .row_buffer_size(512)
             .disable_statement_logging();
-        let mut writing = options.clone().pragma("cache_size", WRITER_CACHE).connect().await?;
-        sqlx::migrate!("src/store/meta/migrations/sqlite").run_direct(None, &mut writing, false).await?;
+        let mut writing = options
+            .clone()
+            .pragma("cache_size", WRITER_CACHE)
+            .connect()
+            .await?;
+        sqlx::migrate!("src/store/meta/migrations/sqlite")
+            .run_direct(None, &mut writing, false)
+            .await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .test_before_acquire(false)
             .connect_with(options.read_only(true).pragma("cache_size", READER_CACHE))
             .await?;
-        Ok(Self { readers, writer: writer::Writer::start(writing) })
+        Ok(Self {
+            readers,
+            writer: writer::Writer::start(writing),
+        })
     }
 
     /// A connection to read with. It sees every write that was answered before.

@@ -1,1 +1,336 @@
-//! stub
+//! Files and collections: single rows, children, and the walk up to the root.
+
+use super::Conn;
+use crate::store::Result;
+use crate::types::{ContentId, DeviceId, Millis, NodeId, NodeName, Seq, SpaceId};
+
+/// `node.kind` of a collection.
+pub const COLLECTION: i64 = 0;
+/// `node.kind` of a file.
+pub const FILE: i64 = 1;
+
+/// A row of `node`, with the checksum of its content.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct NodeRow {
+    /// Node id.
+    pub id: i64,
+    /// Space id.
+    pub space: i64,
+    /// Parent node id; `None` for the root of a space.
+    pub parent: Option<i64>,
+    /// Name as written.
+    pub name: String,
+    /// [`COLLECTION`] or [`FILE`].
+    pub kind: i64,
+    /// Current content of a file.
+    pub content: Option<i64>,
+    /// Number of the current version of a file.
+    pub version: i64,
+    /// Bytes of a file.
+    pub size: i64,
+    /// Modification time, ms.
+    pub mtime: i64,
+    /// Creation time, ms.
+    pub created: i64,
+    /// When the current version arrived, ms.
+    pub written: i64,
+    /// Device that wrote the current version.
+    pub device: Option<i64>,
+    /// Last change of its own.
+    pub seq: i64,
+    /// Last change in its subtree.
+    pub tree_seq: i64,
+    /// Live bytes in its subtree; of a file its size.
+    pub tree_size: i64,
+    /// When it went to trash, ms.
+    pub trashed: Option<i64>,
+    /// Verified checksum of the content.
+    pub checksum: Option<String>,
+}
+
+macro_rules! select_node {
+    ($rest:literal) => {
+        concat!(
+            "SELECT n.id, n.space, n.parent, n.name, n.kind, n.content, n.version, n.size, n.mtime,
+                n.created, n.written, n.device, n.seq, n.tree_seq, n.tree_size, n.trashed,
+                c.checksum
+            FROM node n LEFT JOIN content c ON c.id = n.content ",
+            $rest
+        )
+    };
+}
+pub(super) use select_node;
+
+const BY_ID: &str = select_node!("WHERE n.id = $1");
+const CHILD: &str = select_node!("WHERE n.parent = $1 AND n.name_key = $2 AND n.trashed IS NULL");
+const CHILDREN: &str = select_node!(
+    "WHERE n.parent = $1 AND n.name_key > $2 AND n.trashed IS NULL ORDER BY n.name_key LIMIT $3"
+);
+const INSERT: &str = "INSERT INTO node (id, space, parent, name, name_key, kind, content, version,
+        size, mtime, created, written, device, seq, place_seq, tree_seq, tree_size)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $14, $9)";
+const SET_CONTENT: &str = "UPDATE node SET content = $2, version = $3, size = $4, tree_size = $4,
+    mtime = $5, created = $6, written = $7, device = $8, seq = $9, tree_seq = $9 WHERE id = $1";
+const SET_TIMES: &str =
+    "UPDATE node SET mtime = $2, created = $3, seq = $4, tree_seq = $4 WHERE id = $1";
+const PLACE: &str = "UPDATE node SET parent = $2, name = $3, name_key = $4, seq = $5,
+    place_seq = $5, tree_seq = $5, trashed = NULL WHERE id = $1";
+const TRASH: &str = "UPDATE node SET trashed = $2, seq = $3, tree_seq = $3 WHERE id = $1";
+const SET_TREE_SIZE: &str = "UPDATE node SET tree_size = $2 WHERE id = $1";
+const DELETE: &str = "DELETE FROM node WHERE id = $1";
+const TOUCH_UP: &str = "WITH RECURSIVE up (id, parent) AS (
+        SELECT id, parent FROM node WHERE id = $1 AND trashed IS NULL
+        UNION ALL
+        SELECT n.id, n.parent FROM node n JOIN up ON n.id = up.parent WHERE n.trashed IS NULL)
+    UPDATE node SET tree_seq = $2, tree_size = tree_size + $3
+    WHERE id IN (SELECT id FROM up) RETURNING parent, tree_size";
+const NAMES_UP: &str = "WITH RECURSIVE up (id, parent, name, trashed, dist) AS (
+        SELECT id, parent, name, trashed, CAST(0 AS BIGINT) FROM node WHERE id = $1
+        UNION ALL
+        SELECT n.id, n.parent, n.name, n.trashed, up.dist + 1
+          FROM node n JOIN up ON n.id = up.parent)
+    SELECT name, trashed IS NOT NULL, parent IS NULL FROM up ORDER BY dist DESC";
+const IS_BELOW: &str = "WITH RECURSIVE up (id, parent) AS (
+        SELECT id, parent FROM node WHERE id = $1
+        UNION ALL
+        SELECT n.id, n.parent FROM node n JOIN up ON n.id = up.parent)
+    SELECT count(*) FROM up WHERE id = $2";
+const GONE: &str = "INSERT INTO gone (parent, name_key, name, kind, space, node, seq)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)
+    ON CONFLICT (parent, name_key) DO UPDATE SET name = excluded.name, kind = excluded.kind,
+        node = excluded.node, seq = excluded.seq";
+
+/// A node to be made.
+#[derive(Clone, Debug)]
+pub struct NewNode<'a> {
+    /// Its id, drawn by [`super::spaces::turn`].
+    pub id: NodeId,
+    /// The space.
+    pub space: SpaceId,
+    /// The collection it goes into; `None` for the root of a space.
+    pub parent: Option<NodeId>,
+    /// Its name; `None` for the root of a space.
+    pub name: Option<&'a NodeName>,
+    /// Content and size of a file; `None` for a collection.
+    pub content: Option<(ContentId, i64)>,
+    /// Modification time.
+    pub mtime: Millis,
+    /// Creation time.
+    pub created: Millis,
+    /// Now.
+    pub written: Millis,
+    /// Who made it.
+    pub device: Option<DeviceId>,
+    /// This write's turn.
+    pub seq: Seq,
+}
+
+/// The new state of a file whose content changes.
+#[derive(Clone, Debug)]
+pub struct NewContent {
+    /// The bytes.
+    pub content: ContentId,
+    /// Number of this version.
+    pub version: i64,
+    /// Bytes.
+    pub size: i64,
+    /// Modification time.
+    pub mtime: Millis,
+    /// Creation time.
+    pub created: Millis,
+    /// Now.
+    pub written: Millis,
+    /// Who wrote it.
+    pub device: Option<DeviceId>,
+    /// This write's turn.
+    pub seq: Seq,
+}
+
+/// A node, trashed or not.
+pub async fn by_id(conn: &mut Conn, id: NodeId) -> Result<Option<NodeRow>> {
+    Ok(sqlx::query_as(BY_ID)
+        .bind(id.0)
+        .fetch_optional(conn)
+        .await?)
+}
+
+/// The live child of that name (compared by NFC).
+pub async fn child(conn: &mut Conn, parent: NodeId, name: &NodeName) -> Result<Option<NodeRow>> {
+    let query = sqlx::query_as(CHILD).bind(parent.0).bind(name.key());
+    Ok(query.fetch_optional(conn).await?)
+}
+
+/// Live children in the order of their names, those after `after` (an NFC key; "" = from the start).
+pub async fn children(
+    conn: &mut Conn,
+    parent: NodeId,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<NodeRow>> {
+    let query = sqlx::query_as(CHILDREN)
+        .bind(parent.0)
+        .bind(after)
+        .bind(limit);
+    Ok(query.fetch_all(conn).await?)
+}
+
+/// Makes a node. Ancestors are brought up to date by [`touch_up`].
+pub async fn insert(conn: &mut Conn, new: &NewNode<'_>) -> Result<()> {
+    let kind = if new.content.is_some() {
+        FILE
+    } else {
+        COLLECTION
+    };
+    sqlx::query(INSERT)
+        .bind(new.id.0)
+        .bind(new.space.0)
+        .bind(new.parent.map(|parent| parent.0))
+        .bind(new.name.map_or("", NodeName::as_str))
+        .bind(new.name.map(NodeName::key).unwrap_or_default())
+        .bind(kind)
+        .bind(new.content.map(|(content, _)| content.0))
+        .bind(kind)
+        .bind(new.content.map_or(0, |(_, size)| size))
+        .bind(new.mtime.0)
+        .bind(new.created.0)
+        .bind(new.written.0)
+        .bind(new.device.map(|device| device.0))
+        .bind(new.seq.0)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Gives a file other bytes.
+pub async fn set_content(conn: &mut Conn, id: NodeId, new: &NewContent) -> Result<()> {
+    sqlx::query(SET_CONTENT)
+        .bind(id.0)
+        .bind(new.content.0)
+        .bind(new.version)
+        .bind(new.size)
+        .bind(new.mtime.0)
+        .bind(new.created.0)
+        .bind(new.written.0)
+        .bind(new.device.map(|device| device.0))
+        .bind(new.seq.0)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Sets modification and creation time.
+pub async fn set_times(
+    conn: &mut Conn,
+    id: NodeId,
+    (mtime, created): (Millis, Millis),
+    seq: Seq,
+) -> Result<()> {
+    let query = sqlx::query(SET_TIMES)
+        .bind(id.0)
+        .bind(mtime.0)
+        .bind(created.0)
+        .bind(seq.0);
+    query.execute(conn).await?;
+    Ok(())
+}
+
+/// Puts a node (live or trashed) at a place; whatever lies below comes along untouched.
+pub async fn place(
+    conn: &mut Conn,
+    id: NodeId,
+    parent: NodeId,
+    name: &NodeName,
+    seq: Seq,
+) -> Result<()> {
+    let query = sqlx::query(PLACE)
+        .bind(id.0)
+        .bind(parent.0)
+        .bind(name.as_str());
+    query.bind(name.key()).bind(seq.0).execute(conn).await?;
+    Ok(())
+}
+
+/// Sends a node to trash; its parent and name go on saying from where.
+pub async fn trash(conn: &mut Conn, id: NodeId, at: Millis, seq: Seq) -> Result<()> {
+    sqlx::query(TRASH)
+        .bind(id.0)
+        .bind(at.0)
+        .bind(seq.0)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Says how many live bytes lie below a new collection.
+pub async fn set_tree_size(conn: &mut Conn, id: NodeId, bytes: i64) -> Result<()> {
+    sqlx::query(SET_TREE_SIZE)
+        .bind(id.0)
+        .bind(bytes)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Forgets a node that nothing lies below.
+pub async fn delete(conn: &mut Conn, id: NodeId) -> Result<()> {
+    sqlx::query(DELETE).bind(id.0).execute(conn).await?;
+    Ok(())
+}
+
+/// Tells a collection and all above it that something below changed at `seq` by `bytes`.
+///
+/// Returns the live bytes of the whole space, or `None` when the collection no longer hangs on the
+/// root (somebody trashed it or one above): then the caller must undo.
+pub async fn touch_up(conn: &mut Conn, from: NodeId, seq: Seq, bytes: i64) -> Result<Option<i64>> {
+    let rows: Vec<(Option<i64>, i64)> = sqlx::query_as(TOUCH_UP)
+        .bind(from.0)
+        .bind(seq.0)
+        .bind(bytes)
+        .fetch_all(conn)
+        .await?;
+    Ok(rows
+        .into_iter()
+        .find(|(parent, _)| parent.is_none())
+        .map(|(_, size)| size))
+}
+
+/// The names from the space's root (excluded) down to the node; `None` when it is not reachable.
+pub async fn names_up(conn: &mut Conn, id: NodeId) -> Result<Option<Vec<String>>> {
+    let rows: Vec<(String, bool, bool)> =
+        sqlx::query_as(NAMES_UP).bind(id.0).fetch_all(conn).await?;
+    let live = rows.iter().all(|(_, trashed, _)| !trashed);
+    if !live || !rows.first().is_some_and(|(_, _, root)| *root) {
+        return Ok(None);
+    }
+    Ok(Some(
+        rows.into_iter().skip(1).map(|(name, ..)| name).collect(),
+    ))
+}
+
+/// Whether `node` is `ancestor` or lies below it.
+pub async fn is_below(conn: &mut Conn, node: NodeId, ancestor: NodeId) -> Result<bool> {
+    let query = sqlx::query_scalar::<_, i64>(IS_BELOW)
+        .bind(node.0)
+        .bind(ancestor.0);
+    Ok(query.fetch_one(conn).await? > 0)
+}
+
+/// Notes that a name vanished from a collection, for sync reports.
+pub async fn put_gone(conn: &mut Conn, row: &NodeRow, seq: Seq) -> Result<()> {
+    let Some(parent) = row.parent else {
+        return Ok(());
+    };
+    let key = NodeName::parse(&row.name).map_or_else(|_| row.name.clone(), |name| name.key());
+    let query = sqlx::query(GONE)
+        .bind(parent)
+        .bind(key)
+        .bind(&row.name)
+        .bind(row.kind);
+    query
+        .bind(row.space)
+        .bind(row.id)
+        .bind(seq.0)
+        .execute(conn)
+        .await?;
+    Ok(())
+}

@@ -8,5 +8,9 @@ const GET_OR_PUT: &str = "INSERT INTO setting (key, value) VALUES ($1, $2)
 
 /// The value of `key`; `value` is put there first when there is none.
 pub async fn get_or_put(conn: &mut Conn, key: &str, value: &str) -> Result<String> {
-    Ok(sqlx::query_scalar(GET_OR_PUT).bind(key).bind(value).fetch_one(conn).await?)
+    Ok(sqlx::query_scalar(GET_OR_PUT)
+        .bind(key)
+        .bind(value)
+        .fetch_one(conn)
+        .await?)
 }

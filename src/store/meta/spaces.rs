@@ -45,28 +45,57 @@ const COUNT_LOCKS: &str = "UPDATE space SET locks =
 /// Takes the space's next turn and draws `nodes` ids. The row stays locked until the commit, so
 /// this is also the per-space writer mutex; it must be a write's first statement.
 pub async fn turn(conn: &mut Conn, space: SpaceId, nodes: i64) -> Result<Turn> {
-    let row: Option<(i64, i64, Option<i64>, i64)> =
-        sqlx::query_as(TURN).bind(space.0).bind(nodes).fetch_optional(conn).await?;
+    let row: Option<(i64, i64, Option<i64>, i64)> = sqlx::query_as(TURN)
+        .bind(space.0)
+        .bind(nodes)
+        .fetch_optional(conn)
+        .await?;
     let (seq, last, quota, locks) = row.ok_or(Error::Corrupt("a space has no row"))?;
     let first_node = NodeId::nth(space, last - nodes + 1);
-    Ok(Turn { seq: Seq(seq), first_node, quota, locks })
+    Ok(Turn {
+        seq: Seq(seq),
+        first_node,
+        quota,
+        locks,
+    })
 }
 
 /// The space's key, sealed by the master key.
 pub async fn wrapped_key(conn: &mut Conn, space: SpaceId) -> Result<Vec<u8>> {
-    let key = sqlx::query_scalar(WRAPPED_KEY).bind(space.0).fetch_optional(conn).await?;
+    let key = sqlx::query_scalar(WRAPPED_KEY)
+        .bind(space.0)
+        .fetch_optional(conn)
+        .await?;
     key.ok_or(Error::Corrupt("a space has no row"))
 }
 
 /// Makes a space row without key and root; [`set_key_and_root`] completes it in the same transaction.
-pub async fn create(conn: &mut Conn, name: &str, everyone: bool, quota: Option<i64>) -> Result<SpaceId> {
-    let query = sqlx::query_scalar(CREATE).bind(name).bind(everyone).bind(quota);
+pub async fn create(
+    conn: &mut Conn,
+    name: &str,
+    everyone: bool,
+    quota: Option<i64>,
+) -> Result<SpaceId> {
+    let query = sqlx::query_scalar(CREATE)
+        .bind(name)
+        .bind(everyone)
+        .bind(quota);
     Ok(SpaceId(query.bind(&[][..] as &[u8]).fetch_one(conn).await?))
 }
 
 /// Completes a new space.
-pub async fn set_key_and_root(conn: &mut Conn, space: SpaceId, key: &[u8], root: NodeId) -> Result<()> {
-    sqlx::query(SET_KEY_AND_ROOT).bind(space.0).bind(key).bind(root.0).execute(conn).await?;
+pub async fn set_key_and_root(
+    conn: &mut Conn,
+    space: SpaceId,
+    key: &[u8],
+    root: NodeId,
+) -> Result<()> {
+    sqlx::query(SET_KEY_AND_ROOT)
+        .bind(space.0)
+        .bind(key)
+        .bind(root.0)
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
@@ -77,12 +106,19 @@ pub async fn shared(conn: &mut Conn) -> Result<Vec<Space>> {
 
 /// One space.
 pub async fn by_id(conn: &mut Conn, space: SpaceId) -> Result<Option<Space>> {
-    Ok(sqlx::query_as(BY_ID).bind(space.0).fetch_optional(conn).await?)
+    Ok(sqlx::query_as(BY_ID)
+        .bind(space.0)
+        .fetch_optional(conn)
+        .await?)
 }
 
 /// Sets the space's quota in bytes.
 pub async fn set_quota(conn: &mut Conn, space: SpaceId, quota: Option<i64>) -> Result<()> {
-    sqlx::query(SET_QUOTA).bind(space.0).bind(quota).execute(conn).await?;
+    sqlx::query(SET_QUOTA)
+        .bind(space.0)
+        .bind(quota)
+        .execute(conn)
+        .await?;
     Ok(())
 }
 

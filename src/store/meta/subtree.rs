@@ -1,1 +1,126 @@
-//! stub
+//! Statements over a whole subtree: measuring, copying and forgetting it.
+
+use super::Conn;
+use crate::store::Result;
+use crate::types::{Millis, NodeId, NodeName, Seq};
+
+const COUNT: &str = "WITH RECURSIVE sub (id) AS (
+        SELECT $1
+        UNION ALL
+        SELECT n.id FROM node n JOIN sub ON n.parent = sub.id WHERE n.trashed IS NULL)
+    SELECT count(*) FROM sub";
+const HEIGHT: &str = "WITH RECURSIVE sub (id, depth) AS (
+        SELECT id, CAST(0 AS BIGINT) FROM node WHERE id = $1
+        UNION ALL
+        SELECT n.id, sub.depth + 1 FROM node n JOIN sub ON n.parent = sub.id
+         WHERE n.trashed IS NULL)
+    SELECT CAST(COALESCE(max(depth), 0) AS BIGINT) FROM sub";
+// The n-th node of the subtree, in the order of ids, becomes node `first + n - 1`; the props
+// statement counts the same way, so that no table of old and new ids is needed.
+const COPY: &str = "WITH RECURSIVE sub (id, parent) AS (
+        SELECT id, parent FROM node WHERE id = $1
+        UNION ALL
+        SELECT n.id, n.parent FROM node n JOIN sub ON n.parent = sub.id
+         WHERE n.trashed IS NULL),
+    num (id, parent, fresh) AS (
+        SELECT id, parent, $2 + row_number() OVER (ORDER BY id) - 1 FROM sub)
+    INSERT INTO node (id, space, parent, name, name_key, kind, content, version, size, mtime,
+        created, written, device, seq, place_seq, tree_seq, tree_size)
+    SELECT m.fresh, n.space,
+           CASE WHEN n.id = $1 THEN $3 ELSE p.fresh END,
+           CASE WHEN n.id = $1 THEN $4 ELSE n.name END,
+           CASE WHEN n.id = $1 THEN $5 ELSE n.name_key END,
+           n.kind, n.content, n.kind, n.size, n.mtime, n.created, $6, $7, $8, $8, $8, n.tree_size
+      FROM num m JOIN node n ON n.id = m.id LEFT JOIN num p ON p.id = n.parent";
+const COPY_PROPS: &str = "WITH RECURSIVE sub (id, parent) AS (
+        SELECT id, parent FROM node WHERE id = $1
+        UNION ALL
+        SELECT n.id, n.parent FROM node n JOIN sub ON n.parent = sub.id
+         WHERE n.trashed IS NULL),
+    num (id, fresh) AS (SELECT id, $2 + row_number() OVER (ORDER BY id) - 1 FROM sub)
+    INSERT INTO prop (node, ns, name, xml)
+    SELECT m.fresh, p.ns, p.name, p.xml FROM prop p JOIN num m ON m.id = p.node";
+// Everything below counts here, also what was trashed on its own before: nothing else can reach it.
+const FORGET_PROPS: &str = "WITH RECURSIVE sub (id) AS (
+        SELECT $1 UNION ALL SELECT n.id FROM node n JOIN sub ON n.parent = sub.id)
+    DELETE FROM prop WHERE node IN (SELECT id FROM sub)";
+const FORGET_VERSIONS: &str = "WITH RECURSIVE sub (id) AS (
+        SELECT $1 UNION ALL SELECT n.id FROM node n JOIN sub ON n.parent = sub.id)
+    DELETE FROM version WHERE node IN (SELECT id FROM sub)";
+const FORGET_GONE: &str = "WITH RECURSIVE sub (id) AS (
+        SELECT $1 UNION ALL SELECT n.id FROM node n JOIN sub ON n.parent = sub.id)
+    DELETE FROM gone WHERE parent IN (SELECT id FROM sub)";
+const FORGET_NODES: &str = "WITH RECURSIVE sub (id) AS (
+        SELECT $1 UNION ALL SELECT n.id FROM node n JOIN sub ON n.parent = sub.id)
+    DELETE FROM node WHERE id IN (SELECT id FROM sub)";
+
+/// Where a copied subtree goes.
+#[derive(Clone, Debug)]
+pub struct CopyTarget<'a> {
+    /// The first of as many new ids as [`count`] said.
+    pub first: NodeId,
+    /// The collection it goes into.
+    pub parent: NodeId,
+    /// The name of its top.
+    pub name: &'a NodeName,
+    /// Now.
+    pub written: Millis,
+    /// Who copies.
+    pub device: Option<i64>,
+    /// This write's turn.
+    pub seq: Seq,
+}
+
+/// Number of live nodes in the subtree, its top included.
+pub async fn count(conn: &mut Conn, top: NodeId) -> Result<i64> {
+    Ok(sqlx::query_scalar(COUNT)
+        .bind(top.0)
+        .fetch_one(conn)
+        .await?)
+}
+
+/// Levels below the top; 0 for a file or an empty collection.
+pub async fn height(conn: &mut Conn, top: NodeId) -> Result<i64> {
+    Ok(sqlx::query_scalar(HEIGHT)
+        .bind(top.0)
+        .fetch_one(conn)
+        .await?)
+}
+
+/// Copies a subtree with its dead properties; bytes are shared, versions stay with the original.
+/// Returns the id of the new top.
+pub async fn copy(conn: &mut Conn, top: NodeId, to: &CopyTarget<'_>) -> Result<NodeId> {
+    sqlx::query(COPY)
+        .bind(top.0)
+        .bind(to.first.0)
+        .bind(to.parent.0)
+        .bind(to.name.as_str())
+        .bind(to.name.key())
+        .bind(to.written.0)
+        .bind(to.device)
+        .bind(to.seq.0)
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query(COPY_PROPS)
+        .bind(top.0)
+        .bind(to.first.0)
+        .execute(&mut *conn)
+        .await?;
+    super::nodes::child(conn, to.parent, to.name)
+        .await?
+        .map(|row| NodeId(row.id))
+        .ok_or(crate::store::Error::Corrupt(
+            "a copied collection is not where it was put",
+        ))
+}
+
+/// Forgets a trashed node and everything below it.
+pub async fn forget(conn: &mut Conn, top: NodeId) -> Result<()> {
+    for statement in [FORGET_PROPS, FORGET_VERSIONS, FORGET_GONE, FORGET_NODES] {
+        sqlx::query(statement)
+            .bind(top.0)
+            .execute(&mut *conn)
+            .await?;
+    }
+    Ok(())
+}

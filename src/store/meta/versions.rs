@@ -1,1 +1,110 @@
-//! stub
+//! Previous contents of files.
+
+use super::Conn;
+use super::nodes::NodeRow;
+use crate::store::Result;
+use crate::types::{Millis, NodeId};
+
+/// A row of `version`.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct VersionRow {
+    /// From 1, rising.
+    pub number: i64,
+    /// Its bytes.
+    pub content: i64,
+    /// Bytes.
+    pub size: i64,
+    /// Modification time it had, ms.
+    pub mtime: i64,
+    /// When it arrived, ms.
+    pub written: i64,
+    /// Device that wrote it.
+    pub device: Option<i64>,
+}
+
+/// Which previous contents stay (`versions.*` of the configuration). The current one is not counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// The newest so many stay whatever their age.
+    pub always: i64,
+    /// Never more than so many.
+    pub most: i64,
+    /// Those between stay until they were replaced so many milliseconds ago.
+    pub max_age: i64,
+}
+
+impl Default for Keep {
+    fn default() -> Self {
+        Self {
+            always: 5,
+            most: 10,
+            max_age: 30 * 24 * 3600 * 1000,
+        }
+    }
+}
+
+const PUT: &str = "INSERT INTO version (node, number, content, size, mtime, written, device)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)";
+const LIST: &str = "SELECT number, content, size, mtime, written, device FROM version
+    WHERE node = $1 ORDER BY number DESC";
+const BY_NUMBER: &str = "SELECT number, content, size, mtime, written, device FROM version
+    WHERE node = $1 AND number = $2";
+// A version's age counts from when the next one arrived, but `written` of the version itself is
+// at hand and never later: a version is never dropped too late by more than its own time as head.
+const PRUNE: &str = "DELETE FROM version WHERE node = $1 AND number IN (
+        SELECT number FROM (
+            SELECT number, written, row_number() OVER (ORDER BY number DESC) AS place
+              FROM version WHERE node = $1) AS ranked
+         WHERE place > $3 OR (place > $2 AND written < $4))";
+const ADOPT: &str = "UPDATE version SET node = $2, number = number + $3 WHERE node = $1";
+
+/// Keeps a file's present content as a version.
+pub async fn put(conn: &mut Conn, row: &NodeRow) -> Result<()> {
+    let query = sqlx::query(PUT)
+        .bind(row.id)
+        .bind(row.version)
+        .bind(row.content)
+        .bind(row.size);
+    query
+        .bind(row.mtime)
+        .bind(row.written)
+        .bind(row.device)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// The previous versions of a file, newest first.
+pub async fn list(conn: &mut Conn, node: NodeId) -> Result<Vec<VersionRow>> {
+    Ok(sqlx::query_as(LIST).bind(node.0).fetch_all(conn).await?)
+}
+
+/// One previous version.
+pub async fn by_number(conn: &mut Conn, node: NodeId, number: i64) -> Result<Option<VersionRow>> {
+    Ok(sqlx::query_as(BY_NUMBER)
+        .bind(node.0)
+        .bind(number)
+        .fetch_optional(conn)
+        .await?)
+}
+
+/// Drops what `keep` does not hold.
+pub async fn prune(conn: &mut Conn, node: NodeId, keep: Keep, now: Millis) -> Result<()> {
+    let query = sqlx::query(PRUNE)
+        .bind(node.0)
+        .bind(keep.always)
+        .bind(keep.most);
+    query.bind(now.0 - keep.max_age).execute(conn).await?;
+    Ok(())
+}
+
+/// Gives the versions of `from` to `to`, numbered on from `after`.
+pub async fn adopt(conn: &mut Conn, from: NodeId, to: NodeId, after: i64) -> Result<()> {
+    sqlx::query(ADOPT)
+        .bind(from.0)
+        .bind(to.0)
+        .bind(after)
+        .execute(conn)
+        .await?;
+    Ok(())
+}

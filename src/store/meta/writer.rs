@@ -38,7 +38,9 @@ where
 {
     fn run<'t>(&'t mut self, conn: &'t mut Conn) -> BoxFuture<'t, bool> {
         Box::pin(async move {
-            let Some(work) = self.work.take() else { return false };
+            let Some(work) = self.work.take() else {
+                return false;
+            };
             let result = work(conn).await;
             let keep = result.is_ok();
             self.result = Some(result);
@@ -77,7 +79,11 @@ impl Writer {
         let (sender, receiver) = mpsc::channel(QUEUE_MAX);
         let weak = sender.downgrade();
         let task = tokio::spawn(serve(conn, receiver));
-        Self { queue: Mutex::new(Some(sender)), sender: weak, task: Mutex::new(Some(task)) }
+        Self {
+            queue: Mutex::new(Some(sender)),
+            sender: weak,
+            task: Mutex::new(Some(task)),
+        }
     }
 
     pub(super) async fn run<T, E, F>(&self, work: F) -> Result<T, E>
@@ -88,7 +94,11 @@ impl Writer {
     {
         let (reply, answer) = oneshot::channel();
         let sender = self.sender.upgrade().ok_or(Error::Closing)?;
-        let job = Box::new(Work { work: Some(work), result: None, reply });
+        let job = Box::new(Work {
+            work: Some(work),
+            result: None,
+            reply,
+        });
         sender.send(job).await.map_err(|_closed| Error::Closing)?;
         drop(sender);
         answer.await.map_err(|_dropped| Error::Closing)?
@@ -143,5 +153,8 @@ async fn commit_batch(conn: &mut Conn, batch: &mut [Box<dyn Job>]) -> Result<(),
 
 /// A panic in one work must not take the writer, and with it everybody, down.
 async fn run_caught(job: &mut Box<dyn Job>, conn: &mut Conn) -> bool {
-    AssertUnwindSafe(job.run(conn)).catch_unwind().await.unwrap_or(false)
+    AssertUnwindSafe(job.run(conn))
+        .catch_unwind()
+        .await
+        .unwrap_or(false)
 }

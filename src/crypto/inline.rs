@@ -1,0 +1,143 @@
+//! Small objects sealed as a whole, to lie in a database row.
+//!
+//! ```text
+//! version 1 | flags 1 | length 4 | salt 16 | ciphertext | tag 16
+//! ```
+//! The salt makes a key of its own for each object, so the nonce can be zero.
+
+use zeroize::Zeroizing;
+
+use super::aead::{KEY_LEN, NONCE_LEN, Reference, TAG_LEN};
+use super::space::expand;
+use super::{Blinded, Error, SpaceKeys, compress, decompress, random};
+
+/// First byte of a sealed object.
+const INLINE_VERSION: u8 = 1;
+/// Flag: the text is compressed.
+const FLAG_ZSTD: u8 = 1;
+/// Version, flags and length.
+const HEAD_LEN: usize = 6;
+const SALT_LEN: usize = 16;
+/// Largest object, in bytes: room above what the store puts into rows, and a bound for decompression.
+const PLAIN_MAX: usize = 64 * 1024;
+
+impl SpaceKeys {
+    /// Seals a small object (at most 64 KiB) for its database row; salted, so no nonce can repeat.
+    pub fn seal_inline(&self, root: Blinded, plain: &[u8]) -> Result<Vec<u8>, Error> {
+        let length = u32::try_from(plain.len()).map_err(|_too_long| Error::Sealed)?;
+        if plain.len() > PLAIN_MAX {
+            return Err(Error::Sealed);
+        }
+        let small = compress(plain);
+        let flags = if small.is_some() { FLAG_ZSTD } else { 0 };
+        let text = small.as_deref().unwrap_or(plain);
+        let salt: [u8; SALT_LEN] = random()?;
+
+        let mut sealed = Vec::with_capacity(HEAD_LEN + SALT_LEN + text.len() + TAG_LEN);
+        sealed.extend([INLINE_VERSION, flags]);
+        sealed.extend(length.to_be_bytes());
+        let aad = self.inline_aad(&sealed, root);
+        sealed.extend(salt);
+        sealed.extend(text);
+        let text = &mut sealed[HEAD_LEN + SALT_LEN..];
+        let tag = self.inline_key(&salt).seal(&[0; NONCE_LEN], &aad, text)?;
+        sealed.extend(tag);
+        Ok(sealed)
+    }
+
+    /// Opens what [`Self::seal_inline`] made.
+    pub fn open_inline(&self, root: Blinded, sealed: &[u8]) -> Result<Vec<u8>, Error> {
+        let (head, rest) = sealed
+            .split_first_chunk::<HEAD_LEN>()
+            .ok_or(Error::Sealed)?;
+        let (salt, rest) = rest.split_first_chunk::<SALT_LEN>().ok_or(Error::Sealed)?;
+        let (text, tag) = rest.split_last_chunk::<TAG_LEN>().ok_or(Error::Sealed)?;
+        let [version, flags, length @ ..] = *head;
+        let length = u32::from_be_bytes(length) as usize;
+        if version != INLINE_VERSION || flags & !FLAG_ZSTD != 0 || length > PLAIN_MAX {
+            return Err(Error::Sealed);
+        }
+        let mut text = text.to_vec();
+        let aad = self.inline_aad(head, root);
+        self.inline_key(salt)
+            .open(&[0; NONCE_LEN], &aad, &mut text, tag)?;
+        if flags & FLAG_ZSTD != 0 {
+            text = decompress(&text, length).ok_or(Error::Sealed)?;
+        }
+        if text.len() != length {
+            return Err(Error::Sealed);
+        }
+        Ok(text)
+    }
+
+    fn inline_key(&self, salt: &[u8; SALT_LEN]) -> Reference {
+        let mut key = Zeroizing::new([0; KEY_LEN]);
+        expand(
+            Some(salt),
+            &self.inline,
+            b"sync-server v1 inline object",
+            &mut key[..],
+        );
+        Reference::new(&key)
+    }
+
+    fn inline_aad(&self, head: &[u8], root: Blinded) -> Vec<u8> {
+        [head, &self.space.0.to_be_bytes(), &root.0].concat()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::SpaceKey;
+    use crate::types::SpaceId;
+
+    const ROOT: Blinded = Blinded([5; 16]);
+
+    fn keys(space: i64) -> SpaceKeys {
+        SpaceKeys::derive(SpaceId(space), &SpaceKey::from_bytes([1; 32]))
+    }
+
+    #[test]
+    fn objects_of_all_sizes_come_back() {
+        let keys = keys(1);
+        for size in [0, 1, 100, 8192] {
+            let mut random = vec![0; size];
+            getrandom::fill(&mut random).unwrap();
+            for plain in [vec![b'a'; size], random] {
+                let sealed = keys.seal_inline(ROOT, &plain).unwrap();
+                assert!(sealed.len() <= size + HEAD_LEN + SALT_LEN + TAG_LEN);
+                assert_eq!(keys.open_inline(ROOT, &sealed).unwrap(), plain);
+            }
+        }
+        assert!(keys.seal_inline(ROOT, &[b'a'; 8192]).unwrap().len() < 200);
+        assert!(keys.seal_inline(ROOT, &vec![0; PLAIN_MAX + 1]).is_err());
+    }
+
+    #[test]
+    fn equal_objects_never_look_equal() {
+        let keys = keys(1);
+        let (one, two) = (
+            keys.seal_inline(ROOT, b"x").unwrap(),
+            keys.seal_inline(ROOT, b"x").unwrap(),
+        );
+        assert_ne!(one, two);
+    }
+
+    #[test]
+    fn an_object_opens_only_whole_and_in_its_row() {
+        let mine = keys(1);
+        let sealed = mine.seal_inline(ROOT, &[b'a'; 300]).unwrap();
+        assert!(mine.open_inline(Blinded([6; 16]), &sealed).is_err());
+        assert!(keys(2).open_inline(ROOT, &sealed).is_err());
+        for at in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[at] ^= 1;
+            assert!(mine.open_inline(ROOT, &changed).is_err(), "byte {at}");
+            assert!(
+                mine.open_inline(ROOT, &sealed[..at]).is_err(),
+                "cut at {at}"
+            );
+        }
+    }
+}

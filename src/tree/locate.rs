@@ -1,0 +1,189 @@
+//! From paths to nodes: which space, which row.
+
+use super::model::Node;
+use super::{Error, Result, Tree};
+use crate::store::meta::nodes::{self, COLLECTION, NodeRow};
+use crate::store::meta::spaces::Space;
+use crate::store::meta::{Conn, spaces};
+use crate::types::{ETag, NodeId, NodeName, NodePath, Seq, SpaceId};
+
+/// A space and the rest of a path within it.
+pub(super) struct Spot<'p> {
+    /// The space.
+    pub(super) space: SpaceId,
+    /// Its root collection.
+    pub(super) root: NodeId,
+    /// The names below that root.
+    pub(super) names: &'p [NodeName],
+    /// The name it is mounted under; `None` for the account's own space.
+    pub(super) mount: Option<String>,
+}
+
+/// A name in an existing collection: where something is or may come to be.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) space: SpaceId,
+    pub(super) parent: NodeId,
+    pub(super) name: NodeName,
+}
+
+/// The root collection of a space: the first node ever made in it.
+pub(super) fn root_of(space: SpaceId) -> NodeId {
+    NodeId::nth(space, 1)
+}
+
+impl Tree {
+    /// Which space a path leads into.
+    pub(super) async fn spot<'p>(&self, at: &'p NodePath) -> Result<Spot<'p>> {
+        if let Some((first, rest)) = at.names().split_first() {
+            let key = first.key();
+            let mounts = self.store.mounts.all(&self.store.meta).await?;
+            if let Some(mount) = mounts.iter().find(|mount| mount.name == key) {
+                let root = NodeId(mount.root);
+                let name = Some(mount.name.clone());
+                return Ok(Spot {
+                    space: SpaceId(mount.id),
+                    root,
+                    names: rest,
+                    mount: name,
+                });
+            }
+        }
+        let space = self.user.space;
+        Ok(Spot {
+            space,
+            root: root_of(space),
+            names: at.names(),
+            mount: None,
+        })
+    }
+
+    /// The node at a path.
+    pub async fn lookup(&self, at: &NodePath) -> Result<Node> {
+        let spot = self.spot(at).await?;
+        let mut conn = self.store.meta.read().await?;
+        let row = walk(&mut conn, spot.root, spot.names)
+            .await?
+            .ok_or(Error::NotFound)?;
+        let mut node = Node::from(row);
+        if at.is_root() {
+            self.mount_all(&mut conn, &mut node).await?;
+        } else if let (Some(mount), []) = (spot.mount, spot.names) {
+            node.name = mount;
+        }
+        Ok(node)
+    }
+
+    /// Makes the account's root validate what is mounted in it, too.
+    async fn mount_all(&self, conn: &mut Conn, root: &mut Node) -> Result<()> {
+        let own = match nodes::by_id(conn, root.id).await? {
+            Some(row) => row.tree_seq,
+            None => return Err(Error::NotFound),
+        };
+        let mut seqs = vec![Seq(own)];
+        for mount in self.store.mounts.all(&self.store.meta).await?.iter() {
+            let row = nodes::by_id(conn, NodeId(mount.root))
+                .await?
+                .ok_or(Error::NotFound)?;
+            seqs.push(Seq(row.tree_seq));
+        }
+        root.etag = ETag::mounted(seqs);
+        Ok(())
+    }
+
+    /// The spaces mounted in the account's root, as nodes.
+    pub(super) async fn mounted(&self, conn: &mut Conn) -> Result<Vec<Node>> {
+        let mut found = Vec::new();
+        for Space { root, name, .. } in self.store.mounts.all(&self.store.meta).await?.iter() {
+            let row = nodes::by_id(conn, NodeId(*root))
+                .await?
+                .ok_or(Error::NotFound)?;
+            found.push(Node {
+                name: name.clone(),
+                ..row.into()
+            });
+        }
+        Ok(found)
+    }
+
+    /// The place a path names; its parent must exist. Roots and mounts are no places.
+    pub(super) async fn place(&self, at: &NodePath) -> Result<Place> {
+        let spot = self.spot(at).await?;
+        let Some((name, above)) = spot.names.split_last() else {
+            return Err(Error::Forbidden("the root of a space cannot be changed"));
+        };
+        let mut conn = self.store.meta.read().await?;
+        let parent = walk(&mut conn, spot.root, above)
+            .await?
+            .ok_or(Error::NoParent)?;
+        if parent.kind != COLLECTION {
+            return Err(Error::NoParent);
+        }
+        Ok(Place {
+            space: spot.space,
+            parent: NodeId(parent.id),
+            name: name.clone(),
+        })
+    }
+
+    /// The path of a node in this account's tree; `None` when it is not reachable from here.
+    pub(super) async fn path_of(
+        &self,
+        conn: &mut Conn,
+        id: NodeId,
+        space: SpaceId,
+    ) -> Result<Option<NodePath>> {
+        let Some(names) = nodes::names_up(conn, id).await? else {
+            return Ok(None);
+        };
+        let mut path = match self.mount_name(space).await? {
+            Some(mount) => NodePath::root().join(NodeName::parse(&mount)?),
+            None => NodePath::root(),
+        };
+        for name in names {
+            path = path.join(NodeName::parse(&name)?);
+        }
+        Ok(Some(path))
+    }
+
+    /// The name a space is mounted under; `None` for the account's own.
+    pub(super) async fn mount_name(&self, space: SpaceId) -> Result<Option<String>> {
+        if space == self.user.space {
+            return Ok(None);
+        }
+        let mounts = self.store.mounts.all(&self.store.meta).await?;
+        Ok(mounts
+            .iter()
+            .find(|mount| mount.id == space.0)
+            .map(|mount| mount.name.clone()))
+    }
+
+    /// Whether the account may see a space.
+    pub(super) async fn may_see(&self, space: SpaceId) -> Result<bool> {
+        Ok(space == self.user.space || self.mount_name(space).await?.is_some())
+    }
+
+    /// A space the account may see.
+    pub(super) async fn space(&self, conn: &mut Conn, space: SpaceId) -> Result<Space> {
+        spaces::by_id(conn, space).await?.ok_or(Error::NotFound)
+    }
+}
+
+/// Follows names down from a collection.
+pub(super) async fn walk(
+    conn: &mut Conn,
+    root: NodeId,
+    names: &[NodeName],
+) -> Result<Option<NodeRow>> {
+    let Some((last, above)) = names.split_last() else {
+        return Ok(nodes::by_id(conn, root).await?);
+    };
+    let mut parent = root;
+    for name in above {
+        match nodes::child(conn, parent, name).await? {
+            Some(row) if row.kind == COLLECTION => parent = NodeId(row.id),
+            Some(_) | None => return Ok(None),
+        }
+    }
+    Ok(nodes::child(conn, parent, last).await?)
+}

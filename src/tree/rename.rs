@@ -1,0 +1,191 @@
+//! Moving and renaming: one row, whatever lies below.
+
+use super::locate::Place;
+use super::model::{Node, Overwrite, Placed};
+use super::turn::{Action, Deed};
+use super::write::{Stamp, replace};
+use super::{Error, Result, Tree};
+use crate::store::meta::nodes::{self, COLLECTION, FILE, NodeRow};
+use crate::store::meta::{Conn, locks, props, spaces, subtree, versions};
+use crate::types::{ContentId, MAX_DEPTH, Millis, NodeId, NodePath};
+
+impl Tree {
+    /// Moves `from` to `to` (RFC 4918 §9.9). A file moved over a file becomes its next version, so
+    /// that programs which save by renaming a temporary file keep the history.
+    pub async fn rename(
+        &self,
+        from: &NodePath,
+        to: &NodePath,
+        overwrite: Overwrite,
+    ) -> Result<Placed> {
+        let source = match self.place(from).await {
+            Err(Error::NoParent) => return Err(Error::NotFound),
+            place => place?,
+        };
+        let target = self.place(to).await?;
+        if source.space != target.space {
+            return self.transfer(from, to, &target, overwrite).await;
+        }
+        let deeper = to.depth().saturating_sub(from.depth());
+        let move_ = Move {
+            source,
+            target,
+            overwrite,
+            deeper,
+            depth: to.depth(),
+        };
+        let tree = self.clone();
+        let meta = &self.store.meta;
+        meta.write(move |conn| Box::pin(async move { move_.run(conn, &tree).await }))
+            .await
+    }
+}
+
+struct Move {
+    source: Place,
+    target: Place,
+    overwrite: Overwrite,
+    /// How many levels deeper the subtree will lie.
+    deeper: usize,
+    /// Depth of the target path.
+    depth: usize,
+}
+
+impl Move {
+    async fn run(&self, conn: &mut Conn, tree: &Tree) -> Result<Placed> {
+        let action = Action::begin(conn, tree, self.source.space, 0).await?;
+        let row = action
+            .at(conn, &self.source)
+            .await?
+            .ok_or(Error::NotFound)?;
+        let there = action.at(conn, &self.target).await?;
+        self.refuse_impossible(conn, &row, there.as_ref()).await?;
+        action.guard(conn, tree, self.source.parent).await?;
+        action.guard_all(conn, tree, NodeId(row.id)).await?;
+        let there = there.filter(|there| there.id != row.id);
+        match &there {
+            Some(there) => action.guard_all(conn, tree, NodeId(there.id)).await?,
+            None => action.guard(conn, tree, self.target.parent).await?,
+        }
+        release(conn, &action, &row).await?;
+        let replaced = there.is_some();
+        let node = match there {
+            Some(there) if there.kind == FILE && row.kind == FILE => {
+                self.save(conn, &action, row, there).await?
+            }
+            Some(there) => {
+                action.discard(conn, &there).await?;
+                self.shift(conn, &action, row).await?
+            }
+            None => self.shift(conn, &action, row).await?,
+        };
+        action.log(conn, Deed::Move, node.id.0, 0).await?;
+        Ok(Placed { node, replaced })
+    }
+
+    async fn refuse_impossible(
+        &self,
+        conn: &mut Conn,
+        row: &NodeRow,
+        there: Option<&NodeRow>,
+    ) -> Result<()> {
+        let id = NodeId(row.id);
+        if there.is_some_and(|there| there.id != row.id) && self.overwrite == Overwrite::No {
+            return Err(Error::Exists);
+        }
+        if row.kind == COLLECTION && nodes::is_below(conn, self.target.parent, id).await? {
+            return Err(Error::Forbidden("a collection cannot be moved into itself"));
+        }
+        if let Some(there) = there
+            && there.id != row.id
+            && nodes::is_below(conn, self.source.parent, NodeId(there.id)).await?
+        {
+            return Err(Error::Forbidden(
+                "a collection cannot be replaced by its own member",
+            ));
+        }
+        if row.kind == COLLECTION && self.deeper > 0 {
+            let height = usize::try_from(subtree::height(conn, id).await?).unwrap_or(usize::MAX);
+            if self.depth.saturating_add(height) > MAX_DEPTH {
+                return Err(Error::TooLarge(
+                    "the moved tree would be over 128 names deep",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the node at a free place.
+    async fn shift(&self, conn: &mut Conn, action: &Action, row: NodeRow) -> Result<Node> {
+        let (id, seq) = (NodeId(row.id), action.turn.seq);
+        nodes::place(conn, id, self.target.parent, &self.target.name, seq).await?;
+        if self.target.parent == self.source.parent {
+            action.settle(conn, self.source.parent, 0).await?;
+        } else {
+            action
+                .settle(conn, self.target.parent, row.tree_size)
+                .await?;
+            action
+                .settle(conn, self.source.parent, -row.tree_size)
+                .await?;
+        }
+        nodes::put_gone(conn, &row, seq).await?;
+        let moved = nodes::by_id(conn, id).await?.ok_or(Error::NotFound)?;
+        Ok(moved.into())
+    }
+
+    /// Makes the source's bytes the target's next version; the source's own history comes along.
+    async fn save(
+        &self,
+        conn: &mut Conn,
+        action: &Action,
+        row: NodeRow,
+        there: NodeRow,
+    ) -> Result<Node> {
+        let (from, to) = (NodeId(row.id), NodeId(there.id));
+        let content = (
+            ContentId(row.content.ok_or(Error::IsACollection)?),
+            row.size,
+        );
+        let stamp = Stamp {
+            modified: Some(Millis(row.mtime)),
+            created: Some(Millis(there.created.min(row.created))),
+        };
+        // The source's earlier versions come between the target's old head and its new one.
+        let mut old = there.clone();
+        if row.version > 1 {
+            versions::put(conn, &there).await?;
+            versions::adopt(conn, from, to, there.version).await?;
+            versions::prune(conn, to, action.keep, action.now).await?;
+            old = NodeRow {
+                version: there.version + row.version - 1,
+                content: None,
+                size: 0,
+                ..old
+            };
+        }
+        let (mut node, _) = replace(conn, action, old, content, stamp).await?;
+        node.name.clone_from(&there.name);
+        props::clear(conn, to).await?;
+        props::copy(conn, from, to).await?;
+        props::clear(conn, from).await?;
+        nodes::delete(conn, from).await?;
+        nodes::put_gone(conn, &row, action.turn.seq).await?;
+        action.settle(conn, self.source.parent, -row.size).await?;
+        action
+            .settle(conn, self.target.parent, row.size - there.size)
+            .await?;
+        Ok(node)
+    }
+}
+
+/// Locks do not move with what they locked (RFC 4918 §7.5).
+async fn release(conn: &mut Conn, action: &Action, row: &NodeRow) -> Result<()> {
+    if action.turn.locks == 0 {
+        return Ok(());
+    }
+    for lock in locks::at_or_below(conn, action.space, NodeId(row.id), action.now).await? {
+        locks::delete(conn, &lock.token).await?;
+    }
+    Ok(spaces::count_locks(conn, action.space).await?)
+}

@@ -1,0 +1,70 @@
+//! Two writers, one base.
+
+use super::fixture::{Fixture, START, path, put};
+use crate::tree::Write;
+use crate::types::{ContentId, Millis};
+
+async fn diverged(modified: i64) -> (Fixture, crate::tree::Written) {
+    let f = Fixture::new().await;
+    let base = f.put("/a.txt", b"base").await.content.unwrap();
+    let theirs = Write {
+        modified: Some(Millis(START + 1000)),
+        ..Write::default()
+    };
+    put(&f.tree, "/a.txt", b"theirs", theirs).await.unwrap();
+    let ours = write(base, modified);
+    let written = put(&f.tree, "/a.txt", b"ours", ours).await.unwrap();
+    (f, written)
+}
+
+fn write(base: ContentId, modified: i64) -> Write {
+    Write {
+        base: Some(base),
+        modified: Some(Millis(modified)),
+        ..Write::default()
+    }
+}
+
+#[tokio::test]
+async fn the_later_modification_wins_and_the_other_stays_beside_it() {
+    let (f, written) = diverged(START + 2000).await;
+    assert_eq!(f.text("/a.txt").await, "ours");
+    let copy = written.conflict.unwrap();
+    assert_eq!(copy.name, "a.conflict-20270115-080000-web.txt");
+    assert_eq!(f.text(&format!("/{}", copy.name)).await, "theirs");
+    assert_eq!(f.tree.conflicts(&path("/")).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_earlier_modification_loses_and_is_kept_as_the_copy() {
+    let (f, written) = diverged(START + 500).await;
+    assert_eq!(f.text("/a.txt").await, "theirs");
+    let copy = written.conflict.unwrap();
+    assert_eq!(f.text(&format!("/{}", copy.name)).await, "ours");
+}
+
+#[tokio::test]
+async fn a_clock_that_runs_ahead_wins_by_five_minutes_at_most() {
+    let (f, _) = diverged(START + 1_000_000_000).await;
+    let node = f.tree.lookup(&path("/a.txt")).await.unwrap();
+    assert_eq!(node.modified, Millis(START + 300_000));
+}
+
+#[tokio::test]
+async fn a_conflict_is_listed_until_it_is_resolved() {
+    let (f, _) = diverged(START + 2000).await;
+    let id = f.tree.conflicts(&path("/")).await.unwrap()[0].id;
+    f.tree.resolve_conflict(&path("/"), id).await.unwrap();
+    assert!(f.tree.conflicts(&path("/")).await.unwrap().is_empty());
+    assert!(f.tree.resolve_conflict(&path("/"), id).await.is_err());
+}
+
+#[tokio::test]
+async fn a_writer_whose_base_is_the_head_makes_no_conflict() {
+    let f = Fixture::new().await;
+    let base = f.put("/a", b"base").await.content.unwrap();
+    let written = put(&f.tree, "/a", b"next", write(base, START))
+        .await
+        .unwrap();
+    assert!(written.conflict.is_none());
+}

@@ -1,0 +1,12 @@
+//! The rules, seen through the verbs only.
+
+mod conflict;
+mod fixture;
+mod history;
+mod locking;
+mod model;
+mod moving;
+mod report;
+mod spaces;
+mod trash;
+mod writing;

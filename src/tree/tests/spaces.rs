@@ -1,0 +1,69 @@
+//! The shared space, and what crosses between spaces.
+
+use super::fixture::{Fixture, path, put, read};
+use crate::tree::{Error, Overwrite, Reach, Write};
+
+#[tokio::test]
+async fn what_one_account_shares_the_other_sees() {
+    let f = Fixture::new().await;
+    f.put("/shared/a", b"for all").await;
+    assert_eq!(read(&f.other, "/shared/a").await.unwrap(), b"for all");
+    put(&f.other, "/shared/a", b"changed", Write::default())
+        .await
+        .unwrap();
+    assert_eq!(f.text("/shared/a").await, "changed");
+    f.put("/mine", b"mine").await;
+    assert!(matches!(
+        read(&f.other, "/mine").await,
+        Err(Error::NotFound)
+    ));
+}
+
+#[tokio::test]
+async fn a_collection_moves_into_another_space_and_back() {
+    let f = Fixture::new().await;
+    f.tree.mkdir(&path("/a"), None).await.unwrap();
+    f.tree.mkdir(&path("/a/b"), None).await.unwrap();
+    let big = vec![7_u8; 300_000];
+    f.put("/a/b/big", &big).await;
+    f.put("/a/small", b"small").await;
+
+    f.tree
+        .rename(&path("/a"), &path("/shared/a"), Overwrite::No)
+        .await
+        .unwrap();
+
+    assert_eq!(read(&f.other, "/shared/a/b/big").await.unwrap(), big);
+    assert_eq!(f.tree.lookup(&path("/shared")).await.unwrap().size, 300_005);
+    assert!(matches!(
+        f.tree.lookup(&path("/a")).await,
+        Err(Error::NotFound)
+    ));
+
+    f.tree
+        .rename(&path("/shared/a/b"), &path("/b"), Overwrite::No)
+        .await
+        .unwrap();
+    assert_eq!(read(&f.tree, "/b/big").await.unwrap(), big);
+    assert_eq!(f.tree.lookup(&path("/shared")).await.unwrap().size, 5);
+}
+
+#[tokio::test]
+async fn a_copy_into_another_space_over_a_file_is_its_next_version() {
+    let f = Fixture::new().await;
+    f.put("/shared/a", b"old").await;
+    f.put("/a", b"new").await;
+    let refused = f
+        .tree
+        .copy(&path("/a"), &path("/shared/a"), Overwrite::No, Reach::Deep)
+        .await;
+    assert!(matches!(refused, Err(Error::Exists)));
+    f.tree
+        .copy(&path("/a"), &path("/shared/a"), Overwrite::Yes, Reach::Deep)
+        .await
+        .unwrap();
+    let node = f.tree.lookup(&path("/shared/a")).await.unwrap();
+    assert_eq!(f.tree.versions(&node).await.unwrap().len(), 2);
+    assert_eq!(f.text("/shared/a").await, "new");
+    assert_eq!(f.text("/a").await, "new");
+}

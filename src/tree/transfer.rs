@@ -1,0 +1,284 @@
+//! Between spaces: bytes are sealed anew with the other space's keys, then named in one transaction.
+//!
+//! Each space has keys, dedup and ids of its own, so nothing can be shared across. A MOVE is such a
+//! copy followed by deleting the source: versions stay with it, in the trash it came from.
+
+use super::copy::Reach;
+use super::locate::Place;
+use super::model::{Node, Overwrite, Placed, Property};
+use super::turn::{Action, Deed};
+use super::write::{self, Stamp, create_at, replace, signed};
+use super::{Error, Result, Tree, With};
+use crate::store::content::{Staged, Upload};
+use crate::store::meta::nodes::{self, FILE, NewNode, NodeRow};
+use crate::store::meta::{Conn, props};
+use crate::types::{ContentId, MAX_DEPTH, NodeId, NodeName, NodePath};
+
+/// Most nodes one copy between spaces may make; their names are held in memory until the commit.
+const ACROSS_MAX: usize = 20_000;
+/// Bytes read at once while sealing anew.
+const READ_MAX: usize = 1024 * 1024;
+
+/// A node to be made in the other space; parents come before children.
+struct Planned {
+    /// Index of its parent in the plan; the top has none.
+    parent: Option<usize>,
+    node: Node,
+    content: Option<Staged>,
+    properties: Vec<Property>,
+}
+
+impl Tree {
+    /// MOVE into another space.
+    pub(super) async fn transfer(
+        &self,
+        from: &NodePath,
+        to: &NodePath,
+        target: &Place,
+        overwrite: Overwrite,
+    ) -> Result<Placed> {
+        self.check_locks(from, true, false, &self.tokens).await?;
+        let before = self.lookup(from).await?;
+        let placed = self
+            .copy_across(from, to, target, overwrite, Reach::Deep)
+            .await?;
+        if self.lookup(from).await?.etag != before.etag {
+            // Somebody wrote to it meanwhile: both stay, nothing is lost.
+            return Err(Error::PreconditionFailed);
+        }
+        self.remove(from).await?;
+        Ok(placed)
+    }
+
+    /// COPY into another space.
+    pub(super) async fn copy_across(
+        &self,
+        from: &NodePath,
+        to: &NodePath,
+        target: &Place,
+        overwrite: Overwrite,
+        reach: Reach,
+    ) -> Result<Placed> {
+        let top = self.lookup(from).await?;
+        let taken = self.lookup(to).await.is_ok();
+        if taken && overwrite == Overwrite::No {
+            return Err(Error::Exists);
+        }
+        let plan = self.plan(top, target, reach, to.depth()).await?;
+        let (tree, target) = (self.clone(), target.clone());
+        let meta = &self.store.meta;
+        meta.write(move |conn| {
+            Box::pin(async move { place_all(conn, &tree, &target, overwrite, plan).await })
+        })
+        .await
+    }
+
+    /// Reads the source and seals its bytes for the other space, top first.
+    async fn plan(
+        &self,
+        top: Node,
+        target: &Place,
+        reach: Reach,
+        depth: usize,
+    ) -> Result<Vec<Planned>> {
+        let mut plan = Vec::new();
+        let mut open = vec![(None, top, depth)];
+        while let Some((parent, node, depth)) = open.pop() {
+            if plan.len() >= ACROSS_MAX || depth > MAX_DEPTH {
+                return Err(Error::TooLarge(
+                    "at most 20,000 nodes go to another space at once",
+                ));
+            }
+            let index = plan.len();
+            if node.is_collection() && reach == Reach::Deep {
+                self.open_children(&node, |child| open.push((Some(index), child, depth + 1)))
+                    .await?;
+            }
+            let properties = self.properties(&node).await?;
+            let content = self.reseal(&node, target).await?;
+            plan.push(Planned {
+                parent,
+                node,
+                content,
+                properties,
+            });
+        }
+        Ok(plan)
+    }
+
+    async fn open_children(&self, of: &Node, mut take: impl FnMut(Node)) -> Result<()> {
+        let mut after = None;
+        loop {
+            let page = self.list(of, With::default(), after).await?;
+            page.nodes.into_iter().for_each(&mut take);
+            match page.next {
+                Some(end) => after = Some(end),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn reseal(&self, node: &Node, target: &Place) -> Result<Option<Staged>> {
+        if node.is_collection() {
+            return Ok(None);
+        }
+        let mut reader = self.read(node).await?;
+        let mut upload = Upload::start(&self.store, target.space, Some(node.size), None).await?;
+        loop {
+            let bytes = reader.read(READ_MAX).await?;
+            if bytes.is_empty() {
+                break;
+            }
+            upload.push(bytes).await?;
+        }
+        Ok(Some(upload.finish().await?.ok_or(Error::Checksum)?))
+    }
+}
+
+/// Names everything in one transaction.
+async fn place_all(
+    conn: &mut Conn,
+    tree: &Tree,
+    target: &Place,
+    overwrite: Overwrite,
+    plan: Vec<Planned>,
+) -> Result<Placed> {
+    let ids = i64::try_from(plan.len()).unwrap_or(i64::MAX);
+    let action = Action::begin(conn, tree, target.space, ids).await?;
+    let there = action.at(conn, target).await?;
+    match &there {
+        Some(_) if overwrite == Overwrite::No => return Err(Error::Exists),
+        Some(there) => action.guard_all(conn, tree, NodeId(there.id)).await?,
+        None => action.guard(conn, tree, target.parent).await?,
+    }
+    let replaced = there.is_some();
+    let single = plan.len() == 1 && plan[0].content.is_some();
+    if let (Some(there), true) = (&there, single)
+        && there.kind == FILE
+    {
+        let node = over(conn, &action, target, there.clone(), &plan[0]).await?;
+        return Ok(Placed { node, replaced });
+    }
+    if let Some(there) = &there {
+        action.discard(conn, there).await?;
+    }
+    for (index, planned) in plan.iter().enumerate() {
+        put(conn, &action, target, (index, planned)).await?;
+    }
+    let top = action.turn.first_node;
+    fill_sizes(conn, &action, &plan).await?;
+    action
+        .log(conn, Deed::Copy, top.0, signed(plan[0].node.size))
+        .await?;
+    Ok(Placed {
+        node: nodes::by_id(conn, top)
+            .await?
+            .ok_or(Error::NotFound)?
+            .into(),
+        replaced,
+    })
+}
+
+async fn over(
+    conn: &mut Conn,
+    action: &Action,
+    target: &Place,
+    there: NodeRow,
+    planned: &Planned,
+) -> Result<Node> {
+    let to = NodeId(there.id);
+    let content = row_of(conn, action, planned)
+        .await?
+        .ok_or(Error::IsACollection)?;
+    let stamp = Stamp {
+        modified: Some(planned.node.modified),
+        created: None,
+    };
+    let (node, grown) = replace(conn, action, there, content, stamp).await?;
+    props::clear(conn, to).await?;
+    put_props(conn, to, planned).await?;
+    action.settle(conn, target.parent, grown).await?;
+    Ok(node)
+}
+
+/// Makes one planned node; sizes of collections follow in [`fill_sizes`].
+async fn put(
+    conn: &mut Conn,
+    action: &Action,
+    target: &Place,
+    (index, planned): (usize, &Planned),
+) -> Result<()> {
+    let nth = |index: usize| NodeId(action.turn.first_node.0 + i64::try_from(index).unwrap_or(0));
+    let (parent, name) = match planned.parent {
+        None => (target.parent, target.name.clone()),
+        Some(parent) => (nth(parent), NodeName::parse(&planned.node.name)?),
+    };
+    let (id, node) = (nth(index), &planned.node);
+    if let Some(content) = row_of(conn, action, planned).await? {
+        let place = Place {
+            space: target.space,
+            parent,
+            name,
+        };
+        let stamp = Stamp {
+            modified: Some(node.modified),
+            created: Some(node.created),
+        };
+        create_at(conn, action, &place, id, content, stamp).await?;
+    } else {
+        let new = NewNode {
+            id,
+            space: target.space,
+            parent: Some(parent),
+            name: Some(&name),
+            content: None,
+            mtime: node.modified,
+            created: node.created,
+            written: action.now,
+            device: action.device,
+            seq: action.turn.seq,
+        };
+        nodes::insert(conn, &new).await?;
+    }
+    put_props(conn, id, planned).await
+}
+
+/// Each file's bytes count in all collections above it.
+async fn fill_sizes(conn: &mut Conn, action: &Action, plan: &[Planned]) -> Result<()> {
+    let mut size = vec![0_i64; plan.len()];
+    for (index, planned) in plan.iter().enumerate().rev() {
+        if planned.content.is_some() {
+            size[index] = signed(planned.node.size);
+        } else if size[index] != 0 {
+            let id = NodeId(action.turn.first_node.0 + i64::try_from(index).unwrap_or(0));
+            nodes::set_tree_size(conn, id, size[index]).await?;
+        }
+        if let Some(parent) = planned.parent {
+            size[parent] += size[index];
+        }
+    }
+    let top = nodes::by_id(conn, action.turn.first_node)
+        .await?
+        .ok_or(Error::NotFound)?;
+    let parent = NodeId(top.parent.ok_or(Error::NotFound)?);
+    action.settle(conn, parent, size[0]).await
+}
+
+async fn row_of(
+    conn: &mut Conn,
+    action: &Action,
+    planned: &Planned,
+) -> Result<Option<(ContentId, i64)>> {
+    match &planned.content {
+        Some(staged) => Ok(Some(write::name(conn, action.space, staged).await?)),
+        None => Ok(None),
+    }
+}
+
+async fn put_props(conn: &mut Conn, id: NodeId, planned: &Planned) -> Result<()> {
+    for property in &planned.properties {
+        let name = (property.namespace.as_str(), property.name.as_str());
+        props::put(conn, id, name, &property.xml).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! What was deleted: listing, restoring, forgetting.
+
+use super::locate::{Place, root_of};
+use super::model::Node;
+use super::turn::{Action, Deed};
+use super::{Error, Result, Tree};
+use crate::store::meta::nodes::{self, COLLECTION, NodeRow};
+use crate::store::meta::{Conn, subtree, trash};
+use crate::types::{NodeId, NodeName, NodePath, SpaceId};
+
+/// Trashed nodes in one page.
+const PAGE: i64 = 1000;
+/// Most names tried for something whose old name is taken.
+const NAMES_MAX: u32 = 1000;
+
+/// A deleted node.
+#[derive(Clone, Debug)]
+pub struct Trashed {
+    /// The node; `trashed` says when.
+    pub node: Node,
+    /// Where it was; `None` when that collection is no longer there either.
+    pub from: Option<NodePath>,
+}
+
+impl Tree {
+    /// One page of the trash of the space at `at`, oldest first, after a given trashed node.
+    pub async fn trash(&self, at: &NodePath, after: Option<&Node>) -> Result<Vec<Trashed>> {
+        let space = self.spot(at).await?.space;
+        let mut conn = self.store.meta.read().await?;
+        let after = after
+            .and_then(|node| node.trashed.map(|trashed| (trashed.0, node.id.0)))
+            .unwrap_or((i64::MIN, 0));
+        let mut found = Vec::new();
+        for row in trash::list(&mut conn, space, after, PAGE).await? {
+            let above = row.parent.map(NodeId);
+            let from = match above {
+                Some(above) => self.path_of(&mut conn, above, space).await?,
+                None => None,
+            };
+            let name = NodeName::parse(&row.name)?;
+            found.push(Trashed {
+                node: row.into(),
+                from: from.map(|path| path.join(name)),
+            });
+        }
+        Ok(found)
+    }
+
+    /// Puts a deleted node back where it was, with its versions and everything below. When its
+    /// collection is gone it goes to the root; when its name is taken it gets a number.
+    pub async fn restore(&self, id: NodeId) -> Result<Node> {
+        let space = self.trashed_space(id).await?;
+        let tree = self.clone();
+        let meta = &self.store.meta;
+        meta.write(move |conn| Box::pin(async move { put_back(conn, &tree, space, id).await }))
+            .await
+    }
+
+    /// Forgets a deleted node for good, with its versions and everything below.
+    pub async fn purge(&self, id: NodeId) -> Result<()> {
+        let space = self.trashed_space(id).await?;
+        let tree = self.clone();
+        let meta = &self.store.meta;
+        meta.write(move |conn| Box::pin(async move { forget(conn, &tree, space, id).await }))
+            .await
+    }
+
+    async fn trashed_space(&self, id: NodeId) -> Result<SpaceId> {
+        let row = nodes::by_id(&mut *self.store.meta.read().await?, id).await?;
+        let space = SpaceId(trashed(row)?.space);
+        if self.may_see(space).await? {
+            Ok(space)
+        } else {
+            Err(Error::NotFound)
+        }
+    }
+}
+
+fn trashed(row: Option<NodeRow>) -> Result<NodeRow> {
+    row.filter(|row| row.trashed.is_some())
+        .ok_or(Error::NotFound)
+}
+
+async fn put_back(conn: &mut Conn, tree: &Tree, space: SpaceId, id: NodeId) -> Result<Node> {
+    let action = Action::begin(conn, tree, space, 0).await?;
+    let row = trashed(nodes::by_id(conn, id).await?)?;
+    let place = free_place(conn, space, &row).await?;
+    action.guard(conn, tree, place.parent).await?;
+    nodes::place(conn, id, place.parent, &place.name, action.turn.seq).await?;
+    action.settle(conn, place.parent, row.tree_size).await?;
+    action
+        .log(conn, Deed::Restore, row.id, row.tree_size)
+        .await?;
+    Ok(nodes::by_id(conn, id).await?.ok_or(Error::NotFound)?.into())
+}
+
+async fn forget(conn: &mut Conn, tree: &Tree, space: SpaceId, id: NodeId) -> Result<()> {
+    let action = Action::begin(conn, tree, space, 0).await?;
+    let row = trashed(nodes::by_id(conn, id).await?)?;
+    subtree::forget(conn, id).await?;
+    action.log(conn, Deed::Purge, row.id, row.tree_size).await
+}
+
+async fn free_place(conn: &mut Conn, space: SpaceId, row: &NodeRow) -> Result<Place> {
+    let parent = match row.parent.map(NodeId) {
+        Some(parent) if is_live_collection(conn, parent).await? => parent,
+        Some(_) | None => root_of(space),
+    };
+    let name = NodeName::parse(&row.name)?;
+    if nodes::child(conn, parent, &name).await?.is_none() {
+        return Ok(Place {
+            space,
+            parent,
+            name,
+        });
+    }
+    for number in 1..NAMES_MAX {
+        let name = numbered(&row.name, number)?;
+        if nodes::child(conn, parent, &name).await?.is_none() {
+            return Ok(Place {
+                space,
+                parent,
+                name,
+            });
+        }
+    }
+    Err(Error::Exists)
+}
+
+async fn is_live_collection(conn: &mut Conn, id: NodeId) -> Result<bool> {
+    let collection = nodes::by_id(conn, id)
+        .await?
+        .is_some_and(|row| row.kind == COLLECTION);
+    Ok(collection && nodes::names_up(conn, id).await?.is_some())
+}
+
+/// `name (restored 1).ext`, shortened to fit.
+fn numbered(name: &str, number: u32) -> Result<NodeName> {
+    let (stem, extension) = match name.rfind('.') {
+        Some(dot) if dot > 0 && name.len() - dot <= 32 => name.split_at(dot),
+        _ => (name, ""),
+    };
+    let marker = format!(" (restored {number})");
+    let room = crate::types::MAX_NAME_BYTES - marker.len() - extension.len();
+    let stem = &stem[..stem.floor_char_boundary(room)];
+    Ok(NodeName::parse(&format!("{stem}{marker}{extension}"))?)
+}

@@ -1,0 +1,83 @@
+//! Previous contents of a file.
+
+use super::locate::Place;
+use super::model::{Node, Version};
+use super::turn::{Action, Deed};
+use super::write::{Stamp, replace};
+use super::{Error, Result, Tree, row};
+use crate::store::content::Reader;
+use crate::store::meta::versions::{self, VersionRow};
+use crate::store::meta::{Conn, nodes};
+use crate::types::{ContentId, DeviceId, Millis, NodeId, NodePath};
+
+impl Tree {
+    /// The versions of a file, newest first; the first is what it holds now.
+    pub async fn versions(&self, node: &Node) -> Result<Vec<Version>> {
+        let mut conn = self.store.meta.read().await?;
+        let head = nodes::by_id(&mut conn, node.id)
+            .await?
+            .ok_or(Error::NotFound)?;
+        let head = Version {
+            number: head.version,
+            content: ContentId(head.content.ok_or(Error::IsACollection)?),
+            size: row::bytes(head.size),
+            modified: Millis(head.mtime),
+            written: Millis(head.written),
+            device: head.device.map(DeviceId),
+        };
+        let older = versions::list(&mut conn, node.id).await?;
+        Ok(std::iter::once(head)
+            .chain(older.into_iter().map(Version::from))
+            .collect())
+    }
+
+    /// A reader of one version.
+    pub async fn read_version(&self, node: &Node, number: i64) -> Result<Reader> {
+        let versions = self.versions(node).await?;
+        let found = versions
+            .into_iter()
+            .find(|version| version.number == number);
+        Ok(Reader::open(&self.store, found.ok_or(Error::NotFound)?.content).await?)
+    }
+
+    /// Makes a previous version the current content; what was current becomes a version.
+    pub async fn restore_version(&self, at: &NodePath, number: i64) -> Result<Node> {
+        let place = self.place(at).await?;
+        let tree = self.clone();
+        let meta = &self.store.meta;
+        meta.write(move |conn| Box::pin(async move { restore(conn, &tree, &place, number).await }))
+            .await
+    }
+}
+
+async fn restore(conn: &mut Conn, tree: &Tree, place: &Place, number: i64) -> Result<Node> {
+    let action = Action::begin(conn, tree, place.space, 0).await?;
+    let head = action.at(conn, place).await?.ok_or(Error::NotFound)?;
+    action.guard(conn, tree, NodeId(head.id)).await?;
+    let wanted = versions::by_number(conn, NodeId(head.id), number).await?;
+    let wanted = wanted.ok_or(Error::NotFound)?;
+    let stamp = Stamp {
+        modified: Some(Millis(wanted.mtime)),
+        created: None,
+    };
+    let content = (ContentId(wanted.content), wanted.size);
+    let (node, grown) = replace(conn, &action, head, content, stamp).await?;
+    action.settle(conn, place.parent, grown).await?;
+    action
+        .log(conn, Deed::Restore, node.id.0, wanted.size)
+        .await?;
+    Ok(node)
+}
+
+impl From<VersionRow> for Version {
+    fn from(found: VersionRow) -> Self {
+        Self {
+            number: found.number,
+            content: ContentId(found.content),
+            size: row::bytes(found.size),
+            modified: Millis(found.mtime),
+            written: Millis(found.written),
+            device: found.device.map(DeviceId),
+        }
+    }
+}

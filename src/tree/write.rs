@@ -1,0 +1,266 @@
+//! Writing a file: bytes first, then one transaction that names them.
+
+use super::conflicts;
+use super::locate::Place;
+use super::model::{Node, Precondition, Write, Written};
+use super::turn::{Action, Deed};
+use super::{Error, Result, Tree};
+use crate::store::content::{Checksum, Staged, Upload};
+use crate::store::meta::nodes::{self, COLLECTION, NewContent, NewNode, NodeRow};
+use crate::store::meta::{Conn, contents, versions};
+use crate::types::{ContentId, ETag, Millis, NodeId, NodePath, SpaceId};
+
+/// The times of a file that a LOCK makes.
+pub(super) const EMPTY: Stamp = Stamp {
+    modified: None,
+    created: None,
+};
+
+/// Times a client states for what it writes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stamp {
+    pub(super) modified: Option<Millis>,
+    pub(super) created: Option<Millis>,
+}
+
+impl Tree {
+    /// Starts an upload to a path. Its parent must exist; a length that can never fit is refused.
+    pub async fn upload(
+        &self,
+        at: &NodePath,
+        expected: Option<u64>,
+        checksum: Option<Checksum>,
+    ) -> Result<Upload> {
+        let place = self.place(at).await?;
+        if let Some(expected) = expected {
+            self.refuse_over_quota(&place, expected).await?;
+        }
+        Ok(Upload::start(&self.store, place.space, expected, checksum).await?)
+    }
+
+    /// Makes the bytes durable and the path name them; what it named before becomes a version.
+    pub async fn commit(&self, at: &NodePath, upload: Upload, how: Write) -> Result<Written> {
+        let staged = upload.finish().await?.ok_or(Error::Checksum)?;
+        let place = self.place(at).await?;
+        if staged.space != place.space {
+            return Err(Error::NoParent);
+        }
+        let tree = self.clone();
+        let meta = &self.store.meta;
+        meta.write(move |conn| {
+            Box::pin(async move { put(conn, &tree, &place, &staged, &how).await })
+        })
+        .await
+    }
+
+    /// An early answer for a body that would not fit; the commit has the last word.
+    async fn refuse_over_quota(&self, place: &Place, expected: u64) -> Result<()> {
+        let mut conn = self.store.meta.read().await?;
+        let Some(quota) = self.space(&mut conn, place.space).await?.quota else {
+            return Ok(());
+        };
+        let root = nodes::by_id(&mut conn, super::locate::root_of(place.space)).await?;
+        let old = nodes::child(&mut conn, place.parent, &place.name).await?;
+        let used = root.map_or(0, |root| root.tree_size) - old.map_or(0, |old| old.size);
+        let would = used.saturating_add(i64::try_from(expected).unwrap_or(i64::MAX));
+        if would > quota {
+            let (used, quota) = (would.unsigned_abs(), quota.unsigned_abs());
+            return Err(Error::QuotaExceeded { used, quota });
+        }
+        Ok(())
+    }
+
+    /// The empty content of a space.
+    pub(super) async fn stage_empty(&self, space: SpaceId) -> Result<Staged> {
+        let upload = Upload::start(&self.store, space, Some(0), None).await?;
+        upload.finish().await?.ok_or(Error::Checksum)
+    }
+}
+
+/// The whole of a write, in its transaction.
+pub(super) async fn put(
+    conn: &mut Conn,
+    tree: &Tree,
+    place: &Place,
+    staged: &Staged,
+    how: &Write,
+) -> Result<Written> {
+    let action = Action::begin(conn, tree, place.space, 2).await?;
+    let there = action.at(conn, place).await?;
+    check(&how.when, there.as_ref())?;
+    let stamp = Stamp {
+        modified: how.modified,
+        created: how.created,
+    };
+    let Some(old) = there else {
+        action.guard(conn, tree, place.parent).await?;
+        let node = create(conn, &action, place, staged, stamp).await?;
+        action.settle(conn, place.parent, signed(node.size)).await?;
+        return Ok(Written {
+            node,
+            created: true,
+            conflict: None,
+        });
+    };
+    if old.kind == COLLECTION {
+        return Err(Error::IsACollection);
+    }
+    action.guard(conn, tree, NodeId(old.id)).await?;
+    if how.base.is_some_and(|base| Some(base.0) != old.content) {
+        let content = name(conn, place.space, staged).await?;
+        return conflicts::settle(conn, &action, place, old, content, stamp).await;
+    }
+    let content = name(conn, place.space, staged).await?;
+    let (node, grown) = replace(conn, &action, old, content, stamp).await?;
+    action.settle(conn, place.parent, grown).await?;
+    Ok(Written {
+        node,
+        created: false,
+        conflict: None,
+    })
+}
+
+/// Makes a file; ancestors are left to the caller.
+pub(super) async fn create(
+    conn: &mut Conn,
+    action: &Action,
+    place: &Place,
+    staged: &Staged,
+    stamp: Stamp,
+) -> Result<Node> {
+    let content = name(conn, place.space, staged).await?;
+    create_at(conn, action, place, action.turn.first_node, content, stamp).await
+}
+
+/// Makes a file with a given id.
+pub(super) async fn create_at(
+    conn: &mut Conn,
+    action: &Action,
+    place: &Place,
+    id: NodeId,
+    content: (ContentId, i64),
+    stamp: Stamp,
+) -> Result<Node> {
+    let new = NewNode {
+        id,
+        space: place.space,
+        parent: Some(place.parent),
+        name: Some(&place.name),
+        content: Some(content),
+        mtime: stamp.modified.unwrap_or(action.now),
+        created: stamp.created.unwrap_or(action.now),
+        written: action.now,
+        device: action.device,
+        seq: action.turn.seq,
+    };
+    nodes::insert(conn, &new).await?;
+    action.log(conn, Deed::Upload, id.0, content.1).await?;
+    Ok(created_row(&new, content).into())
+}
+
+/// Gives a file other bytes and keeps the old ones as a version. Returns by how much it grew.
+pub(super) async fn replace(
+    conn: &mut Conn,
+    action: &Action,
+    old: NodeRow,
+    (content, size): (ContentId, i64),
+    stamp: Stamp,
+) -> Result<(Node, i64)> {
+    let id = NodeId(old.id);
+    let mut version = old.version;
+    if old.content != Some(content.0) {
+        // Windows and davfs2 create, lock, then write: their empty beginnings are not history.
+        if old.size > 0 {
+            versions::put(conn, &old).await?;
+            versions::prune(conn, id, action.keep, action.now).await?;
+        }
+        version += 1;
+    }
+    let new = NewContent {
+        content,
+        version,
+        size,
+        mtime: stamp.modified.unwrap_or(action.now),
+        created: stamp.created.unwrap_or(Millis(old.created)),
+        written: action.now,
+        device: action.device,
+        seq: action.turn.seq,
+    };
+    nodes::set_content(conn, id, &new).await?;
+    action.log(conn, Deed::Upload, old.id, size).await?;
+    let grown = size - old.size;
+    Ok((replaced_row(old, &new).into(), grown))
+}
+
+/// Makes (or finds) the row of a content; its id and size.
+pub(super) async fn name(
+    conn: &mut Conn,
+    space: SpaceId,
+    staged: &Staged,
+) -> Result<(ContentId, i64)> {
+    Ok((
+        contents::insert(conn, space, staged).await?,
+        signed(staged.size),
+    ))
+}
+
+fn check(when: &Precondition, there: Option<&NodeRow>) -> Result<()> {
+    let holds = match when {
+        Precondition::None => true,
+        Precondition::Absent => there.is_none(),
+        Precondition::Present => there.is_some(),
+        Precondition::Match(tags) => there.is_some_and(|row| {
+            row.content
+                .is_some_and(|content| tags.contains(&ETag::file(ContentId(content))))
+        }),
+    };
+    if holds {
+        Ok(())
+    } else {
+        Err(Error::PreconditionFailed)
+    }
+}
+
+fn created_row(new: &NewNode<'_>, (content, size): (ContentId, i64)) -> NodeRow {
+    NodeRow {
+        id: new.id.0,
+        space: new.space.0,
+        parent: new.parent.map(|parent| parent.0),
+        name: new.name.map(ToString::to_string).unwrap_or_default(),
+        kind: nodes::FILE,
+        content: Some(content.0),
+        version: 1,
+        size,
+        mtime: new.mtime.0,
+        created: new.created.0,
+        written: new.written.0,
+        device: new.device.map(|device| device.0),
+        seq: new.seq.0,
+        tree_seq: new.seq.0,
+        tree_size: size,
+        trashed: None,
+        checksum: None,
+    }
+}
+
+fn replaced_row(old: NodeRow, new: &NewContent) -> NodeRow {
+    NodeRow {
+        content: Some(new.content.0),
+        version: new.version,
+        size: new.size,
+        tree_size: new.size,
+        mtime: new.mtime.0,
+        created: new.created.0,
+        written: new.written.0,
+        device: new.device.map(|device| device.0),
+        seq: new.seq.0,
+        tree_seq: new.seq.0,
+        checksum: None,
+        ..old
+    }
+}
+
+/// Sizes are below 2^63 by far: no disk holds more.
+pub(super) fn signed(size: u64) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
+}
