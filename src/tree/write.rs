@@ -199,7 +199,7 @@ pub(super) async fn name(
     staged: &Staged,
 ) -> Result<(ContentId, i64)> {
     Ok((
-        contents::insert(conn, space, staged).await?,
+        contents::insert(conn, staged).await?,
         signed(staged.size),
     ))
 }

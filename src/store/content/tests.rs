@@ -23,7 +23,7 @@ struct Fixture {
 
 async fn open(folder: &Path) -> Result<Arc<Store>> {
     let (key, _) = MasterKey::load_or_create(&folder.join("key")).unwrap();
-    Store::open(&folder.join("db"), &folder.join("data"), key).await
+    Store::open(&folder.join("db"), &folder.join("data"), key, Default::default()).await
 }
 
 async fn fixture() -> Fixture {
@@ -279,7 +279,7 @@ async fn a_store_opens_only_with_its_own_key() {
     fixture.store.close().await;
     let folder = fixture.folder.path();
     let stranger = MasterKey::generate().unwrap();
-    let opened = Store::open(&folder.join("db"), &folder.join("data"), stranger).await;
+    let opened = Store::open(&folder.join("db"), &folder.join("data"), stranger, Default::default()).await;
     assert!(matches!(opened, Err(Error::WrongKey { .. })));
 }
 

@@ -290,7 +290,7 @@ mod tests {
         }
         assert_eq!(
             raw_len(&mut conn, space, first, 100).await.unwrap(),
-            (1..=100).sum()
+            (1..=100).sum::<u64>()
         );
     }
 
