@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::crypto::MasterKey;
+use crate::store::meta::versions::Keep;
 use crate::store::meta::{contents, spaces};
 use crate::store::{Error, Result, Store};
 use crate::types::{ContentId, NodeId, SpaceId};
@@ -23,7 +24,13 @@ struct Fixture {
 
 async fn open(folder: &Path) -> Result<Arc<Store>> {
     let (key, _) = MasterKey::load_or_create(&folder.join("key")).unwrap();
-    Store::open(&folder.join("db"), &folder.join("data"), key, Default::default()).await
+    Store::open(
+        &folder.join("db"),
+        &folder.join("data"),
+        key,
+        Keep::default(),
+    )
+    .await
 }
 
 async fn fixture() -> Fixture {
@@ -279,7 +286,13 @@ async fn a_store_opens_only_with_its_own_key() {
     fixture.store.close().await;
     let folder = fixture.folder.path();
     let stranger = MasterKey::generate().unwrap();
-    let opened = Store::open(&folder.join("db"), &folder.join("data"), stranger, Default::default()).await;
+    let opened = Store::open(
+        &folder.join("db"),
+        &folder.join("data"),
+        stranger,
+        Keep::default(),
+    )
+    .await;
     assert!(matches!(opened, Err(Error::WrongKey { .. })));
 }
 
