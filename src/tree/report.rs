@@ -102,8 +102,8 @@ impl Tree {
         let mut positions = vec![];
         for ((space, _), _) in self.parts(under, true).await? {
             let seq = changes::last_seq(&mut *self.store.meta.read().await?, space).await?;
-            let node = i64::MAX;
-            positions.push(Position { space, seq, node });
+            let within = None;
+            positions.push(Position { space, seq, within });
         }
         Ok(Cursor(positions))
     }
