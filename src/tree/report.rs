@@ -102,8 +102,11 @@ impl Tree {
         let mut positions = vec![];
         for ((space, _), _) in self.parts(under, true).await? {
             let seq = changes::last_seq(&mut *self.store.meta.read().await?, space).await?;
-            let within = None;
-            positions.push(Position { space, seq, within });
+            positions.push(Position {
+                space,
+                seq,
+                within: None,
+            });
         }
         Ok(Cursor(positions))
     }

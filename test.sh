@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Proves everything: format, lints, unit and property tests, black-box tests with real clients, litmus.
+# Installs what is missing. A tool that cannot be had is a failure, never a skip.
+#
+#   ./test.sh           everything, as CI runs it
+#   ./test.sh --fast    format, lints, unit tests; no other programs needed
+#   ./test.sh --long    everything, with more rounds and bigger files
+#   ./test.sh --audit   cargo deny as well (licences, advisories); combines with the others
+set -euo pipefail
+cd "$(dirname "$0")"
+export DEBIAN_FRONTEND=noninteractive CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-never}"
+
+fast='' audit='' profile=default
+for flag in "$@"; do
+    case "$flag" in
+        --fast) fast=1 ;;
+        --long) profile=long; export SYNC_TEST_LONG=1 ;;
+        --audit) audit=1 ;;
+        *) echo "usage: ./test.sh [--fast] [--long] [--audit]" >&2; exit 2 ;;
+    esac
+done
+
+step() { printf '\n== %s (%ds)\n' "$*" "$SECONDS"; }
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo --non-interactive "$@"; fi; }
+
+# davfs2 needs /dev/fuse and root as well, gvfs a D-Bus session of its own.
+packages=(build-essential cadaver curl davfs2 dbus gvfs-backends gvfs-daemons kde-cli-tools kio libglib2.0-bin litmus rclone)
+
+install_packages() {
+    local missing=() package
+    for package in "${packages[@]}"; do
+        dpkg-query --show --showformat='${db:Status-Abbrev}' "$package" 2>/dev/null | grep -q '^ii' ||
+            missing+=("$package")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    step "install ${missing[*]}"
+    as_root apt-get update -qq
+    as_root apt-get install -y -qq --no-install-recommends "${missing[@]}"
+}
+
+install_cargo_tool() { # name of the subcommand
+    cargo "$1" --version >/dev/null 2>&1 && return
+    step "install cargo-$1"
+    cargo install --locked "cargo-$1"
+}
+
+[ -n "$fast" ] || install_packages
+install_cargo_tool nextest
+
+step 'format'
+cargo fmt --all --check
+# In release, so that the C libraries are built once for the lints and for the tests.
+step 'clippy'
+cargo clippy --workspace --release --all-targets --locked -- -D warnings
+if [ -n "$audit" ]; then
+    install_cargo_tool deny
+    step 'deny'
+    cargo deny check
+fi
+
+if [ -n "$fast" ]; then
+    step 'unit tests'
+    cargo nextest run --release --locked --profile "$profile"
+    exit
+fi
+
+step 'build'
+cargo build --release --locked
+step 'tests'
+failed=''
+cargo nextest run --release --workspace --locked --profile "$profile" 2>&1 | tee target/nextest.log || failed=1
+step 'litmus'
+litmus/run.sh | tee target/litmus.log || failed=1
+
+step 'result'
+grep -E '^ *Summary' target/nextest.log || true
+grep -E '^litmus' target/litmus.log || true
+[ -z "$failed" ] || { echo "FAILED in ${SECONDS}s"; exit 1; }
+echo "ok: everything passed in ${SECONDS}s"

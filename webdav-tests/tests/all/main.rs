@@ -1,0 +1,35 @@
+//! Black-box tests: each starts its own server and speaks to it as clients do. One binary, because
+//! linking dozens takes longer than running them; `cargo nextest run -p webdav-tests locks::` picks a theme.
+//! `SYNC_TEST_LONG=1` makes the heavy ones heavier.
+
+mod accounts_cli;
+mod auth;
+mod bad_input;
+mod clients;
+mod compression;
+mod conditions;
+mod copymove;
+mod delete;
+mod destination;
+mod durability;
+mod finder;
+mod locks;
+mod memory;
+mod names;
+mod oc_headers;
+mod options;
+mod propfind;
+mod proppatch;
+mod put_get;
+mod quota;
+mod ranges;
+mod report_sync;
+mod shared_space;
+mod tls;
+mod undisturbed;
+mod windows;
+
+/// Whether this is the long run (`./test.sh --long`).
+fn long() -> bool {
+    std::env::var_os("SYNC_TEST_LONG").is_some()
+}

@@ -1,0 +1,195 @@
+//! The memory bound: whatever is asked of it, the server stays small.
+
+use std::io::{self, Write};
+
+use webdav_tests::content::Noise;
+use webdav_tests::http::Body;
+use webdav_tests::{Dav, TestServer, memory, xml};
+
+/// Most resident memory under load, in MiB.
+const PEAK_MIB: u64 = 100;
+/// Most memory of an idle server, in MiB (PSS).
+const IDLE_MIB: u64 = 25;
+
+fn up_and_down(dav: &Dav, len: u64) {
+    dav.send(
+        "PUT",
+        "/dav/big.bin",
+        &[],
+        Body::Stream(&mut Noise::new(1, len), len),
+    )
+    .expect(&[201]);
+    let mut counted = Counted::default();
+    dav.download("/dav/big.bin", &mut counted).expect(&[200]);
+    assert_eq!(counted.bytes, len);
+    assert_eq!(
+        counted.sum,
+        Counted::of(&mut Noise::new(1, len)).sum,
+        "the download differs"
+    );
+}
+
+/// Length and an order-dependent sum of a stream.
+#[derive(Default)]
+struct Counted {
+    bytes: u64,
+    sum: u64,
+}
+
+impl Counted {
+    fn of(source: &mut Noise) -> Self {
+        let mut counted = Self::default();
+        io::copy(source, &mut counted).expect("noise never fails");
+        counted
+    }
+}
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for byte in bytes {
+            self.sum = (self.sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+        self.bytes += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn many_files(dav: &Dav, count: u64) {
+    dav.mkcol("/dav/many/").expect(&[201]);
+    std::thread::scope(|scope| {
+        for part in 0..8 {
+            let dav = dav.again();
+            scope.spawn(move || {
+                for n in (part..count).step_by(8) {
+                    dav.put(&format!("/dav/many/{n}"), format!("file {n}").as_bytes())
+                        .expect(&[201]);
+                }
+            });
+        }
+    });
+    for depth_1 in [xml::LIST, xml::ALLPROP] {
+        assert_eq!(
+            dav.propfind("/dav/many/", "1", depth_1).entries.len() as u64,
+            count + 1
+        );
+    }
+}
+
+fn many_readers(dav: &Dav) {
+    let len = 4_000_000;
+    dav.send(
+        "PUT",
+        "/dav/read.bin",
+        &[],
+        Body::Stream(&mut Noise::new(2, len), len),
+    )
+    .expect(&[201]);
+    let expected = Counted::of(&mut Noise::new(2, len)).sum;
+    std::thread::scope(|scope| {
+        for _ in 0..64 {
+            let dav = dav.again();
+            scope.spawn(move || {
+                for _ in 0..2 {
+                    let mut counted = Counted::default();
+                    dav.download("/dav/read.bin", &mut counted).expect(&[200]);
+                    assert_eq!(counted.sum, expected, "a download differs");
+                }
+            });
+        }
+    });
+}
+
+fn many_writers(dav: &Dav) {
+    let len = 4_000_000;
+    std::thread::scope(|scope| {
+        for n in 0..16 {
+            let dav = dav.again();
+            scope.spawn(move || {
+                let body = Body::Stream(&mut Noise::new(n, len), len);
+                dav.send("PUT", &format!("/dav/w{n}.bin"), &[], body)
+                    .expect(&[201]);
+            });
+        }
+    });
+}
+
+#[test]
+fn big_files_many_files_and_many_readers_fit_into_the_bound() {
+    let (big, count) = if crate::long() {
+        (1 << 30, 10_000)
+    } else {
+        (256 << 20, 2000)
+    };
+    let server = TestServer::start();
+    let dav = server.admin();
+    let mut peaks = Vec::new();
+    let mut phase = |name: &str, work: &dyn Fn()| {
+        memory::reset_peak(server.pid());
+        work();
+        peaks.push((name.to_owned(), memory::peak_mib(server.pid())));
+    };
+    phase("a big file up and down", &|| up_and_down(&dav, big));
+    phase("many small files", &|| many_files(&dav, count));
+    phase("64 readers", &|| many_readers(&dav));
+    phase("16 writers", &|| many_writers(&dav));
+    println!("peak RSS in MiB: {peaks:?}");
+    let highest = peaks
+        .iter()
+        .map(|(_, peak)| *peak)
+        .max()
+        .expect("four phases");
+    assert!(highest <= PEAK_MIB, "{peaks:?}");
+}
+
+#[test]
+fn an_idle_server_is_small() {
+    let server = TestServer::start();
+    server.anonymous().get("/health").expect(&[200]);
+    let pss = memory::pss_mib(server.pid());
+    println!(
+        "idle PSS: {pss} MiB, ready after {:?}",
+        server.ready_after()
+    );
+    assert!(pss <= IDLE_MIB, "{pss} MiB");
+}
+
+#[test]
+fn readers_that_do_not_read_hold_little() {
+    use webdav_tests::raw::Raw;
+    let server = TestServer::start();
+    let dav = server.admin();
+    let len = 20_000_000;
+    dav.send(
+        "PUT",
+        "/dav/a.bin",
+        &[],
+        Body::Stream(&mut Noise::new(3, len), len),
+    )
+    .expect(&[201]);
+    memory::reset_peak(server.pid());
+    let authorization = dav.authorization().expect("logged in");
+    let waiting: Vec<Raw> = (0..64)
+        .map(|_| {
+            let mut raw = Raw::connect(&server.address());
+            raw.send(format!(
+                "GET /dav/a.bin HTTP/1.1\r\nHost: x\r\nAuthorization: {authorization}\r\n\r\n"
+            ));
+            raw
+        })
+        .collect();
+    // Requests of others in between give the downloads time to fill what they can.
+    for _ in 0..100 {
+        dav.request("PROPFIND", "/dav/", &[("Depth", "1")], b"")
+            .expect(&[207]);
+    }
+    let peak = memory::peak_mib(server.pid());
+    drop(waiting);
+    assert!(
+        peak <= PEAK_MIB,
+        "{peak} MiB with 64 downloads that stand still"
+    );
+}
