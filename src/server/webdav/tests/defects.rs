@@ -151,3 +151,14 @@ async fn a_connection_is_not_closed_without_need() {
         );
     }
 }
+
+#[tokio::test]
+async fn pieces_of_old_sync_clients_are_not_stored_as_files() {
+    let f = Fixture::new().await;
+    let path = "/dav/a-chunking-1-2-0";
+    assert_eq!(
+        f.send("PUT", path, &["OC-Chunked: 1"], "x").await.status,
+        400
+    );
+    assert_eq!(f.status("HEAD", path, &[]).await, 404);
+}
