@@ -1,11 +1,11 @@
-//! Passwords of people: argon2id, few at a time, in memory that is used again.
+//! Passwords of people: argon2id, few at a time.
 //!
 //! Knows nothing of accounts; it turns a password into a PHC string and compares one with another.
 
 use std::hint::black_box;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
@@ -84,9 +84,6 @@ pub(super) struct Hasher {
     params: Params,
     places: Arc<Semaphore>,
     turns: Arc<Semaphore>,
-    /// Kept for the next hash: freed blocks of this size would stay behind in the allocator's
-    /// arenas, one for every thread that ever hashed.
-    memory: Mutex<Vec<Vec<Block>>>,
     hashes: AtomicU64,
 }
 
@@ -96,7 +93,6 @@ impl Hasher {
             params,
             places: Arc::new(Semaphore::new(AT_ONCE + WAITING_MAX)),
             turns: Arc::new(Semaphore::new(AT_ONCE)),
-            memory: Mutex::default(),
             hashes: AtomicU64::new(0),
         })
     }
@@ -207,21 +203,10 @@ impl Hasher {
         salt: &[u8],
         output: &mut [u8],
     ) -> argon2::Result<()> {
-        let kept = self
-            .memory
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
-        let mut blocks = kept.unwrap_or_default();
-        let needed = argon2.params().block_count();
-        if blocks.len() < needed {
-            blocks.resize(needed, Block::new());
-        }
+        // Taken for this hash and given back to the system: kept, two of them would be a third of
+        // all the memory an idle server may use.
+        let mut blocks = vec![Block::new(); argon2.params().block_count()];
         let result = argon2.hash_password_into_with_memory(password, salt, output, &mut blocks[..]);
-        self.memory
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(blocks);
         self.hashes.fetch_add(1, Ordering::Relaxed);
         result
     }
