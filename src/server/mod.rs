@@ -1,1 +1,118 @@
-//! stub
+//! HTTP on top of the rules: connections, sessions, routes and what wraps them.
+
+pub mod cli;
+mod commands;
+mod compress;
+pub mod config;
+mod error;
+mod healthcheck;
+mod listener;
+mod middleware;
+mod ops;
+mod password;
+mod router;
+mod session;
+mod startup;
+pub mod telemetry;
+mod tls;
+pub mod webdav;
+
+use std::io::{Write, stdout};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use commands::run as run_command;
+pub use error::{Error, Result};
+
+use crate::types::Clock;
+use config::Config;
+use listener::Listener;
+use ops::metrics::Metrics;
+use router::Shell;
+use tls::Tls;
+
+/// Runs the server until SIGTERM or SIGINT.
+pub async fn serve(config: Config) -> Result<()> {
+    let clock = Clock::system();
+    let _lock = startup::lock(&config.data_path)?;
+    let tls = Tls::open(&config.tls)?;
+    let metrics = Metrics::new();
+    let listener = bind(&config, tls.clone(), Arc::clone(&metrics)).await?;
+    let opened = startup::open(&config, clock.clone()).await?;
+    let login = startup::first_account(&opened, &config, &clock).await?;
+    let store = Arc::clone(&opened.store);
+
+    let stop = stop_on_signal()?;
+    let tasks = TaskTracker::new();
+    if let Some(tls) = &tls {
+        tasks.spawn(Arc::clone(tls).keep_fresh(stop.clone()));
+    }
+    let url = startup::url(listener.address()?, tls.is_some());
+    let mut text = startup::greeting(&config, opened.key, login.as_ref(), &url);
+    text.push_str(&ready_line(listener.address()?, tls.is_some()));
+    let router = router::routes(shell(&config, opened, metrics, clock));
+    stdout().write_all(text.as_bytes())?;
+    stdout().flush()?;
+
+    listener.run(router, stop).await;
+    tasks.close();
+    tasks.wait().await;
+    store.close().await;
+    Ok(())
+}
+
+async fn bind(config: &Config, tls: Option<Arc<Tls>>, metrics: Arc<Metrics>) -> Result<Listener> {
+    let address = SocketAddr::new(config.bind, config.port);
+    let bound = Listener::bind(address, &config.http, &config.trusted_proxies, tls, metrics).await;
+    bound.map_err(|source| Error::Bind { address, source })
+}
+
+/// What scripts wait for, exactly in this form.
+fn ready_line(address: SocketAddr, tls: bool) -> String {
+    format!(
+        "listening on {}://{address}\n",
+        if tls { "https" } else { "http" }
+    )
+}
+
+fn shell(config: &Config, opened: startup::Opened, metrics: Arc<Metrics>, clock: Clock) -> Shell {
+    let apple_files = match config.webdav.apple_files {
+        config::AppleFiles::Keep => webdav::AppleFiles::Keep,
+        config::AppleFiles::Hide => webdav::AppleFiles::Hide,
+        config::AppleFiles::Swallow => webdav::AppleFiles::Swallow,
+    };
+    let dav = webdav::Dav::new("/dav/")
+        .with_apple_files(apple_files)
+        .with_hosts(config.webdav.own_hosts.clone());
+    Shell {
+        store: opened.store,
+        accounts: opened.accounts,
+        dav,
+        metrics,
+        metrics_token: config.metrics_token.clone(),
+        proxies: config.trusted_proxies.as_slice().into(),
+        clock,
+    }
+}
+
+/// A token that is cancelled by SIGTERM (systemd, containers) and SIGINT (Ctrl-C).
+fn stop_on_signal() -> Result<CancellationToken> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stop = CancellationToken::new();
+    let stopping = stop.clone();
+    // It lives as long as the process and has nothing to finish.
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+        stopping.cancel();
+    });
+    Ok(stop)
+}

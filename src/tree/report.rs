@@ -97,6 +97,20 @@ impl Tree {
         Ok(answer)
     }
 
+    /// Where the changes below a collection stand now, for clients that have just listed it.
+    pub async fn cursor(&self, under: &Node) -> Result<Cursor> {
+        let mut positions = vec![];
+        for ((space, _), _) in self.parts(under, true).await? {
+            let seq = changes::last_seq(&mut *self.store.meta.read().await?, space).await?;
+            positions.push(Position {
+                space,
+                seq,
+                within: None,
+            });
+        }
+        Ok(Cursor(positions))
+    }
+
     /// The collection itself and, at the account's root, what is mounted there.
     async fn parts(
         &self,

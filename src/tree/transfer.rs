@@ -187,9 +187,7 @@ async fn over(
     planned: &Planned,
 ) -> Result<Node> {
     let to = NodeId(there.id);
-    let content = row_of(conn, action, planned)
-        .await?
-        .ok_or(Error::IsACollection)?;
+    let content = row_of(conn, planned).await?.ok_or(Error::IsACollection)?;
     let stamp = Stamp {
         modified: Some(planned.node.modified),
         created: None,
@@ -214,7 +212,7 @@ async fn put(
         Some(parent) => (nth(parent), NodeName::parse(&planned.node.name)?),
     };
     let (id, node) = (nth(index), &planned.node);
-    if let Some(content) = row_of(conn, action, planned).await? {
+    if let Some(content) = row_of(conn, planned).await? {
         let place = Place {
             space: target.space,
             parent,
@@ -264,13 +262,9 @@ async fn fill_sizes(conn: &mut Conn, action: &Action, plan: &[Planned]) -> Resul
     action.settle(conn, parent, size[0]).await
 }
 
-async fn row_of(
-    conn: &mut Conn,
-    action: &Action,
-    planned: &Planned,
-) -> Result<Option<(ContentId, i64)>> {
+async fn row_of(conn: &mut Conn, planned: &Planned) -> Result<Option<(ContentId, i64)>> {
     match &planned.content {
-        Some(staged) => Ok(Some(write::name(conn, action.space, staged).await?)),
+        Some(staged) => Ok(Some(write::name(conn, staged).await?)),
         None => Ok(None),
     }
 }

@@ -107,10 +107,10 @@ pub(super) async fn put(
     }
     action.guard(conn, tree, NodeId(old.id)).await?;
     if how.base.is_some_and(|base| Some(base.0) != old.content) {
-        let content = name(conn, place.space, staged).await?;
+        let content = name(conn, staged).await?;
         return conflicts::settle(conn, &action, place, old, content, stamp).await;
     }
-    let content = name(conn, place.space, staged).await?;
+    let content = name(conn, staged).await?;
     let (node, grown) = replace(conn, &action, old, content, stamp).await?;
     action.settle(conn, place.parent, grown).await?;
     Ok(Written {
@@ -128,7 +128,7 @@ pub(super) async fn create(
     staged: &Staged,
     stamp: Stamp,
 ) -> Result<Node> {
-    let content = name(conn, place.space, staged).await?;
+    let content = name(conn, staged).await?;
     create_at(conn, action, place, action.turn.first_node, content, stamp).await
 }
 
@@ -193,15 +193,8 @@ pub(super) async fn replace(
 }
 
 /// Makes (or finds) the row of a content; its id and size.
-pub(super) async fn name(
-    conn: &mut Conn,
-    space: SpaceId,
-    staged: &Staged,
-) -> Result<(ContentId, i64)> {
-    Ok((
-        contents::insert(conn, space, staged).await?,
-        signed(staged.size),
-    ))
+pub(super) async fn name(conn: &mut Conn, staged: &Staged) -> Result<(ContentId, i64)> {
+    Ok((contents::insert(conn, staged).await?, signed(staged.size)))
 }
 
 fn check(when: &Precondition, there: Option<&NodeRow>) -> Result<()> {

@@ -140,11 +140,12 @@ pub(in crate::store) async fn blocking<T: Send + 'static>(
 }
 
 fn read_exact(file: &File, bytes: &mut [u8], offset: u64) -> Result<()> {
-    file.read_exact_at(bytes, offset)
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => Error::Corrupt("a segment ends within a record"),
-            _ => Error::io("reading a segment")(error),
-        })
+    file.read_exact_at(bytes, offset).map_err(|error| {
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            return Error::Corrupt("a segment ends within a record");
+        }
+        Error::io("reading a segment")(error)
+    })
 }
 
 fn file_path(folder: &Path, segment: SegmentId) -> PathBuf {

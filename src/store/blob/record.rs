@@ -61,14 +61,12 @@ impl Prepared {
 impl Header {
     /// `None` for anything that is not the beginning of a record.
     pub(super) fn parse(bytes: &[u8; HEADER_LEN]) -> Option<Self> {
-        let [a, b, c, d, flags, 0, 0, 0, lengths @ ..] = *bytes else {
-            return None;
-        };
-        let [e, f, g, h, stored @ ..] = lengths;
-        let (raw_len, stored) = (u32::from_be_bytes([e, f, g, h]), u32::from_be_bytes(stored));
+        let number = |at: usize| u32::from_be_bytes(std::array::from_fn(|nth| bytes[at + nth]));
+        let (flags, raw_len, stored) = (bytes[4], number(8), number(12));
         let most = OVERHEAD + raw_len as usize;
-        let possible = [a, b, c, d] == MAGIC
+        let possible = bytes[..4] == MAGIC
             && flags & !FLAG_ZSTD == 0
+            && bytes[5..8] == [0; 3]
             && raw_len as usize <= CHUNK_MAX
             && (OVERHEAD..=most).contains(&(stored as usize));
         possible.then_some(Self {

@@ -5,7 +5,9 @@
 //! Dropping an upload leaves no trace that a reader could see.
 
 mod checksum;
+mod places;
 mod read;
+mod settle;
 mod upload;
 
 pub use checksum::Checksum;
@@ -14,3 +16,6 @@ pub use upload::{Staged, StagedBody, Upload};
 
 /// Objects up to this many bytes are sealed into their database row: one fsync, no segment record.
 pub const INLINE_MAX: usize = 8 * 1024;
+
+#[cfg(test)]
+mod tests;

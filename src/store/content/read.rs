@@ -1,34 +1,184 @@
-//! stub
+//! Giving the bytes of one content back.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio_util::task::AbortOnDropHandle;
 
-use crate::store::{Result, Store};
+use super::StagedBody;
+use super::places::{Places, Span};
+use crate::crypto::SpaceKeys;
+use crate::store::meta::contents;
+use crate::store::{Error, Result, Store};
 use crate::types::ContentId;
 
-/// A seekable, decrypting reader of one content. Holds a few chunks at most.
-pub struct Reader(());
+/// A seekable, decrypting reader of one content. Holds two chunks at most.
+pub struct Reader {
+    size: u64,
+    position: u64,
+    body: Body,
+}
+
+enum Body {
+    Inline(Bytes),
+    Chunks(Box<Chunks>),
+}
+
+struct Chunks {
+    store: Arc<Store>,
+    keys: Arc<SpaceKeys>,
+    places: Places,
+    current: Option<Chunk>,
+    /// The chunk behind the current one, being read.
+    ahead: Option<(Span, AbortOnDropHandle<Result<Bytes>>)>,
+}
+
+struct Chunk {
+    start: u64,
+    bytes: Bytes,
+}
+
+impl Chunk {
+    fn end(&self) -> u64 {
+        self.start + self.bytes.len() as u64
+    }
+}
 
 impl Reader {
     /// Opens a content by its row.
-    pub async fn open(_store: &Arc<Store>, _content: ContentId) -> Result<Self> {
-        todo!()
+    pub async fn open(store: &Arc<Store>, content: ContentId) -> Result<Self> {
+        let row = contents::load(&mut *store.meta.read().await?, content).await?;
+        let keys = store.keys.of(&store.meta, row.space).await?;
+        let body = match row.body {
+            StagedBody::Inline(sealed) => {
+                let bytes = keys.open_inline(row.root, &sealed)?;
+                if bytes.len() as u64 != row.size {
+                    return Err(Error::Corrupt(
+                        "a content has another size than its row says",
+                    ));
+                }
+                Body::Inline(bytes.into())
+            }
+            StagedBody::Chunks(manifest) => {
+                let places = Places::new(row.space, row.size, manifest);
+                let store = Arc::clone(store);
+                Body::Chunks(Box::new(Chunks {
+                    store,
+                    keys,
+                    places,
+                    current: None,
+                    ahead: None,
+                }))
+            }
+        };
+        Ok(Self {
+            size: row.size,
+            position: 0,
+            body,
+        })
     }
+
     /// Bytes of the whole content.
     pub fn size(&self) -> u64 {
-        todo!()
+        self.size
     }
+
     /// Moves to a byte position; past the end reads nothing.
-    pub fn seek(&mut self, _position: u64) {
-        todo!()
+    pub fn seek(&mut self, position: u64) {
+        self.position = position;
     }
+
     /// Where the next read starts.
     pub fn position(&self) -> u64 {
-        todo!()
+        self.position
     }
+
     /// The next bytes, 1..=`max` of them; empty only at the end of the content.
-    pub async fn read(&mut self, _max: usize) -> Result<Bytes> {
-        todo!()
+    pub async fn read(&mut self, max: usize) -> Result<Bytes> {
+        if self.position >= self.size {
+            return Ok(Bytes::new());
+        }
+        let (start, bytes) = match &mut self.body {
+            Body::Inline(bytes) => (0, &*bytes),
+            Body::Chunks(chunks) => {
+                let chunk = chunks.at(self.position, self.size).await?;
+                (chunk.start, &chunk.bytes)
+            }
+        };
+        let from = usize::try_from(self.position - start)
+            .map_err(|_beyond| Error::Corrupt("a position outside of its chunk"))?;
+        let part = bytes.slice(from..bytes.len().min(from.saturating_add(max.max(1))));
+        self.position += part.len() as u64;
+        Ok(part)
     }
+}
+
+impl Chunks {
+    /// The chunk that holds `position`.
+    async fn at(&mut self, position: u64, size: u64) -> Result<&Chunk> {
+        let holds = |chunk: &Chunk| (chunk.start..chunk.end()).contains(&position);
+        let again = self.current.as_ref().is_some_and(holds);
+        // Whoever reads on within a chunk will want the next; a small range ends with its first read.
+        let mut reads_on = again;
+        if !again {
+            let (chunk, was_ahead) = self.fetch(position).await?;
+            self.current = Some(chunk);
+            reads_on = was_ahead;
+        }
+        let current = self
+            .current
+            .as_ref()
+            .ok_or(Error::Corrupt("no current chunk"))?;
+        if reads_on && self.ahead.is_none() && current.end() < size {
+            // What is wrong with the next chunk is told when it is asked for.
+            if let Ok(next) = self.places.find(&self.store.meta, current.end()).await {
+                let task = read_chunk(Arc::clone(&self.store), Arc::clone(&self.keys), next);
+                self.ahead = Some((next, AbortOnDropHandle::new(tokio::spawn(task))));
+            }
+        }
+        Ok(current)
+    }
+
+    /// The chunk that holds `position`, and whether it was read ahead.
+    async fn fetch(&mut self, position: u64) -> Result<(Chunk, bool)> {
+        if let Some((span, task)) = self.ahead.take()
+            && (span.start..span.end()).contains(&position)
+        {
+            let bytes = task.await.map_err(|_stopped| Error::Closing)??;
+            return Ok((
+                Chunk {
+                    start: span.start,
+                    bytes,
+                },
+                true,
+            ));
+        }
+        // One chunk less in memory while the other comes.
+        let follows = self
+            .current
+            .take()
+            .is_some_and(|chunk| chunk.end() == position);
+        let span = self.places.find(&self.store.meta, position).await?;
+        let bytes = read_chunk(Arc::clone(&self.store), Arc::clone(&self.keys), span).await?;
+        Ok((
+            Chunk {
+                start: span.start,
+                bytes,
+            },
+            follows,
+        ))
+    }
+}
+
+async fn read_chunk(store: Arc<Store>, keys: Arc<SpaceKeys>, span: Span) -> Result<Bytes> {
+    let (id, bytes) = store.segments.read(&keys, span.chunk.place).await?;
+    if keys.blind(&id) != span.chunk.blinded {
+        return Err(Error::Corrupt("another chunk lies where the row says"));
+    }
+    if bytes.len() != span.chunk.raw as usize {
+        return Err(Error::Corrupt(
+            "a chunk has another length than its row says",
+        ));
+    }
+    Ok(bytes)
 }

@@ -1,14 +1,29 @@
-//! stub
+//! Taking the bytes of one content.
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::Checksum;
-use crate::chunk::Manifest;
-use crate::crypto::Blinded;
-use crate::store::{Result, Store};
+use super::checksum::Verifier;
+use super::settle::{Cut, Settler};
+use super::{Checksum, INLINE_MAX};
+use crate::chunk::{Class, Cutter, Manifest};
+use crate::crypto::{Blinded, RootHasher, SpaceKeys};
+use crate::store::blob::blocking;
+use crate::store::{Error, Result, Store};
 use crate::types::SpaceId;
+
+/// Bytes collected before they are cut, for each class: at least twice the longest chunk.
+const BUFFER_SMALL: usize = 512 * 1024;
+const BUFFER_LARGE: usize = 4 * 1024 * 1024;
+/// Shares of memory for uploads above inline size, each of about 1.5 MiB at most: a buffer, its
+/// sealed form and a rest. Further uploads wait in their first `push` until others are done.
+const SHARES: usize = 64;
+/// Shares an upload of large chunks takes.
+const SHARES_LARGE: u32 = 8;
+
+static MEMORY: Semaphore = Semaphore::const_new(SHARES);
 
 /// A content whose bytes are safe and which no row names yet.
 pub struct Staged {
@@ -33,28 +48,213 @@ pub enum StagedBody {
 }
 
 /// An upload in progress.
-pub struct Upload(());
+pub struct Upload {
+    store: Arc<Store>,
+    keys: Arc<SpaceKeys>,
+    class: Class,
+    /// Bytes not yet cut; begins where a chunk does.
+    buffer: BytesMut,
+    /// Bytes at the beginning of the buffer that the verifier has seen.
+    verified: usize,
+    verifier: Option<Verifier>,
+    written: u64,
+    /// `None` while all of it may still become inline.
+    chunked: Option<Chunked>,
+    /// A push failed or was given up half way: what arrived is not what was sent.
+    torn: bool,
+}
+
+/// What an upload above inline size needs besides.
+struct Chunked {
+    cutter: Arc<Cutter>,
+    root: RootHasher,
+    settler: Settler,
+    _share: SemaphorePermit<'static>,
+}
 
 impl Upload {
     /// Starts an upload into `space`. `expected` (bytes) picks the chunk class; it is not enforced here.
     pub async fn start(
-        _store: &Arc<Store>,
-        _space: SpaceId,
-        _expected: Option<u64>,
-        _checksum: Option<Checksum>,
+        store: &Arc<Store>,
+        space: SpaceId,
+        expected: Option<u64>,
+        checksum: Option<Checksum>,
     ) -> Result<Self> {
-        todo!()
+        Ok(Self {
+            store: Arc::clone(store),
+            keys: store.keys.of(&store.meta, space).await?,
+            class: Class::of(expected),
+            buffer: BytesMut::new(),
+            verified: 0,
+            verifier: checksum.map(Verifier::new),
+            written: 0,
+            chunked: None,
+            torn: false,
+        })
     }
+
     /// Bytes pushed so far.
     pub fn written(&self) -> u64 {
-        todo!()
+        self.written
     }
-    /// Takes the next bytes; waits while earlier ones are being stored.
-    pub async fn push(&mut self, _bytes: Bytes) -> Result<()> {
-        todo!()
+
+    /// Takes the next bytes; waits while earlier ones are being stored. After an error, or when the
+    /// call was given up half way, the upload cannot be finished any more.
+    pub async fn push(&mut self, bytes: Bytes) -> Result<()> {
+        if self.torn {
+            return Err(torn());
+        }
+        self.torn = true;
+        self.written += bytes.len() as u64;
+        self.take(bytes).await?;
+        self.torn = false;
+        Ok(())
     }
+
     /// Makes everything durable. `Ok(None)` when the stated checksum does not match (nothing is kept).
-    pub async fn finish(self) -> Result<Option<Staged>> {
-        todo!()
+    pub async fn finish(mut self) -> Result<Option<Staged>> {
+        if self.torn {
+            return Err(torn());
+        }
+        let Some(mut chunked) = self.chunked.take() else {
+            return self.finish_inline();
+        };
+        self.store_buffer(&mut chunked, true).await?;
+        let (proven, checksum) = prove(self.verifier);
+        if !proven {
+            return Ok(None);
+        }
+        let root = chunked.root.finish();
+        let body = StagedBody::Chunks(chunked.settler.finish().await?);
+        Ok(Some(Staged {
+            space: self.keys.space,
+            root,
+            size: self.written,
+            body,
+            checksum,
+        }))
     }
+
+    async fn take(&mut self, mut bytes: Bytes) -> Result<()> {
+        if self.chunked.is_none() && self.buffer.len() + bytes.len() > INLINE_MAX {
+            self.chunked = Some(self.begin_chunks().await?);
+        }
+        let Some(mut chunked) = self.chunked.take() else {
+            self.buffer.extend_from_slice(&bytes);
+            return Ok(());
+        };
+        let full = buffer_len(self.class);
+        while !bytes.is_empty() {
+            self.buffer.reserve(full - self.buffer.len());
+            let part = bytes.split_to(bytes.len().min(full - self.buffer.len()));
+            self.buffer.extend_from_slice(&part);
+            if self.buffer.len() == full {
+                self.store_buffer(&mut chunked, false).await?;
+            }
+        }
+        self.chunked = Some(chunked);
+        Ok(())
+    }
+
+    async fn begin_chunks(&self) -> Result<Chunked> {
+        let shares = match self.class {
+            Class::Small => 1,
+            Class::Large => SHARES_LARGE,
+        };
+        let share = MEMORY
+            .acquire_many(shares)
+            .await
+            .map_err(|_closed| Error::Closing)?;
+        Ok(Chunked {
+            cutter: Arc::new(Cutter::new(self.class, self.keys.gear_seed())),
+            root: self.keys.root_hasher(),
+            settler: Settler::new(&self.store, &self.keys),
+            _share: share,
+        })
+    }
+
+    /// Cuts the buffer, stores the chunks and keeps the rest, which is none at the end.
+    async fn store_buffer(&mut self, chunked: &mut Chunked, end: bool) -> Result<()> {
+        let bytes = std::mem::take(&mut self.buffer).freeze();
+        let (keys, cutter) = (Arc::clone(&self.keys), Arc::clone(&chunked.cutter));
+        let (mut verifier, verified) = (self.verifier.take(), self.verified);
+        let (cuts, rest, verifier) = blocking(move || {
+            if let Some(verifier) = &mut verifier {
+                verifier.update(&bytes[verified..]);
+            }
+            let (cuts, rest) = cut(&keys, &cutter, bytes, end);
+            Ok((cuts, rest, verifier))
+        })
+        .await?;
+        self.verifier = verifier;
+        for cut in &cuts {
+            chunked.root.push(&cut.id, cut.len());
+        }
+        chunked.settler.add(cuts).await?;
+        self.verified = rest.len();
+        if !end {
+            self.buffer = BytesMut::with_capacity(buffer_len(self.class));
+            self.buffer.extend_from_slice(&rest);
+        }
+        Ok(())
+    }
+
+    fn finish_inline(mut self) -> Result<Option<Staged>> {
+        if let Some(verifier) = &mut self.verifier {
+            verifier.update(&self.buffer);
+        }
+        let (proven, checksum) = prove(self.verifier);
+        if !proven {
+            return Ok(None);
+        }
+        let mut root = self.keys.root_hasher();
+        // Shorter than the shortest chunk, so it is one, or none when there are no bytes.
+        if !self.buffer.is_empty() {
+            let length = u32::try_from(self.buffer.len()).expect("inline objects are small");
+            root.push(&self.keys.chunk_id(&self.buffer), length);
+        }
+        let root = root.finish();
+        let body = StagedBody::Inline(self.keys.seal_inline(root, &self.buffer)?);
+        Ok(Some(Staged {
+            space: self.keys.space,
+            root,
+            size: self.written,
+            body,
+            checksum,
+        }))
+    }
+}
+
+/// Whether the claim holds (also when there was none), and the claim.
+fn prove(verifier: Option<Verifier>) -> (bool, Option<Checksum>) {
+    let Some(verifier) = verifier else {
+        return (true, None);
+    };
+    let checksum = verifier.finish();
+    (checksum.is_some(), checksum)
+}
+
+fn cut(keys: &SpaceKeys, cutter: &Cutter, mut bytes: Bytes, end: bool) -> (Vec<Cut>, Bytes) {
+    let lengths = cutter.cut(&bytes, end);
+    let cuts = lengths.into_iter().map(|length| {
+        let plain = bytes.split_to(length);
+        let id = keys.chunk_id(&plain);
+        Cut {
+            id,
+            blinded: keys.blind(&id),
+            plain,
+        }
+    });
+    (cuts.collect(), bytes)
+}
+
+fn buffer_len(class: Class) -> usize {
+    match class {
+        Class::Small => BUFFER_SMALL,
+        Class::Large => BUFFER_LARGE,
+    }
+}
+
+fn torn() -> Error {
+    Error::io("storing an upload")(std::io::Error::other("a part of it was not stored"))
 }

@@ -1,1 +1,327 @@
-//! stub
+//! Chunks: where the record of each lies. Rows are made only for records that are on the disk.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::sync::LazyLock;
+
+use super::Conn;
+use crate::crypto::{Blinded, SegmentId};
+use crate::store::blob::Place;
+use crate::store::{Error, Result};
+use crate::types::{ChunkRow, SpaceId};
+
+/// Most chunks one lookup statement asks for; callers may give more.
+const FIND_MAX: usize = 64;
+/// Rows of the lookup for few chunks: those of one upload buffer.
+const FIND_FEW: usize = 8;
+/// Rows of the multi-row inserts, largest first: few statements to prepare, few to run.
+const INSERT_MANY: usize = 32;
+const INSERT_FEW: usize = 8;
+
+/// A chunk whose record is durable and which has no row yet.
+#[derive(Clone, Copy, Debug)]
+pub struct NewChunk {
+    /// Stand-in for its id.
+    pub blinded: Blinded,
+    /// Where its record lies.
+    pub place: Place,
+    /// Bytes before compression.
+    pub raw: u32,
+}
+
+/// A chunk and where its record lies.
+#[derive(Clone, Copy, Debug)]
+pub struct Located {
+    /// Its row.
+    pub row: ChunkRow,
+    /// Stand-in for its id.
+    pub blinded: Blinded,
+    /// Where its record lies.
+    pub place: Place,
+    /// Bytes before compression.
+    pub raw: u32,
+}
+
+const PUT_SEGMENT: &str = "INSERT INTO segment (name, space) VALUES ($1, $2)
+    ON CONFLICT (name) DO UPDATE SET space = segment.space RETURNING id";
+const LOCATED: &str = "SELECT c.id, c.blinded, s.name, c.start, c.stored, c.raw
+    FROM chunk c JOIN segment s ON s.id = c.segment
+    WHERE c.id >= $1 AND c.id < $2 AND c.space = $3 ORDER BY c.id";
+const RAW_LEN: &str = "SELECT count(*), CAST(COALESCE(SUM(raw), 0) AS BIGINT)
+    FROM chunk WHERE id >= $1 AND id < $2 AND space = $3";
+static FIND: LazyLock<[String; 2]> = LazyLock::new(|| [find_sql(FIND_FEW), find_sql(FIND_MAX)]);
+static INSERT: LazyLock<[String; 3]> = LazyLock::new(|| {
+    [
+        insert_sql(INSERT_MANY),
+        insert_sql(INSERT_FEW),
+        insert_sql(1),
+    ]
+});
+
+fn find_sql(rows: usize) -> String {
+    let places: Vec<_> = (2..rows + 2).map(|nth| format!("${nth}")).collect();
+    format!(
+        "SELECT id, blinded, raw FROM chunk WHERE space = $1 AND blinded IN ({})",
+        places.join(", ")
+    )
+}
+
+fn insert_sql(rows: usize) -> String {
+    let mut sql =
+        "INSERT INTO chunk (space, blinded, segment, start, stored, raw) VALUES".to_owned();
+    for row in 0..rows {
+        let [blinded, segment, start, stored, raw] = std::array::from_fn(|nth| row * 5 + nth + 2);
+        let comma = if row == 0 { "" } else { "," };
+        write!(
+            sql,
+            "{comma} ($1, ${blinded}, ${segment}, ${start}, ${stored}, ${raw})"
+        )
+        .expect("a string takes all that is written");
+    }
+    sql + " ON CONFLICT (space, blinded) DO UPDATE SET raw = chunk.raw RETURNING id, blinded"
+}
+
+/// Those of the chunks that are stored already: their rows and lengths in bytes.
+pub async fn find(
+    conn: &mut Conn,
+    space: SpaceId,
+    chunks: &[Blinded],
+) -> Result<HashMap<Blinded, (ChunkRow, u32)>> {
+    let mut found = HashMap::new();
+    for batch in chunks.chunks(FIND_MAX) {
+        let (sql, rows) = if batch.len() <= FIND_FEW {
+            (&FIND[0], FIND_FEW)
+        } else {
+            (&FIND[1], FIND_MAX)
+        };
+        let mut query = sqlx::query_as(sql.as_str()).bind(space.0);
+        // The places left over ask for the last one again.
+        for blinded in batch
+            .iter()
+            .chain(batch.last().into_iter().cycle())
+            .take(rows)
+        {
+            query = query.bind(&blinded.0[..]);
+        }
+        let batch: Vec<(i64, Vec<u8>, i64)> = query.fetch_all(&mut *conn).await?;
+        for (row, blinded, raw) in batch {
+            found.insert(to_blinded(&blinded)?, (ChunkRow(row), number(raw)?));
+        }
+    }
+    Ok(found)
+}
+
+/// Makes rows for chunks (each at most once in the list) and returns them; where somebody else was
+/// quicker with the same chunk, theirs. New rows are consecutive in the order of the list.
+pub async fn insert(
+    conn: &mut Conn,
+    space: SpaceId,
+    chunks: &[NewChunk],
+) -> Result<HashMap<Blinded, ChunkRow>> {
+    let segments = put_segments(conn, space, chunks).await?;
+    let mut rows = HashMap::with_capacity(chunks.len());
+    let mut rest = chunks;
+    while !rest.is_empty() {
+        let (sql, size) = match rest.len() {
+            INSERT_MANY.. => (&INSERT[0], INSERT_MANY),
+            INSERT_FEW.. => (&INSERT[1], INSERT_FEW),
+            _ => (&INSERT[2], 1),
+        };
+        let (batch, others) = rest.split_at(size);
+        rest = others;
+        let mut query = sqlx::query_as(sql.as_str()).bind(space.0);
+        for chunk in batch {
+            let start = i64::try_from(chunk.place.offset);
+            query = query
+                .bind(&chunk.blinded.0[..])
+                .bind(segments.get(&chunk.place.segment).copied())
+                .bind(start.map_err(|_huge| Error::Corrupt("a segment is too long"))?)
+                .bind(i64::from(chunk.place.stored))
+                .bind(i64::from(chunk.raw));
+        }
+        let made: Vec<(i64, Vec<u8>)> = query.fetch_all(&mut *conn).await?;
+        for (row, blinded) in made {
+            rows.insert(to_blinded(&blinded)?, ChunkRow(row));
+        }
+    }
+    Ok(rows)
+}
+
+async fn put_segments(
+    conn: &mut Conn,
+    space: SpaceId,
+    chunks: &[NewChunk],
+) -> Result<HashMap<SegmentId, i64>> {
+    let mut segments = HashMap::new();
+    for chunk in chunks {
+        let segment = chunk.place.segment;
+        if !segments.contains_key(&segment) {
+            let query = sqlx::query_scalar(PUT_SEGMENT)
+                .bind(&segment.0[..])
+                .bind(space.0);
+            segments.insert(segment, query.fetch_one(&mut *conn).await?);
+        }
+    }
+    Ok(segments)
+}
+
+/// The chunks of `count` consecutive rows; an error when one is missing.
+pub async fn located(
+    conn: &mut Conn,
+    space: SpaceId,
+    first: ChunkRow,
+    count: u32,
+) -> Result<Vec<Located>> {
+    type Row = (i64, Vec<u8>, Vec<u8>, i64, i64, i64);
+    let query = sqlx::query_as(LOCATED)
+        .bind(first.0)
+        .bind(first.0 + i64::from(count))
+        .bind(space.0);
+    let rows: Vec<Row> = query.fetch_all(conn).await?;
+    if rows.len() != count as usize {
+        return Err(Error::Corrupt("a chunk row is missing"));
+    }
+    let located = |(row, blinded, segment, start, stored, raw): Row| {
+        let segment = segment
+            .try_into()
+            .map_err(|_| Error::Corrupt("a segment's name"))?;
+        let offset = u64::try_from(start).map_err(|_| Error::Corrupt("a chunk row's offset"))?;
+        Ok(Located {
+            row: ChunkRow(row),
+            blinded: to_blinded(&blinded)?,
+            place: Place {
+                segment: SegmentId(segment),
+                offset,
+                stored: number(stored)?,
+            },
+            raw: number(raw)?,
+        })
+    };
+    rows.into_iter().map(located).collect()
+}
+
+/// Bytes of `count` consecutive chunks together; an error when one is missing.
+pub async fn raw_len(conn: &mut Conn, space: SpaceId, first: ChunkRow, count: u32) -> Result<u64> {
+    let query = sqlx::query_as(RAW_LEN)
+        .bind(first.0)
+        .bind(first.0 + i64::from(count))
+        .bind(space.0);
+    let (rows, bytes): (i64, i64) = query.fetch_one(conn).await?;
+    if rows != i64::from(count) {
+        return Err(Error::Corrupt("a chunk row is missing"));
+    }
+    u64::try_from(bytes).map_err(|_negative| Error::Corrupt("a chunk row's length"))
+}
+
+fn to_blinded(bytes: &[u8]) -> Result<Blinded> {
+    let bytes = bytes
+        .try_into()
+        .map_err(|_| Error::Corrupt("a chunk row's stand-in"))?;
+    Ok(Blinded(bytes))
+}
+
+fn number(number: i64) -> Result<u32> {
+    u32::try_from(number).map_err(|_| Error::Corrupt("a chunk row's length"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::meta::{Meta, spaces};
+
+    fn chunk(nth: u8, segment: u8) -> NewChunk {
+        let segment = SegmentId([segment; 16]);
+        let place = Place {
+            segment,
+            offset: u64::from(nth) * 1000,
+            stored: 500,
+        };
+        NewChunk {
+            blinded: Blinded([nth; 16]),
+            place,
+            raw: u32::from(nth) + 1,
+        }
+    }
+
+    async fn opened() -> (tempfile::TempDir, Meta, SpaceId) {
+        let folder = tempfile::tempdir().unwrap();
+        let meta = Meta::open(&folder.path().join("db")).await.unwrap();
+        let made =
+            meta.write(|tx| Box::pin(async move { spaces::create(tx, "s", false, None).await }));
+        let space = made.await.unwrap();
+        (folder, meta, space)
+    }
+
+    async fn insert_all(
+        meta: &Meta,
+        space: SpaceId,
+        new: Vec<NewChunk>,
+    ) -> HashMap<Blinded, ChunkRow> {
+        let made = meta.write(move |tx| Box::pin(async move { insert(tx, space, &new).await }));
+        made.await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn rows_are_consecutive_found_again_and_located() {
+        // given: more than one batch of each size
+        let (_folder, meta, space) = opened().await;
+        let new: Vec<_> = (0..100).map(|nth| chunk(nth, nth / 60)).collect();
+        // when
+        let rows = insert_all(&meta, space, new.clone()).await;
+        // then
+        let mut conn = meta.read().await.unwrap();
+        let first = rows[&new[0].blinded];
+        for (nth, chunk) in new.iter().enumerate() {
+            assert_eq!(
+                rows[&chunk.blinded].0,
+                first.0 + i64::try_from(nth).unwrap()
+            );
+        }
+        let asked: Vec<_> = (0..=255).map(|nth| Blinded([nth; 16])).collect();
+        let found = find(&mut conn, space, &asked).await.unwrap();
+        assert_eq!(found.len(), 100);
+        assert_eq!(found[&Blinded([9; 16])], (rows[&Blinded([9; 16])], 10));
+        assert_eq!(find(&mut conn, space, &asked[..3]).await.unwrap().len(), 3);
+        assert_eq!(find(&mut conn, space, &[]).await.unwrap().len(), 0);
+        assert_eq!(find(&mut conn, SpaceId(99), &asked).await.unwrap().len(), 0);
+        let located = located(&mut conn, space, first, 100).await.unwrap();
+        for (chunk, located) in new.iter().zip(located) {
+            assert_eq!((chunk.place, chunk.raw), (located.place, located.raw));
+        }
+        assert_eq!(
+            raw_len(&mut conn, space, first, 100).await.unwrap(),
+            (1..=100).sum::<u64>()
+        );
+    }
+
+    #[tokio::test]
+    async fn a_chunk_that_somebody_else_stored_first_keeps_its_row_and_place() {
+        let (_folder, meta, space) = opened().await;
+        let first = insert_all(&meta, space, vec![chunk(1, 1)]).await;
+        let again = insert_all(&meta, space, vec![chunk(2, 2), chunk(1, 2), chunk(3, 2)]).await;
+        assert_eq!(again.len(), 3);
+        assert_eq!(again[&Blinded([1; 16])], first[&Blinded([1; 16])]);
+        let mut conn = meta.read().await.unwrap();
+        let kept = located(&mut conn, space, first[&Blinded([1; 16])], 1)
+            .await
+            .unwrap();
+        assert_eq!(kept[0].place.segment, SegmentId([1; 16]));
+    }
+
+    #[tokio::test]
+    async fn a_missing_row_is_an_error() {
+        let (_folder, meta, space) = opened().await;
+        let rows = insert_all(&meta, space, vec![chunk(1, 1)]).await;
+        let row = rows[&Blinded([1; 16])];
+        let mut conn = meta.read().await.unwrap();
+        assert!(matches!(
+            located(&mut conn, space, row, 2).await,
+            Err(Error::Corrupt(_))
+        ));
+        assert!(matches!(
+            raw_len(&mut conn, space, row, 2).await,
+            Err(Error::Corrupt(_))
+        ));
+        assert!(located(&mut conn, SpaceId(99), row, 1).await.is_err());
+    }
+}

@@ -1,7 +1,13 @@
-//! The activity log.
+//! The activity log: who did what to which file, newest last. Rules never read it; people do.
+
+use sqlx::FromRow;
 
 use super::Conn;
 use crate::store::Result;
+use crate::types::{AccountId, Millis};
+
+/// Most rows of one page: about 100 KiB of JSON.
+pub const PAGE_MAX: u32 = 1000;
 
 /// One line of the log.
 #[derive(Clone, Debug)]
@@ -22,11 +28,36 @@ pub struct Entry {
     pub at: i64,
 }
 
+/// A line as it is read back.
+#[derive(Clone, Debug, FromRow)]
+pub struct Logged {
+    /// Rising; the cursor of pages.
+    pub id: i64,
+    /// Who acted.
+    pub account_id: i64,
+    /// With which device.
+    pub device_id: Option<i64>,
+    /// Where.
+    pub space_id: i64,
+    /// On which node.
+    pub file_id: i64,
+    /// What; a newer server may have written words this one does not know.
+    pub action: String,
+    /// Bytes concerned.
+    pub size: i64,
+    /// When, ms.
+    pub at: i64,
+}
+
 const APPEND: &str = "INSERT INTO sync_log
     (account_id, device_id, space_id, file_id, action, size, at)
     VALUES ($1, $2, $3, $4, $5, $6, $7)";
+const PAGE: &str = "SELECT id, account_id, device_id, space_id, file_id, action, size, at
+    FROM sync_log WHERE id < $1 AND (CAST($2 AS BIGINT) IS NULL OR account_id = $2)
+    ORDER BY id DESC LIMIT $3";
+const FORGET: &str = "DELETE FROM sync_log WHERE at < $1";
 
-/// Adds a line.
+/// Adds a line, in the transaction of what it tells of.
 pub async fn append(conn: &mut Conn, entry: &Entry) -> Result<()> {
     sqlx::query(APPEND)
         .bind(entry.account_id)
@@ -39,4 +70,95 @@ pub async fn append(conn: &mut Conn, entry: &Entry) -> Result<()> {
         .execute(conn)
         .await?;
     Ok(())
+}
+
+/// Rows below the id `before` (all when `None`), newest first, of one account or of all; at most
+/// `limit` and [`PAGE_MAX`].
+pub async fn page(
+    conn: &mut Conn,
+    account: Option<AccountId>,
+    before: Option<i64>,
+    limit: u32,
+) -> Result<Vec<Logged>> {
+    let query = sqlx::query_as(PAGE).bind(before.unwrap_or(i64::MAX));
+    let query = query
+        .bind(account.map(|id| id.0))
+        .bind(i64::from(limit.min(PAGE_MAX)));
+    Ok(query.fetch_all(conn).await?)
+}
+
+/// Deletes the rows of before `at` and says how many there were.
+pub async fn forget_before(conn: &mut Conn, at: Millis) -> Result<u64> {
+    Ok(sqlx::query(FORGET)
+        .bind(at.0)
+        .execute(conn)
+        .await?
+        .rows_affected())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::meta::Meta;
+
+    fn entry(account: i64, at: i64) -> Entry {
+        Entry {
+            account_id: account,
+            device_id: None,
+            space_id: 1,
+            file_id: 9,
+            action: "upload",
+            size: 5,
+            at,
+        }
+    }
+
+    async fn log_of(entries: Vec<Entry>) -> (tempfile::TempDir, Meta) {
+        let dir = tempfile::tempdir().unwrap();
+        let meta = Meta::open(&dir.path().join("db")).await.unwrap();
+        meta.write::<_, crate::store::Error, _>(move |tx| {
+            Box::pin(async move {
+                for entry in &entries {
+                    append(tx, entry).await?;
+                }
+                Ok(())
+            })
+        })
+        .await
+        .unwrap();
+        (dir, meta)
+    }
+
+    #[tokio::test]
+    async fn pages_run_backwards_without_gaps_or_repeats() {
+        let (_dir, meta) = log_of((0..5).map(|at| entry(1 + at % 2, at)).collect()).await;
+        let mut conn = meta.read().await.unwrap();
+
+        let first = page(&mut conn, None, None, 3).await.unwrap();
+        let second = page(&mut conn, None, Some(first[2].id), 3).await.unwrap();
+        let of_two = page(&mut conn, Some(AccountId(2)), None, 3).await.unwrap();
+
+        let times = |rows: &[Logged]| rows.iter().map(|row| row.at).collect::<Vec<_>>();
+        assert_eq!(times(&first), [4, 3, 2]);
+        assert_eq!(times(&second), [1, 0]);
+        assert_eq!(times(&of_two), [3, 1]);
+        assert_eq!(first[0].action, "upload");
+    }
+
+    #[tokio::test]
+    async fn forgetting_takes_only_what_is_older() {
+        let (_dir, meta) = log_of((0..5).map(|at| entry(1, at)).collect()).await;
+
+        let gone = meta
+            .write::<_, crate::store::Error, _>(|tx| {
+                Box::pin(async move { forget_before(tx, Millis(3)).await })
+            })
+            .await
+            .unwrap();
+
+        let rows = page(&mut meta.read().await.unwrap(), None, None, 10)
+            .await
+            .unwrap();
+        assert_eq!((gone, rows.len()), (3, 2));
+    }
 }

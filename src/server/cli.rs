@@ -1,0 +1,168 @@
+//! The command line: what can be asked of `sync-server`. Knows nothing of how it is done.
+
+use std::path::PathBuf;
+
+use bytesize::ByteSize;
+use clap::{Args, Parser, Subcommand};
+
+use super::config::Flags;
+
+/// A WebDAV file server that keeps versions, seals what it stores, and stays small.
+#[derive(Debug, Parser)]
+#[command(name = "sync-server", version, max_term_width = 100)]
+pub struct Cli {
+    /// Settings file [default: config/config.yaml, if it exists]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Settings that win over file and environment.
+    #[command(flatten)]
+    pub flags: Flags,
+    /// What to do; `serve` when not given.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server (the default)
+    Serve,
+    /// Accounts; works beside a running server
+    #[command(subcommand)]
+    User(User),
+    /// App passwords, one for each device; works beside a running server
+    #[command(subcommand)]
+    Device(Device),
+    /// What is stored, in numbers
+    Status,
+    /// What uses the disk
+    DiskUsage,
+    /// Ask the running server whether it is well; for container health checks
+    Healthcheck,
+}
+
+/// Accounts.
+#[derive(Debug, Subcommand)]
+pub enum User {
+    /// Make an account
+    Add {
+        /// Name to log in with
+        name: String,
+        /// May administer the server
+        #[arg(long)]
+        admin: bool,
+        /// Most bytes of live files, e.g. "50 GiB" [default: that of the settings]
+        #[arg(long, value_name = "SIZE")]
+        quota: Option<ByteSize>,
+        /// Where the password comes from.
+        #[command(flatten)]
+        password: PasswordSource,
+    },
+    /// List the accounts
+    List,
+    /// Set a new password
+    Passwd {
+        /// The account
+        name: String,
+        /// Where the password comes from.
+        #[command(flatten)]
+        password: PasswordSource,
+    },
+    /// Set or lift the quota
+    Quota {
+        /// The account
+        name: String,
+        /// A size such as "50 GiB", or "none"
+        #[arg(value_name = "SIZE", value_parser = quota)]
+        quota: Quota,
+    },
+    /// Remove an account; nobody can log in to its files any more
+    Remove {
+        /// The account
+        name: String,
+    },
+}
+
+/// App passwords.
+#[derive(Debug, Subcommand)]
+pub enum Device {
+    /// Make an app password and print it once
+    Add {
+        /// The account it logs in to
+        account: String,
+        /// A name to know it by, e.g. "Anna's phone"
+        name: String,
+    },
+    /// List the devices of an account
+    List {
+        /// The account
+        account: String,
+    },
+    /// Revoke an app password
+    Revoke {
+        /// The account
+        account: String,
+        /// The number that `device list` shows
+        id: i64,
+    },
+}
+
+/// Where a password comes from: a prompt, when nothing is said and there is a terminal.
+#[derive(Debug, Args)]
+pub struct PasswordSource {
+    /// Read the password from the first line of FILE, or of stdin when FILE is "-"
+    #[arg(long = "password-file", value_name = "FILE")]
+    pub file: Option<PathBuf>,
+}
+
+/// A quota as typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota(pub Option<u64>);
+
+fn quota(text: &str) -> Result<Quota, String> {
+    match text {
+        "none" => Ok(Quota(None)),
+        size => size.parse().map(|ByteSize(bytes)| Quota(Some(bytes))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn serving_is_the_default_and_settings_may_stand_on_either_side() {
+        assert!(parse("sync-server").unwrap().command.is_none());
+        assert!(parse("sync-server --port 0 serve").is_ok());
+        assert!(parse("sync-server serve --port 0 --config x.yaml").is_ok());
+    }
+
+    #[test]
+    fn a_quota_is_a_size_or_none() {
+        assert_eq!(quota("none"), Ok(Quota(None)));
+        assert_eq!(quota("2 KiB"), Ok(Quota(Some(2048))));
+        assert!(quota("much").is_err());
+    }
+
+    #[test]
+    fn wrong_usage_ends_with_code_2() {
+        for line in [
+            "sync-server fly",
+            "sync-server user add",
+            "sync-server --port x",
+        ] {
+            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+}

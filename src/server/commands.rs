@@ -1,0 +1,166 @@
+//! What the subcommands do: a few lines each around accounts and figures. They open the same store
+//! as a running server and may run beside it.
+
+mod disk_usage;
+
+use std::io::{Write, stderr, stdout};
+
+use super::cli::{Command, Device, PasswordSource, Quota, User};
+use super::config::Config;
+use super::error::Result;
+use super::{healthcheck, password, serve, startup};
+use crate::accounts::{DeviceKind, NewAccount};
+use crate::store::meta::totals;
+use crate::types::{Clock, DeviceId};
+use startup::Opened;
+
+/// Runs one command to its end.
+pub async fn run(command: Command, config: Config) -> Result<()> {
+    let text = match command {
+        Command::Serve => return serve(config).await,
+        Command::Healthcheck => return healthcheck::ask(&config),
+        Command::User(command) => user(command, &config).await?,
+        Command::Device(command) => device(command, &config).await?,
+        Command::Status => status(&config).await?,
+        Command::DiskUsage => disk_usage::report(&config).await?,
+    };
+    stdout().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+async fn user(command: User, config: &Config) -> Result<String> {
+    match command {
+        User::Add {
+            name,
+            admin,
+            quota,
+            password,
+        } => {
+            let password = password::read(&password)?;
+            let quota = quota.or(config.quota_default).map(|size| size.as_u64());
+            let new = NewAccount {
+                name: name.clone(),
+                password,
+                admin,
+                quota,
+            };
+            let opened = open(config).await?;
+            startup::add_account(&opened, new, &Clock::system()).await?;
+            close(&opened, format!("made account {name}\n")).await
+        }
+        User::List => {
+            let opened = open(config).await?;
+            let accounts = opened.accounts.list().await?;
+            let lines = accounts.iter().map(|account| {
+                let role = if account.admin { "admin" } else { "user" };
+                let (used, quota) = (size(account.used), account.quota.map_or("-".into(), size));
+                format!(
+                    "{}\t{role}\t{used}\t{quota}\t{}\n",
+                    account.name, account.devices
+                )
+            });
+            let table =
+                "NAME\tROLE\tUSED\tQUOTA\tDEVICES\n".to_owned() + &lines.collect::<String>();
+            close(&opened, table).await
+        }
+        User::Passwd { name, password } => set_password(config, &name, &password).await,
+        User::Quota {
+            name,
+            quota: Quota(quota),
+        } => {
+            let opened = open(config).await?;
+            opened.accounts.set_quota(&name, quota).await?;
+            let quota = quota.map_or("no limit".into(), size);
+            close(&opened, format!("quota of {name}: {quota}\n")).await
+        }
+        User::Remove { name } => {
+            let opened = open(config).await?;
+            opened.accounts.remove(&name).await?;
+            close(&opened, format!("removed account {name}\n")).await
+        }
+    }
+}
+
+async fn set_password(config: &Config, name: &str, source: &PasswordSource) -> Result<String> {
+    let password = password::read(source)?;
+    let opened = open(config).await?;
+    opened.accounts.set_password(name, &password).await?;
+    close(&opened, format!("new password for {name}\n")).await
+}
+
+async fn device(command: Device, config: &Config) -> Result<String> {
+    let opened = open(config).await?;
+    let accounts = &opened.accounts;
+    let text = match command {
+        Device::Add { account, name } => {
+            let account = accounts.find(&account).await?;
+            let (id, secret) = accounts
+                .device_add(account, &name, DeviceKind::Webdav)
+                .await?;
+            format!("device {id}, password {secret}\n")
+        }
+        Device::List { account } => {
+            let account = accounts.find(&account).await?;
+            let devices = accounts.device_list(account).await?;
+            let lines = devices.iter().map(|device| {
+                let state = if device.revoked.is_some() {
+                    "revoked"
+                } else {
+                    "active"
+                };
+                format!(
+                    "{}\t{state}\t{}\t{}\n",
+                    device.id,
+                    device.kind.as_str(),
+                    device.name
+                )
+            });
+            "ID\tSTATE\tTYPE\tNAME\n".to_owned() + &lines.collect::<String>()
+        }
+        Device::Revoke { account, id } => {
+            let account = accounts.find(&account).await?;
+            accounts.device_revoke(account, DeviceId(id)).await?;
+            format!("revoked device {id}\n")
+        }
+    };
+    close(&opened, text).await
+}
+
+async fn status(config: &Config) -> Result<String> {
+    let running = startup::lock(&config.data_path).is_err();
+    let opened = open(config).await?;
+    let totals = totals::totals(&mut *opened.store.meta.read().await?).await?;
+    let text = format!(
+        "version {}\nserver {}\ndatabase {}\ndata {}\naccounts {}\ndevices {}\nfiles {}\n\
+         bytes {}\nversions {}\ntrashed {}\nconflicts {}\n",
+        env!("CARGO_PKG_VERSION"),
+        if running { "running" } else { "stopped" },
+        config.db_path.display(),
+        config.data_path.display(),
+        totals.accounts,
+        totals.devices,
+        totals.files,
+        totals.bytes,
+        totals.versions,
+        totals.trashed,
+        totals.conflicts,
+    );
+    close(&opened, text).await
+}
+
+async fn open(config: &Config) -> Result<Opened> {
+    let opened = startup::open(config, Clock::system()).await?;
+    let warning = startup::greeting(config, opened.key, None, "");
+    stderr().write_all(warning.as_bytes())?;
+    Ok(opened)
+}
+
+async fn close(opened: &Opened, text: String) -> Result<String> {
+    opened.store.close().await;
+    Ok(text)
+}
+
+/// Bytes for people.
+fn size(bytes: u64) -> String {
+    bytesize::ByteSize(bytes).display().iec().to_string()
+}

@@ -1,0 +1,558 @@
+//! What the operator may set, where it is read from, and what it is when nothing is said.
+//!
+//! Layers, later ones win: the defaults below, the YAML file, the environment (`SYNC_*`), flags.
+//! Knows nothing of what the values are used for. Invariant: an unknown key anywhere is an error
+//! that names it, so a misspelt setting never silently stays at its default.
+
+mod environment;
+mod text;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use figment::Figment;
+use figment::providers::{Format, Serialized};
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use serde_saphyr::figment::Yaml;
+use tracing_subscriber::EnvFilter;
+
+pub use environment::Environment;
+pub use text::Secret;
+
+/// The file that is read when it exists and no other is named.
+pub const DEFAULT_FILE: &str = "config/config.yaml";
+
+/// Everything the operator may set.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Address to listen on.
+    pub bind: IpAddr,
+    /// TCP port; 0 means any free one.
+    #[serde(deserialize_with = "text::number")]
+    pub port: u16,
+    /// The SQLite database file; its folder is made when missing.
+    pub db_path: PathBuf,
+    /// The folder of the sealed file contents; made when missing.
+    pub data_path: PathBuf,
+    /// The master key; made on the first start.
+    pub key_file: PathBuf,
+    /// What is logged: a level, or directives such as `info,sync_server=debug`.
+    pub log_level: String,
+    /// How it is logged.
+    pub log_format: LogFormat,
+    /// Password of `admin`, used once, when there is no account yet. Random when unset.
+    pub admin_password: Option<Secret>,
+    /// Quota of a new account in bytes; `None` is no limit.
+    pub quota_default: Option<ByteSize>,
+    /// Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.
+    #[serde(deserialize_with = "text::networks")]
+    pub trusted_proxies: Vec<IpNet>,
+    /// Bearer token that opens `/metrics` to others than loopback.
+    pub metrics_token: Option<Secret>,
+    /// TLS of the server's own port.
+    pub tls: Tls,
+    /// Limits of connections.
+    pub http: Http,
+    /// How many previous contents of a file stay.
+    pub versions: Versions,
+    /// How long deleted files stay.
+    pub trash: Trash,
+    /// WebDAV.
+    pub webdav: Webdav,
+}
+
+/// TLS of the server's own port; on when both files are named.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    /// Certificate chain, PEM, leaf first.
+    pub cert: Option<PathBuf>,
+    /// Private key, PEM.
+    pub key: Option<PathBuf>,
+    /// Oldest protocol spoken.
+    pub min_version: TlsVersion,
+}
+
+/// A TLS protocol version.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum TlsVersion {
+    /// RFC 5246; what Windows 10's `WebClient` and older phones speak.
+    #[default]
+    #[serde(rename = "1.2")]
+    V1_2,
+    /// RFC 8446.
+    #[serde(rename = "1.3")]
+    V1_3,
+}
+
+/// Limits of connections and requests.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http {
+    /// Longest wait for a complete request head, and for the TLS handshake.
+    #[serde(with = "humantime_serde")]
+    pub header_timeout: Duration,
+    /// How long a connection may stay open between requests.
+    #[serde(with = "humantime_serde")]
+    pub idle_timeout: Duration,
+    /// Longest pause inside a request body.
+    #[serde(with = "humantime_serde")]
+    pub body_timeout: Duration,
+    /// Longest pause of a client that does not read its response.
+    #[serde(with = "humantime_serde")]
+    pub send_timeout: Duration,
+    /// Connections served at once; further ones wait in the kernel's backlog.
+    #[serde(deserialize_with = "text::number")]
+    pub connections_max: u32,
+    /// Connections served at once for one address (IPv6: one /64); 0 is no limit.
+    #[serde(deserialize_with = "text::number")]
+    pub connections_per_ip_max: u32,
+    /// How long running requests may take to finish when the server stops.
+    #[serde(with = "humantime_serde")]
+    pub drain: Duration,
+}
+
+/// How many previous contents of a file stay.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Versions {
+    /// The newest ones that always stay.
+    #[serde(deserialize_with = "text::number")]
+    pub keep_always: u32,
+    /// The most that stay at all.
+    #[serde(deserialize_with = "text::number")]
+    pub keep: u32,
+    /// How long those between the two numbers stay.
+    #[serde(with = "humantime_serde")]
+    pub max_age: Duration,
+}
+
+/// How long deleted files stay.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Trash {
+    /// Time until a deleted file is gone for good.
+    #[serde(with = "humantime_serde")]
+    pub keep: Duration,
+}
+
+/// WebDAV.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Webdav {
+    /// What happens to `._*` and `.DS_Store`.
+    pub apple_files: AppleFiles,
+    /// Host names of this server. When set, a `Destination` elsewhere is refused with 502.
+    #[serde(deserialize_with = "text::list")]
+    pub own_hosts: Vec<String>,
+}
+
+/// What happens to the `._*` and `.DS_Store` files of macOS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AppleFiles {
+    /// They are files like all others.
+    #[default]
+    Keep,
+    /// They are kept, but not listed.
+    Hide,
+    /// They are accepted and thrown away.
+    Swallow,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: 8090,
+            db_path: "./db/sync.db".into(),
+            data_path: "./data".into(),
+            key_file: "./config/master.key".into(),
+            log_level: "info".to_owned(),
+            log_format: LogFormat::default(),
+            admin_password: None,
+            quota_default: None,
+            trusted_proxies: Vec::new(),
+            metrics_token: None,
+            tls: Tls::default(),
+            http: Http::default(),
+            versions: Versions::default(),
+            trash: Trash::default(),
+            webdav: Webdav::default(),
+        }
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            body_timeout: Duration::from_secs(30),
+            // A paused film over gvfs or davfs2 keeps its connection without reading.
+            send_timeout: Duration::from_mins(5),
+            connections_max: 512,
+            connections_per_ip_max: 256,
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Default for Versions {
+    fn default() -> Self {
+        Self {
+            keep_always: 5,
+            keep: 10,
+            max_age: Duration::from_hours(30 * 24),
+        }
+    }
+}
+
+impl Default for Trash {
+    fn default() -> Self {
+        Self {
+            keep: Duration::from_hours(30 * 24),
+        }
+    }
+}
+
+/// What the command line sets; `None` leaves the layers below as they are.
+#[derive(Clone, Debug, Default, Serialize, clap::Args)]
+#[command(next_help_heading = "Settings (also in the file and as SYNC_… variables)")]
+pub struct Flags {
+    /// Address to listen on
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bind: Option<IpAddr>,
+    /// TCP port; 0 means any free one
+    #[arg(long, global = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
+    /// Database file
+    #[arg(long, global = true, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    db_path: Option<PathBuf>,
+    /// Folder of the sealed contents
+    #[arg(long, global = true, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_path: Option<PathBuf>,
+    /// Master key file
+    #[arg(long, global = true, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_file: Option<PathBuf>,
+    /// Log level: error, warn, info, debug, trace
+    #[arg(long, global = true, value_name = "LEVEL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_level: Option<String>,
+}
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The named file is not there.
+    #[error("configuration file {} does not exist", .0.display())]
+    NoFile(PathBuf),
+    /// A key or value that is not understood; names it and where it stands.
+    #[error("configuration: {0}{hint}", hint = kubernetes_hint(.0))]
+    Wrong(#[from] Box<figment::Error>),
+    /// A value this version cannot serve.
+    #[error("configuration: {key}: {what} is not built yet; use a path on the local disk")]
+    NotBuilt {
+        /// The key.
+        key: &'static str,
+        /// What was asked for.
+        what: &'static str,
+    },
+    /// A value that makes no sense.
+    #[error("configuration: {key}: {why}")]
+    Invalid {
+        /// The key.
+        key: &'static str,
+        /// What would make sense.
+        why: &'static str,
+    },
+}
+
+impl Config {
+    /// Reads all layers. `file` must exist when it is named.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl Iterator<Item = (String, String)>,
+        flags: &Flags,
+    ) -> Result<Self, Error> {
+        if let Some(file) = file
+            && !file.is_file()
+        {
+            return Err(Error::NoFile(file.to_owned()));
+        }
+        let file = file.unwrap_or(Path::new(DEFAULT_FILE));
+        let mut layers = Figment::new();
+        if file.is_file() {
+            layers = layers.merge(Yaml::file_exact(file));
+        }
+        Self::extract(
+            &layers
+                .merge(Environment::read(environment))
+                .merge(Serialized::defaults(flags)),
+        )
+    }
+
+    fn extract(layers: &Figment) -> Result<Self, Error> {
+        let config: Self = layers.extract().map_err(Box::new)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let begins = |path: &Path, schemes: &[&str]| {
+            schemes
+                .iter()
+                .any(|scheme| path.to_string_lossy().starts_with(scheme))
+        };
+        if begins(&self.db_path, &["postgres://", "postgresql://"]) {
+            return Err(Error::NotBuilt {
+                key: "db_path",
+                what: "PostgreSQL",
+            });
+        }
+        if begins(&self.data_path, &["s3://"]) {
+            return Err(Error::NotBuilt {
+                key: "data_path",
+                what: "S3 storage",
+            });
+        }
+        let rules = [
+            (
+                "log_level",
+                "is no log filter",
+                EnvFilter::try_new(&self.log_level).is_ok(),
+            ),
+            (
+                "tls",
+                "needs both cert and key",
+                self.tls.cert.is_some() == self.tls.key.is_some(),
+            ),
+            (
+                "http.connections_max",
+                "must be at least 1",
+                self.http.connections_max > 0,
+            ),
+            (
+                "http",
+                "timeouts must be longer than zero",
+                self.http.no_timeout_is_zero(),
+            ),
+            (
+                "versions.keep",
+                "must not be below keep_always",
+                self.versions.is_ordered(),
+            ),
+        ];
+        match rules.into_iter().find(|(_, _, holds)| !holds) {
+            Some((key, why, _)) => Err(Error::Invalid { key, why }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Http {
+    fn no_timeout_is_zero(&self) -> bool {
+        [
+            self.header_timeout,
+            self.idle_timeout,
+            self.body_timeout,
+            self.send_timeout,
+        ]
+        .iter()
+        .all(|timeout| !timeout.is_zero())
+    }
+}
+
+impl Versions {
+    fn is_ordered(&self) -> bool {
+        self.keep >= self.keep_always
+    }
+}
+
+/// Kubernetes sets `SYNC_PORT=tcp://…` in every pod beside a service named `sync`.
+fn kubernetes_hint(error: &figment::Error) -> &'static str {
+    if error.to_string().contains("tcp://") {
+        " (set by Kubernetes for a service named `sync`? Then set enableServiceLinks: false)"
+    } else {
+        ""
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/config/config.yaml"));
+
+    fn environment(pairs: &[(&str, &str)]) -> Result<Config, Error> {
+        let pairs = pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Config::extract(&Figment::new().merge(Environment::read(pairs)))
+    }
+
+    fn yaml(text: &str) -> Result<Config, Error> {
+        Config::extract(&Figment::new().merge(Yaml::string(text)))
+    }
+
+    #[test]
+    fn the_sample_file_says_what_the_defaults_are() {
+        assert_eq!(yaml(SAMPLE).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn the_sample_file_names_every_key() {
+        let debug = format!("{:#?}", Config::default());
+        for line in debug.lines() {
+            let Some((key, _)) = line.trim().split_once(": ") else {
+                continue;
+            };
+            assert!(
+                SAMPLE.contains(&format!("{key}:")),
+                "config.yaml lacks `{key}`"
+            );
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_place() {
+        let error = yaml("versions:\n  kep: 3\n").unwrap_err().to_string();
+        assert!(
+            error.contains("`kep`") && error.contains("versions"),
+            "{error}"
+        );
+        let error = environment(&[("SYNC_PROT", "1")]).unwrap_err().to_string();
+        assert!(error.contains("SYNC_PROT"), "{error}");
+        let error = environment(&[("SYNC_TRASH__KEP", "1")])
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("SYNC_TRASH__KEP"), "{error}");
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_its_place() {
+        let error = environment(&[("SYNC_PORT", "tcp://10.0.0.1:80")])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("SYNC_PORT") && error.contains("enableServiceLinks"),
+            "{error}"
+        );
+        let error = yaml("trash: { keep: soon }").unwrap_err().to_string();
+        assert!(error.contains("trash.keep"), "{error}");
+    }
+
+    #[test]
+    fn every_environment_name_of_the_contract_works() {
+        let config = environment(&[
+            ("SYNC_BIND", "0.0.0.0"),
+            ("SYNC_PORT", "0"),
+            ("SYNC_DB_PATH", "/x/sync.db"),
+            ("SYNC_DATA_PATH", "/x/data"),
+            ("SYNC_LOG_LEVEL", "debug"),
+            ("SYNC_LOG_FORMAT", "json"),
+            ("SYNC_KEY_FILE", "/x/key"),
+            ("SYNC_ADMIN_PASSWORD", "0123"),
+            ("SYNC_QUOTA_DEFAULT", "5 GiB"),
+            ("SYNC_TRUSTED_PROXIES", "10.0.0.0/8, 127.0.0.1,::1"),
+            ("SYNC_METRICS_TOKEN", "true"),
+            ("SYNC_TLS_CERT", "/x/cert.pem"),
+            ("SYNC_TLS_KEY", "/x/key.pem"),
+            ("SYNC_TLS__MIN_VERSION", "1.3"),
+            ("SYNC_HTTP__IDLE_TIMEOUT", "1m 30s"),
+            ("SYNC_HTTP__CONNECTIONS_MAX", "7"),
+            ("SYNC_VERSIONS__KEEP", "20"),
+            ("SYNC_TRASH__KEEP", "7days"),
+            ("SYNC_WEBDAV__APPLE_FILES", "hide"),
+            ("SYNC_WEBDAV__OWN_HOSTS", "a.example,b.example"),
+        ])
+        .unwrap();
+        assert_eq!(config.bind.to_string(), "0.0.0.0");
+        assert_eq!((config.port, config.log_format), (0, LogFormat::Json));
+        assert_eq!(config.db_path, Path::new("/x/sync.db"));
+        assert_eq!(config.data_path, Path::new("/x/data"));
+        assert_eq!(config.admin_password, Some(Secret::new("0123")));
+        assert_eq!(config.metrics_token, Some(Secret::new("true")));
+        assert_eq!(config.quota_default, Some(ByteSize::gib(5)));
+        assert_eq!(config.trusted_proxies.len(), 3);
+        assert_eq!(config.tls.cert.as_deref(), Some(Path::new("/x/cert.pem")));
+        assert_eq!(config.tls.min_version, TlsVersion::V1_3);
+        assert_eq!(config.http.idle_timeout, Duration::from_secs(90));
+        assert_eq!((config.http.connections_max, config.versions.keep), (7, 20));
+        assert_eq!(config.trash.keep, Duration::from_hours(7 * 24));
+        assert_eq!(config.webdav.apple_files, AppleFiles::Hide);
+        assert_eq!(config.webdav.own_hosts, ["a.example", "b.example"]);
+    }
+
+    #[test]
+    fn flags_win_over_environment_and_environment_over_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("c.yaml");
+        std::fs::write(&file, "port: 1\nlog_level: warn\nkey_file: /file\n").unwrap();
+        let pairs = [("SYNC_PORT", "2"), ("SYNC_LOG_LEVEL", "debug")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let flags = Flags {
+            port: Some(3),
+            ..Flags::default()
+        };
+        let config = Config::load(Some(&file), pairs.into_iter(), &flags).unwrap();
+        assert_eq!((config.port, config.log_level.as_str()), (3, "debug"));
+        assert_eq!(config.key_file, Path::new("/file"));
+    }
+
+    #[test]
+    fn a_named_file_must_exist() {
+        let missing = Path::new("/nowhere/config.yaml");
+        let loaded = Config::load(Some(missing), std::iter::empty(), &Flags::default());
+        assert!(matches!(loaded, Err(Error::NoFile(_))));
+    }
+
+    #[test]
+    fn what_is_not_built_and_what_makes_no_sense_is_said() {
+        let said = |text: &str| yaml(text).unwrap_err().to_string();
+        assert!(said("db_path: postgres://db/sync").contains("PostgreSQL is not built yet"));
+        assert!(said("data_path: s3://bucket/x").contains("S3 storage is not built yet"));
+        assert!(said("tls: { cert: a.pem }").contains("both cert and key"));
+        assert!(said("http: { connections_max: 0 }").contains("at least 1"));
+        assert!(said("http: { idle_timeout: 0s }").contains("longer than zero"));
+        assert!(said("versions: { keep: 3 }").contains("keep_always"));
+        assert!(said("log_level: 'a=b=c'").contains("log_level"));
+    }
+
+    #[test]
+    fn an_empty_file_and_empty_variables_change_nothing() {
+        assert_eq!(yaml("# nothing\n").unwrap(), Config::default());
+        assert_eq!(
+            environment(&[("SYNC_ADMIN_PASSWORD", "")]).unwrap(),
+            Config::default()
+        );
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let config = environment(&[("SYNC_ADMIN_PASSWORD", "hunter2")]).unwrap();
+        assert!(!format!("{config:?}").contains("hunter2"));
+        let error = yaml("admin_password: [hunter2]").unwrap_err().to_string();
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}

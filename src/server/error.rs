@@ -1,0 +1,96 @@
+//! Why a command or the server itself stopped, in words for the operator.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::{config, password, tls};
+use crate::{accounts, crypto, store, tree};
+
+/// Result of a command.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a command did not do what it should.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The settings.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// A file or folder of the server.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The database is there, the key that opens its files is not.
+    #[error(
+        "the database {} exists, but its master key {} does not: put the key back from your copy. \
+         Without it the files cannot be read",
+        database.display(), key.display()
+    )]
+    KeyMissing {
+        /// The database.
+        database: PathBuf,
+        /// Where the key was looked for.
+        key: PathBuf,
+    },
+    /// Another server has the data folder.
+    #[error("{}: another sync-server is running on this data folder", .0.display())]
+    InUse(PathBuf),
+    /// The master key.
+    #[error(transparent)]
+    Key(#[from] crypto::Error),
+    /// Database or data folder.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The space of everyone.
+    #[error("the shared folder: {0}")]
+    Shared(#[from] tree::Error),
+    /// A change of accounts.
+    #[error(transparent)]
+    Accounts(#[from] accounts::Error),
+    /// A password that could not be read.
+    #[error(transparent)]
+    Password(#[from] password::Error),
+    /// Certificate or key.
+    #[error("TLS: {0}")]
+    Tls(#[from] tls::Error),
+    /// The port.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// Where.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Standard output, or the runtime.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The running server does not answer, or says that it is not well.
+    #[error("not healthy: {0}")]
+    Unhealthy(String),
+}
+
+impl Error {
+    /// 2 where the command was asked wrongly, 1 where it failed.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Config(_) | Self::Password(password::Error::NoTerminal) => ExitCode::from(2),
+            Self::File { .. }
+            | Self::KeyMissing { .. }
+            | Self::InUse(_)
+            | Self::Key(_)
+            | Self::Store(_)
+            | Self::Shared(_)
+            | Self::Accounts(_)
+            | Self::Password(_)
+            | Self::Tls(_)
+            | Self::Bind { .. }
+            | Self::Io(_)
+            | Self::Unhealthy(_) => ExitCode::FAILURE,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The face driven through its one entry.

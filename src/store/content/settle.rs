@@ -1,0 +1,208 @@
+//! From cut chunks to rows: what is new is appended, and every few MiB it is made durable and gets
+//! its rows, while the next chunks already come.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::chunk::{Manifest, RUNS_MAX};
+use crate::crypto::{Blinded, ChunkId, SpaceKeys};
+use crate::store::blob::Piece;
+use crate::store::meta::chunks::{self, NewChunk};
+use crate::store::{Error, Result, Store};
+use crate::types::ChunkRow;
+
+/// Bytes of new chunks that make a group: enough to make the wait for the disk worth it.
+const GROUP_BYTES: u64 = 8 * 1024 * 1024;
+/// Chunks, new or known, that make a group: bounds what is remembered of it, about 100 bytes each.
+const GROUP_CHUNKS: usize = 512;
+
+/// A chunk as it was cut.
+pub(super) struct Cut {
+    pub(super) id: ChunkId,
+    pub(super) blinded: Blinded,
+    pub(super) plain: Bytes,
+}
+
+impl Cut {
+    /// Bytes.
+    pub(super) fn len(&self) -> u32 {
+        u32::try_from(self.plain.len()).expect("chunks are at most 2 MiB")
+    }
+}
+
+/// Collects the rows of one content's chunks in their order.
+pub(super) struct Settler {
+    store: Arc<Store>,
+    keys: Arc<SpaceKeys>,
+    manifest: Manifest,
+    group: Group,
+    settling: Option<Settling>,
+    /// The new rows of the last group that has settled.
+    settled: Rows,
+}
+
+type Rows = HashMap<Blinded, ChunkRow>;
+
+#[derive(Default)]
+struct Group {
+    order: Vec<Slot>,
+    new: Vec<NewChunk>,
+    index: HashSet<Blinded>,
+    bytes: u64,
+}
+
+/// One chunk of the content.
+#[derive(Clone, Copy)]
+enum Slot {
+    /// It has a row.
+    Row(ChunkRow),
+    /// It will get one with its group or got one with the group before.
+    Awaited(Blinded),
+}
+
+/// A group on its way to the disk.
+struct Settling {
+    order: Vec<Slot>,
+    index: HashSet<Blinded>,
+    rows: AbortOnDropHandle<Result<Rows>>,
+}
+
+impl Settler {
+    pub(super) fn new(store: &Arc<Store>, keys: &Arc<SpaceKeys>) -> Self {
+        Self {
+            store: Arc::clone(store),
+            keys: Arc::clone(keys),
+            manifest: Manifest::default(),
+            group: Group::default(),
+            settling: None,
+            settled: Rows::default(),
+        }
+    }
+
+    /// Takes the next chunks of the content and appends those that are not stored yet.
+    pub(super) async fn add(&mut self, cuts: Vec<Cut>) -> Result<()> {
+        let unknown: Vec<_> = cuts
+            .iter()
+            .map(|cut| cut.blinded)
+            .filter(|blinded| !self.knows(blinded))
+            .collect();
+        let found = if unknown.is_empty() {
+            HashMap::new()
+        } else {
+            chunks::find(
+                &mut *self.store.meta.read().await?,
+                self.keys.space,
+                &unknown,
+            )
+            .await?
+        };
+        let (mut pieces, mut new) = (Vec::new(), Vec::new());
+        for cut in cuts {
+            let (blinded, raw) = (cut.blinded, cut.len());
+            let slot = match (self.settled.get(&blinded), found.get(&blinded)) {
+                (Some(row), _) | (None, Some((row, _))) => Slot::Row(*row),
+                (None, None) => Slot::Awaited(blinded),
+            };
+            self.group.order.push(slot);
+            if matches!(slot, Slot::Awaited(_)) && !self.knows(&blinded) {
+                self.group.index.insert(blinded);
+                pieces.push(Piece {
+                    id: cut.id,
+                    plain: cut.plain,
+                });
+                new.push((blinded, raw));
+            }
+        }
+        let places = self.store.segments.append(&self.keys, pieces).await?;
+        for ((blinded, raw), place) in new.into_iter().zip(places) {
+            self.group.bytes += u64::from(place.stored);
+            self.group.new.push(NewChunk {
+                blinded,
+                place,
+                raw,
+            });
+        }
+        if self.group.bytes >= GROUP_BYTES || self.group.order.len() >= GROUP_CHUNKS {
+            self.next_group().await?;
+        }
+        Ok(())
+    }
+
+    /// Returns once all chunks are durable and have rows.
+    pub(super) async fn finish(mut self) -> Result<Manifest> {
+        self.next_group().await?;
+        self.wait().await?;
+        Ok(self.manifest)
+    }
+
+    fn knows(&self, blinded: &Blinded) -> bool {
+        self.group.index.contains(blinded)
+            || self.settled.contains_key(blinded)
+            || self
+                .settling
+                .as_ref()
+                .is_some_and(|settling| settling.index.contains(blinded))
+    }
+
+    /// Sends the group on its way, once the one before has arrived.
+    async fn next_group(&mut self) -> Result<()> {
+        self.wait().await?;
+        let Group {
+            order,
+            new,
+            index,
+            bytes: _,
+        } = std::mem::take(&mut self.group);
+        let rows = settle(Arc::clone(&self.store), Arc::clone(&self.keys), new);
+        let rows = AbortOnDropHandle::new(tokio::spawn(rows));
+        self.settling = Some(Settling { order, index, rows });
+        Ok(())
+    }
+
+    async fn wait(&mut self) -> Result<()> {
+        let Some(Settling {
+            order,
+            rows,
+            index: _,
+        }) = self.settling.take()
+        else {
+            return Ok(());
+        };
+        let rows = rows.await.map_err(|_stopped| Error::Closing)??;
+        for slot in order {
+            let row = match slot {
+                Slot::Row(row) => Some(row),
+                Slot::Awaited(blinded) => {
+                    rows.get(&blinded).or(self.settled.get(&blinded)).copied()
+                }
+            };
+            self.manifest
+                .push(row.ok_or(Error::Corrupt("a chunk got no row"))?);
+        }
+        self.settled = rows;
+        if self.manifest.runs().len() > RUNS_MAX {
+            let reason = std::io::ErrorKind::FileTooLarge.into();
+            return Err(Error::io("storing an upload of too many scattered chunks")(
+                reason,
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Bytes first, rows second.
+async fn settle(store: Arc<Store>, keys: Arc<SpaceKeys>, new: Vec<NewChunk>) -> Result<Rows> {
+    if new.is_empty() {
+        return Ok(Rows::new());
+    }
+    let places: Vec<_> = new.iter().map(|chunk| chunk.place).collect();
+    store.segments.sync(&places).await?;
+    let space = keys.space;
+    store
+        .meta
+        .write(move |tx| Box::pin(async move { chunks::insert(tx, space, &new).await }))
+        .await
+}

@@ -1,0 +1,81 @@
+//! Figures about the whole database, for operators.
+
+use super::Conn;
+use crate::store::Result;
+
+const PROBE: &str = "SELECT COUNT(*) FROM setting";
+
+const TOTALS: &str = "SELECT
+    (SELECT COUNT(*) FROM account),
+    (SELECT COUNT(*) FROM devices WHERE revoked_at IS NULL),
+    (SELECT COUNT(*) FROM node WHERE kind = 1 AND trashed IS NULL),
+    (SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM node WHERE kind = 1 AND trashed IS NULL),
+    (SELECT COUNT(*) FROM version),
+    (SELECT COUNT(*) FROM node WHERE trashed IS NOT NULL),
+    (SELECT COUNT(*) FROM conflict WHERE resolved_at IS NULL)";
+
+const USED: &str = "SELECT space.name, node.tree_size, space.quota
+    FROM space LEFT JOIN node ON node.id = space.root ORDER BY space.name";
+
+/// Counts of what there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Totals {
+    /// Accounts.
+    pub accounts: i64,
+    /// Devices that are not revoked.
+    pub devices: i64,
+    /// Files not in trash themselves; those inside a deleted folder count until it is purged.
+    pub files: i64,
+    /// Their bytes.
+    pub bytes: i64,
+    /// Previous contents of files.
+    pub versions: i64,
+    /// Deleted files and folders, a folder as one.
+    pub trashed: i64,
+    /// Conflicts nobody has resolved.
+    pub conflicts: i64,
+}
+
+/// What one space uses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Used {
+    /// Its name.
+    pub space: String,
+    /// Bytes of its live files.
+    pub bytes: i64,
+    /// Most bytes it may use.
+    pub quota: Option<i64>,
+}
+
+/// Reads something small, to see whether the database answers.
+pub async fn probe(conn: &mut Conn) -> Result<()> {
+    let _count: i64 = sqlx::query_scalar(PROBE).fetch_one(conn).await?;
+    Ok(())
+}
+
+/// Counts everything; reads whole indexes, so it is for the command line, not for requests.
+pub async fn totals(conn: &mut Conn) -> Result<Totals> {
+    let (accounts, devices, files, bytes, versions, trashed, conflicts) =
+        sqlx::query_as(TOTALS).fetch_one(conn).await?;
+    Ok(Totals {
+        accounts,
+        devices,
+        files,
+        bytes,
+        versions,
+        trashed,
+        conflicts,
+    })
+}
+
+/// What each space uses, by name.
+pub async fn used(conn: &mut Conn) -> Result<Vec<Used>> {
+    let rows: Vec<(String, Option<i64>, Option<i64>)> =
+        sqlx::query_as(USED).fetch_all(conn).await?;
+    let used = |(space, bytes, quota): (_, Option<i64>, _)| Used {
+        space,
+        bytes: bytes.unwrap_or_default(),
+        quota,
+    };
+    Ok(rows.into_iter().map(used).collect())
+}
