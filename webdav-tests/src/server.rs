@@ -28,6 +28,7 @@ pub const ADMIN_PASSWORD: &str = "Correct-Horse-9-Battery";
 #[derive(Default)]
 pub struct Setup {
     settings: Vec<(String, String)>,
+    unset: Vec<String>,
     certificate: Option<Certificate>,
 }
 
@@ -51,6 +52,13 @@ impl Setup {
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Without an environment variable that is set by default.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.unset.push(name.to_owned());
         self
     }
 
@@ -85,6 +93,7 @@ impl Setup {
             settings.push(("SYNC_TLS_KEY".to_owned(), path("tls.key")));
         }
         settings.extend(self.settings);
+        settings.retain(|(name, _)| !self.unset.contains(name));
         let mut server = TestServer {
             dir,
             settings,
