@@ -126,7 +126,8 @@ class SyncServer(Server):
             "SYNC_DATA_PATH": f"{self.dir}/data", "SYNC_KEY_FILE": f"{self.dir}/config/master.key",
             "SYNC_ADMIN_PASSWORD": PASSWORD,
         }
-        self.spawn(str(binary), env={**os.environ, **settings}, cwd=self.dir, stdout=subprocess.PIPE, text=True)
+        others = {name: value for name, value in os.environ.items() if not name.startswith("SYNC_")}
+        self.spawn(str(binary), env={**others, **settings}, cwd=self.dir, stdout=subprocess.PIPE, text=True)
         for line in self.process.stdout:
             if "listening on " in line:
                 return int(line.strip().rstrip("/").rsplit(":", 1)[1])
