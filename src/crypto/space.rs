@@ -50,7 +50,8 @@ impl SpaceKey {
         Ok(Self(random()?))
     }
 
-    pub(super) fn from_bytes(bytes: [u8; KEY_LEN]) -> Self {
+    /// A known key, for fixtures and for unwrapping.
+    pub(crate) fn from_bytes(bytes: [u8; KEY_LEN]) -> Self {
         Self(bytes)
     }
 

@@ -9,6 +9,7 @@ use xmltree::Element;
 
 use super::context::Ctx;
 use super::fs::node_path;
+use super::guard::Verb;
 use crate::tree::{self, Lock, LockRequest};
 use crate::types::NodePath;
 
@@ -85,6 +86,8 @@ impl Locks {
         tokens.extend(self.0.facts.tokens.iter().cloned());
         match self.0.tree.check_locks(at, deep, false, &tokens).await {
             Ok(()) => true,
+            // Only a refresh asks this for LOCK, and its answer is 412.
+            Err(tree::Error::Locked(_)) if self.0.facts.verb == Verb::Lock => false,
             Err(error) => {
                 self.0.fail(&error);
                 false

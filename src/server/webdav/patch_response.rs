@@ -21,7 +21,10 @@ use crate::tree::Node;
 /// Finishes the answer to a request that went through dav-server.
 pub(crate) fn finish(ctx: &Ctx, response: Response<dav_server::body::Body>) -> Response<Body> {
     let mut out = ctx.with_out(std::mem::take);
-    let failed = response.status().is_client_error() || response.status().is_server_error();
+    // A 207 of dav-server's for COPY, MOVE or DELETE only ever holds a failure.
+    let multi = response.status() == StatusCode::MULTI_STATUS && out.refusal.is_some();
+    let failed =
+        response.status().is_client_error() || response.status().is_server_error() || multi;
     let mut response = match out.refusal.take() {
         Some(refusal) if failed => refusal.into_response(),
         _ => response.map(Body::new),

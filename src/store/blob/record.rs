@@ -176,6 +176,7 @@ fn length(bytes: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::{SpaceKey, SpaceKeys};
 
     #[test]
     fn a_header_reads_back_and_impossible_ones_do_not() {
@@ -200,5 +201,28 @@ mod tests {
             wrong[at] = value;
             assert_eq!(Header::parse(&wrong), None, "byte {at}");
         }
+    }
+    /// Changing this breaks every store there is.
+    #[test]
+    fn records_of_version_one_never_change() {
+        let keys = SpaceKeys::derive(SpaceId(1), &SpaceKey::from_bytes([0x42; 32]));
+        let (segment, plain) = (SegmentId([7; 16]), Bytes::from_static(b"fixture"));
+        let mut bytes = segment_header(SpaceId(1), segment).to_vec();
+        let prepared = prepare(Piece {
+            id: keys.chunk_id(&plain),
+            plain,
+        })
+        .unwrap();
+        seal(&keys.record_key(segment), 32, &prepared, &mut bytes).unwrap();
+        let hex = bytes
+            .iter()
+            .fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+        let expected = [
+            "53594e4353454701000000000000000107070707070707070707070707070707",
+            "5352454300000000000000070000004735fec415663ae3655617e0dadecd5e87",
+            "5e8b00c5e5cb93993decf358f6a35e3627c1718f7b9bafad170efa588a4cd396",
+            "ea2d9c1db1d0aa",
+        ];
+        assert_eq!(hex, expected.concat());
     }
 }

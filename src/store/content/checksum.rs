@@ -137,7 +137,9 @@ mod tests {
 
     fn verifies(claim: &str, bytes: &[&[u8]]) -> bool {
         let mut verifier = Verifier::new(Checksum::parse(claim).unwrap());
-        bytes.iter().for_each(|bytes| verifier.update(bytes));
+        for bytes in bytes {
+            verifier.update(bytes);
+        }
         verifier.finish().is_some()
     }
 

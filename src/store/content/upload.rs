@@ -177,10 +177,10 @@ impl Upload {
     async fn store_buffer(&mut self, chunked: &mut Chunked, end: bool) -> Result<()> {
         let bytes = std::mem::take(&mut self.buffer).freeze();
         let (keys, cutter) = (Arc::clone(&self.keys), Arc::clone(&chunked.cutter));
-        let (mut verifier, verified) = (self.verifier.take(), self.verified);
+        let (mut verifier, seen) = (self.verifier.take(), self.verified);
         let (cuts, rest, verifier) = blocking(move || {
             if let Some(verifier) = &mut verifier {
-                verifier.update(&bytes[verified..]);
+                verifier.update(&bytes[seen..]);
             }
             let (cuts, rest) = cut(&keys, &cutter, bytes, end);
             Ok((cuts, rest, verifier))

@@ -1,6 +1,7 @@
 //! Chunks: where the record of each lies. Rows are made only for records that are on the disk.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt::Write;
 use std::sync::LazyLock;
 
@@ -155,11 +156,11 @@ async fn put_segments(
     let mut segments = HashMap::new();
     for chunk in chunks {
         let segment = chunk.place.segment;
-        if !segments.contains_key(&segment) {
+        if let Entry::Vacant(vacant) = segments.entry(segment) {
             let query = sqlx::query_scalar(PUT_SEGMENT)
                 .bind(&segment.0[..])
                 .bind(space.0);
-            segments.insert(segment, query.fetch_one(&mut *conn).await?);
+            vacant.insert(query.fetch_one(&mut *conn).await?);
         }
     }
     Ok(segments)

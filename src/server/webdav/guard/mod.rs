@@ -89,6 +89,12 @@ pub(crate) fn inspect(parts: &mut Parts, dav: &Dav) -> Result<Facts, Refusal> {
         return Err(unknown(&parts.method));
     };
     let (path, slash) = dav.below(parts.uri.path())?;
+    // Old sync clients upload pieces as files named `x-chunking-…`; kept, they would be synced back.
+    if parts.headers.contains_key("oc-chunked") {
+        return Err(Refusal::bad(
+            "this way of uploading in pieces is not supported",
+        ));
+    }
     for name in ["x-litmus", "x-litmus-second", "te"] {
         parts.headers.remove(name);
     }
