@@ -13,6 +13,8 @@ trap cleanup EXIT
 
 start_server() {
     local binary="${SYNC_SERVER_BIN:-$here/../target/release/sync-server}"
+    # The server refuses settings it does not know.
+    unset "${!SYNC_@}"
     [ -x "$binary" ] || { echo "litmus: $binary is missing: cargo build --release" >&2; exit 1; }
     mkdir "$work"/{db,data,config}
     # The pipe ends with the server, so a server that dies cannot leave us waiting.

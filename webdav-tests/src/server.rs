@@ -28,6 +28,7 @@ pub const ADMIN_PASSWORD: &str = "Correct-Horse-9-Battery";
 #[derive(Default)]
 pub struct Setup {
     settings: Vec<(String, String)>,
+    unset: Vec<String>,
     certificate: Option<Certificate>,
 }
 
@@ -51,6 +52,13 @@ impl Setup {
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Without an environment variable that is set by default.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.unset.push(name.to_owned());
         self
     }
 
@@ -85,6 +93,7 @@ impl Setup {
             settings.push(("SYNC_TLS_KEY".to_owned(), path("tls.key")));
         }
         settings.extend(self.settings);
+        settings.retain(|(name, _)| !self.unset.contains(name));
         let mut server = TestServer {
             dir,
             settings,
@@ -257,11 +266,8 @@ impl TestServer {
     pub fn refuses_to_start(&mut self) -> String {
         assert!(self.running.is_none(), "it runs");
         let mut command = Command::new("timeout");
-        command
-            .arg("60")
-            .arg(binary())
-            .envs(self.settings.iter().cloned());
-        command.current_dir(self.dir.path()).stdin(Stdio::null());
+        command.arg("60").arg(binary()).stdin(Stdio::null());
+        self.prepare(&mut command);
         let output = command.output().expect("timeout and the binary start");
         let said = [output.stdout, output.stderr].concat();
         let said = String::from_utf8_lossy(&said).into_owned();
@@ -312,15 +318,25 @@ impl TestServer {
         self.log.lock().expect("no writer panicked").clone()
     }
 
+    /// Only the settings of this server, and no `./config` of the developer.
+    pub fn prepare(&self, command: &mut Command) {
+        command.current_dir(self.dir.path());
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("SYNC_") {
+                command.env_remove(name);
+            }
+        }
+        command.envs(self.settings.iter().cloned());
+    }
+
     fn running(&self) -> &Running {
         self.running.as_ref().expect("the server runs")
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary());
-        command.args(arguments).envs(self.settings.iter().cloned());
-        // Not where ./config of the developer is.
-        command.current_dir(self.dir.path());
+        self.prepare(&mut command);
+        command.args(arguments);
         command
     }
 }

@@ -407,21 +407,8 @@ fn a_second_server_over_the_same_files_is_refused() {
     let server = TestServer::start();
     server.admin().put("/dav/a", b"x").expect(&[201]);
     let mut second = std::process::Command::new("timeout");
-    second
-        .arg("30")
-        .arg(webdav_tests::server::binary())
-        .current_dir(server.dir());
-    for (name, file) in [
-        ("SYNC_DB_PATH", "db/sync.db"),
-        ("SYNC_DATA_PATH", "data"),
-        ("SYNC_KEY_FILE", "config/master.key"),
-    ] {
-        second.env(name, server.dir().join(file));
-    }
-    let output = second
-        .env("SYNC_PORT", "0")
-        .output()
-        .expect("timeout and the binary start");
+    server.prepare(second.arg("30").arg(webdav_tests::server::binary()));
+    let output = second.output().expect("timeout and the binary start");
     let refused = output
         .status
         .code()

@@ -131,7 +131,7 @@ fn a_wrong_checksum_is_refused_and_the_old_file_stays() {
 fn a_checksum_nobody_can_read_is_no_success_by_accident() {
     let server = TestServer::start();
     let dav = server.admin();
-    for checksum in ["SHA1:", "SHA1:zz", "SHA1:abcd", ":", "SHA1", "MD5:abc"] {
+    for checksum in ["SHA1:", "SHA1:zz", "SHA1:abcd", "MD5:abc", "MD5:"] {
         let status = dav
             .request("PUT", "/dav/a", &[("OC-Checksum", checksum)], b"x")
             .status;
