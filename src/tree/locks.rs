@@ -128,6 +128,9 @@ impl Tree {
         tokens: &[String],
     ) -> Result<()> {
         let mut conn = self.store.meta.read().await?;
+        if !spaces::has_locks(&mut conn, self.spot(at).await?.space).await? {
+            return Ok(());
+        }
         let (rows, node) = self.covering(&mut conn, at).await?;
         self.refuse_foreign(&mut conn, rows, tokens, ignore_principal)
             .await?;
