@@ -158,7 +158,7 @@ impl Tree {
         let any_held = rows.iter().any(held);
         let foreign = rows
             .into_iter()
-            .find(|row| !held(row) && !(row.shared && any_held));
+            .find(|row| !held(row) && (!row.shared || !any_held));
         match foreign {
             Some(row) => Err(Error::Locked(Box::new(self.resolve_lock(conn, row).await?))),
             None => Ok(()),
