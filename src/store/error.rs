@@ -1,5 +1,7 @@
 //! What can go wrong below the rules.
 
+use std::io::ErrorKind;
+
 use crate::crypto;
 
 /// Result of a store operation.
@@ -47,9 +49,12 @@ pub enum Error {
 impl Error {
     /// Wraps an I/O error, telling a full disk from the rest.
     pub fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> Self {
-        move |source| match source.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self::DiskFull,
-            _ => Self::Io { what, source },
+        move |source| {
+            let kind = source.kind();
+            if matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
+                return Self::DiskFull;
+            }
+            Self::Io { what, source }
         }
     }
 }

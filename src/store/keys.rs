@@ -1,6 +1,7 @@
 //! The keys of the spaces, unwrapped once and kept.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::meta::{self, Meta, spaces};
@@ -64,5 +65,9 @@ impl KeyRing {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _done = write!(text, "{byte:02x}");
+        text
+    })
 }

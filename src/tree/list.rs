@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use super::model::{Lock, Node, Property};
-use super::{Error, Result, Tree};
-use crate::store::meta::nodes::NodeRow;
+use super::{Error, Result, Tree, row};
+use crate::store::meta::nodes::Member;
 use crate::store::meta::{Conn, locks, nodes, props};
-use crate::types::{NodeId, NodeName};
+use crate::types::{ContentId, Millis, NodeId, NodeName, Seq};
 
 /// Children in one page: a few hundred KiB, and a fraction of a millisecond of the reader.
 const PAGE: i64 = 1000;
@@ -18,6 +18,8 @@ pub struct With {
     pub properties: bool,
     /// Locks on the children themselves; deep ones from above are in `Tree::locks`.
     pub locks: bool,
+    /// Checksums.
+    pub checksums: bool,
 }
 
 /// Where a page ended.
@@ -46,9 +48,12 @@ impl Tree {
         let mut conn = self.store.meta.read().await?;
         let first = after.is_none();
         let after = after.map_or(String::new(), |end| end.0);
-        let rows = nodes::children(&mut conn, of.id, &after, PAGE).await?;
+        let rows = nodes::members(&mut conn, of.id, &after, PAGE).await?;
         let full = i64::try_from(rows.len()).is_ok_and(|count| count == PAGE);
-        let upto = rows.last().map(key_of).unwrap_or_default();
+        let upto = rows
+            .last()
+            .map(|(_, name, ..)| key_of(name))
+            .unwrap_or_default();
         let mut page = Page {
             nodes: Vec::with_capacity(rows.len()),
             properties: HashMap::new(),
@@ -58,7 +63,11 @@ impl Tree {
         if first && of.parent.is_none() && of.space == self.user.space {
             page.nodes = self.mounted(&mut conn).await?;
         }
-        page.nodes.extend(rows.into_iter().map(Node::from));
+        page.nodes
+            .extend(rows.into_iter().map(|row| member(of, row)));
+        if with.checksums {
+            add_checksums(&mut conn, of.id, (&after, &upto), &mut page.nodes).await?;
+        }
         if with.properties {
             page.properties = properties(&mut conn, of.id, &after, &upto).await?;
         }
@@ -96,6 +105,42 @@ async fn properties(
     Ok(found)
 }
 
-fn key_of(row: &NodeRow) -> String {
-    NodeName::parse(&row.name).map_or_else(|_| row.name.clone(), |name| name.key())
+async fn add_checksums(
+    conn: &mut Conn,
+    of: NodeId,
+    range: (&str, &str),
+    found: &mut [Node],
+) -> Result<()> {
+    let mut known: HashMap<i64, String> = nodes::checksums(conn, of, range)
+        .await?
+        .into_iter()
+        .collect();
+    for node in found {
+        node.checksum = known.remove(&node.id.0);
+    }
+    Ok(())
+}
+
+fn member(of: &Node, row: Member) -> Node {
+    let (id, name, kind, content, version, size, mtime, created, seq, tree_seq) = row;
+    Node {
+        id: NodeId(id),
+        space: of.space,
+        parent: Some(of.id),
+        name,
+        kind: row::kind(kind),
+        size: row::bytes(size),
+        modified: Millis(mtime),
+        created: Millis(created),
+        etag: row::etag(content, tree_seq),
+        content: content.map(ContentId),
+        version,
+        seq: Seq(seq),
+        trashed: None,
+        checksum: None,
+    }
+}
+
+fn key_of(name: &str) -> String {
+    NodeName::parse(name).map_or_else(|_| name.to_owned(), |name| name.key())
 }

@@ -112,18 +112,22 @@ impl Tree {
         let Some((name, above)) = spot.names.split_last() else {
             return Err(Error::Forbidden("the root of a space cannot be changed"));
         };
-        let mut conn = self.store.meta.read().await?;
-        let parent = walk(&mut conn, spot.root, above)
-            .await?
-            .ok_or(Error::NoParent)?;
-        if parent.kind != COLLECTION {
-            return Err(Error::NoParent);
-        }
+        let parent = self.collection(spot.root, above).await?;
         Ok(Place {
             space: spot.space,
-            parent: NodeId(parent.id),
+            parent,
             name: name.clone(),
         })
+    }
+
+    /// The collection that names lead to. A root is always one.
+    async fn collection(&self, root: NodeId, names: &[NodeName]) -> Result<NodeId> {
+        if names.is_empty() {
+            return Ok(root);
+        }
+        let found = walk(&mut *self.store.meta.read().await?, root, names).await?;
+        let found = found.filter(|row| row.kind == COLLECTION);
+        Ok(NodeId(found.ok_or(Error::NoParent)?.id))
     }
 
     /// The path of a node in this account's tree; `None` when it is not reachable from here.

@@ -11,27 +11,35 @@ pub(super) fn bytes(size: i64) -> u64 {
     u64::try_from(size).unwrap_or(0)
 }
 
+/// File or collection.
+pub(super) fn kind(kind: i64) -> Kind {
+    if kind == COLLECTION {
+        Kind::Collection
+    } else {
+        Kind::File
+    }
+}
+
+/// The tag of a file's content or of a collection's subtree.
+pub(super) fn etag(content: Option<i64>, tree_seq: i64) -> ETag {
+    match content {
+        Some(content) => ETag::file(ContentId(content)),
+        None => ETag::collection(Seq(tree_seq)),
+    }
+}
+
 impl From<NodeRow> for Node {
     fn from(row: NodeRow) -> Self {
-        let kind = if row.kind == COLLECTION {
-            Kind::Collection
-        } else {
-            Kind::File
-        };
-        let etag = match row.content {
-            Some(content) => ETag::file(ContentId(content)),
-            None => ETag::collection(Seq(row.tree_seq)),
-        };
         Self {
             id: NodeId(row.id),
             space: SpaceId(row.space),
             parent: row.parent.map(NodeId),
             name: row.name,
-            kind,
+            kind: kind(row.kind),
             size: bytes(row.tree_size),
             modified: Millis(row.mtime),
             created: Millis(row.created),
-            etag,
+            etag: etag(row.content, row.tree_seq),
             content: row.content.map(ContentId),
             version: row.version,
             seq: Seq(row.seq),

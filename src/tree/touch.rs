@@ -1,4 +1,4 @@
-//! Setting the times of a node. Bytes, and so the ETag, stay.
+//! Setting the times of a node. Bytes, and so the tag, stay.
 
 use super::locate::Place;
 use super::model::{Node, Times};

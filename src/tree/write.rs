@@ -5,7 +5,7 @@ use super::locate::Place;
 use super::model::{Node, Precondition, Write, Written};
 use super::turn::{Action, Deed};
 use super::{Error, Result, Tree};
-use crate::store::content::{Checksum, Staged, Upload};
+use crate::store::content::{Checksum, INLINE_MAX, Staged, Upload};
 use crate::store::meta::nodes::{self, COLLECTION, NewContent, NewNode, NodeRow};
 use crate::store::meta::{Conn, contents, versions};
 use crate::types::{ContentId, ETag, Millis, NodeId, NodePath, SpaceId};
@@ -32,7 +32,8 @@ impl Tree {
         checksum: Option<Checksum>,
     ) -> Result<Upload> {
         let place = self.place(at).await?;
-        if let Some(expected) = expected {
+        // A small body has arrived before anybody could be told that it will not fit.
+        if let Some(expected) = expected.filter(|bytes| *bytes > INLINE_MAX as u64) {
             self.refuse_over_quota(&place, expected).await?;
         }
         Ok(Upload::start(&self.store, place.space, expected, checksum).await?)

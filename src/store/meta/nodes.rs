@@ -63,9 +63,13 @@ pub(super) use select_node;
 
 const BY_ID: &str = select_node!("WHERE n.id = $1");
 const CHILD: &str = select_node!("WHERE n.parent = $1 AND n.name_key = $2 AND n.trashed IS NULL");
-const CHILDREN: &str = select_node!(
-    "WHERE n.parent = $1 AND n.name_key > $2 AND n.trashed IS NULL ORDER BY n.name_key LIMIT $3"
-);
+const MEMBERS: &str = "SELECT id, name, kind, content, version, tree_size, mtime, created, seq,
+        tree_seq
+    FROM node WHERE parent = $1 AND name_key > $2 AND trashed IS NULL
+    ORDER BY name_key LIMIT $3";
+const CHECKSUMS: &str = "SELECT n.id, c.checksum FROM node n JOIN content c ON c.id = n.content
+    WHERE n.parent = $1 AND n.name_key > $2 AND n.name_key <= $3 AND n.trashed IS NULL
+      AND c.checksum IS NOT NULL";
 const INSERT: &str = "INSERT INTO node (id, space, parent, name, name_key, kind, content, version,
         size, mtime, created, written, device, seq, place_seq, tree_seq, tree_size)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $14, $9)";
@@ -160,17 +164,34 @@ pub async fn child(conn: &mut Conn, parent: NodeId, name: &NodeName) -> Result<O
     Ok(query.fetch_optional(conn).await?)
 }
 
+/// What a listing needs of a child, in the order of [`MEMBERS`]: every column costs a copy for
+/// every row, and listings are long.
+pub type Member = (i64, String, i64, Option<i64>, i64, i64, i64, i64, i64, i64);
+
 /// Live children in the order of their names, those after `after` (an NFC key; "" = from the start).
-pub async fn children(
+pub async fn members(
     conn: &mut Conn,
     parent: NodeId,
     after: &str,
     limit: i64,
-) -> Result<Vec<NodeRow>> {
-    let query = sqlx::query_as(CHILDREN)
+) -> Result<Vec<Member>> {
+    let query = sqlx::query_as(MEMBERS)
         .bind(parent.0)
         .bind(after)
         .bind(limit);
+    Ok(query.fetch_all(conn).await?)
+}
+
+/// The known checksums of the live children with names in (`after`, `upto`].
+pub async fn checksums(
+    conn: &mut Conn,
+    parent: NodeId,
+    (after, upto): (&str, &str),
+) -> Result<Vec<(i64, String)>> {
+    let query = sqlx::query_as(CHECKSUMS)
+        .bind(parent.0)
+        .bind(after)
+        .bind(upto);
     Ok(query.fetch_all(conn).await?)
 }
 

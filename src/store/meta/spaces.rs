@@ -39,6 +39,7 @@ const SET_KEY_AND_ROOT: &str = "UPDATE space SET wrapped_key = $2, root = $3 WHE
 const SHARED: &str = "SELECT id, name, root, quota FROM space WHERE everyone ORDER BY id";
 const BY_ID: &str = "SELECT id, name, root, quota FROM space WHERE id = $1";
 const SET_QUOTA: &str = "UPDATE space SET quota = $2 WHERE id = $1";
+const LOCKS: &str = "SELECT locks FROM space WHERE id = $1";
 const COUNT_LOCKS: &str = "UPDATE space SET locks =
     (SELECT count(*) FROM lock WHERE space = $1) WHERE id = $1";
 
@@ -120,6 +121,15 @@ pub async fn set_quota(conn: &mut Conn, space: SpaceId, quota: Option<i64>) -> R
         .execute(conn)
         .await?;
     Ok(())
+}
+
+/// Whether there may be locks in the space.
+pub async fn has_locks(conn: &mut Conn, space: SpaceId) -> Result<bool> {
+    Ok(sqlx::query_scalar::<_, i64>(LOCKS)
+        .bind(space.0)
+        .fetch_one(conn)
+        .await?
+        > 0)
 }
 
 /// Brings the space's number of locks up to date after a change to them.

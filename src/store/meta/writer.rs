@@ -24,13 +24,13 @@ trait Job: Send {
     fn answer(self: Box<Self>, committed: Result<(), &str>);
 }
 
-struct Work<F, T, E> {
+struct Queued<F, T, E> {
     work: Option<F>,
     result: Option<Result<T, E>>,
     reply: oneshot::Sender<Result<T, E>>,
 }
 
-impl<F, T, E> Job for Work<F, T, E>
+impl<F, T, E> Job for Queued<F, T, E>
 where
     F: for<'t> FnOnce(&'t mut Conn) -> BoxFuture<'t, Result<T, E>> + Send,
     T: Send,
@@ -94,7 +94,7 @@ impl Writer {
     {
         let (reply, answer) = oneshot::channel();
         let sender = self.sender.upgrade().ok_or(Error::Closing)?;
-        let job = Box::new(Work {
+        let job = Box::new(Queued {
             work: Some(work),
             result: None,
             reply,

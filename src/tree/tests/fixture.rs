@@ -21,7 +21,6 @@ pub(super) struct Fixture {
     pub(super) tree: Tree,
     pub(super) other: Tree,
     pub(super) clock: Arc<AtomicI64>,
-    pub(super) store: Arc<Store>,
     _folder: TempDir,
 }
 
@@ -53,7 +52,6 @@ impl Fixture {
             tree: Tree::new(Arc::clone(&store), user(1, "one", one), clock.clone()),
             other: Tree::new(Arc::clone(&store), user(2, "two", two), clock),
             clock: now,
-            store,
             _folder: folder,
         }
     }

@@ -8,7 +8,7 @@ use crate::tree::{Error, LOCK_SECONDS_MAX, LockRequest, Overwrite, Write};
 fn request(deep: bool, shared: bool) -> LockRequest {
     LockRequest {
         owner: None,
-        timeout: Some(Duration::from_secs(600)),
+        timeout: Some(Duration::from_mins(10)),
         shared,
         deep,
     }

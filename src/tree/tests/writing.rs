@@ -117,34 +117,26 @@ async fn preconditions_are_checked_in_the_transaction() {
 
 #[tokio::test]
 async fn a_write_over_quota_is_refused_and_leaves_no_trace() {
-    let f = Fixture::with_quota(Some(10)).await;
-    f.put("/a", b"12345").await;
-    let early = f.tree.upload(&path("/b"), Some(6), None).await;
+    let f = Fixture::with_quota(Some(10_000)).await;
+    f.put("/a", &[1; 5000]).await;
+    let early = f.tree.upload(&path("/b"), Some(9000), None).await;
     assert!(matches!(
         early,
         Err(Error::QuotaExceeded {
-            used: 11,
-            quota: 10
+            used: 14_000,
+            quota: 10_000
         })
     ));
-    let mut unannounced = f.tree.upload(&path("/b"), None, None).await.unwrap();
-    unannounced
-        .push(bytes::Bytes::from_static(b"123456"))
-        .await
-        .unwrap();
-    let late = f
-        .tree
-        .commit(&path("/b"), unannounced, Write::default())
-        .await;
+    let late = put(&f.tree, "/b", &[1; 5001], Write::default()).await;
     assert!(matches!(late, Err(Error::QuotaExceeded { .. })));
     assert!(matches!(
         f.tree.lookup(&path("/b")).await,
         Err(Error::NotFound)
     ));
-    f.put("/a", b"1234567890").await;
+    f.put("/a", &[2; 10_000]).await;
     let root = f.tree.lookup(&NodePath::root()).await.unwrap();
     let usage = f.tree.usage(&root).await.unwrap();
-    assert_eq!((usage.used, usage.available), (10, Some(0)));
+    assert_eq!((usage.used, usage.available), (10_000, Some(0)));
     f.tree.remove(&path("/a")).await.unwrap();
     assert_eq!(f.tree.usage(&root).await.unwrap().used, 0);
 }

@@ -126,6 +126,7 @@ impl Plan {
                 || !self.other.is_empty()
                 || stored.iter().any(|live| self.needs(*live)),
             locks: self.needs(Live::LockDiscovery),
+            checksums: self.needs(Live::OcChecksums),
         }
     }
 
