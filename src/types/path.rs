@@ -26,6 +26,9 @@ pub enum PathError {
     /// More than 4096 bytes or [`MAX_DEPTH`] names.
     #[error("a path may be 4096 bytes long and 128 names deep at most")]
     PathTooLong,
+    /// A percent sign without its two hexadecimal digits.
+    #[error("a percent sign must be followed by two hexadecimal digits")]
+    Encoding,
     /// Bytes that are not UTF-8.
     #[error("a name must be UTF-8")]
     NotUtf8,
@@ -101,6 +104,9 @@ impl NodePath {
     pub fn from_url(encoded: &str) -> Result<Self, PathError> {
         let mut names = Vec::new();
         for segment in encoded.split('/').filter(|s| !s.is_empty()) {
+            if !is_encoded(segment) {
+                return Err(PathError::Encoding);
+            }
             let bytes: Vec<u8> = percent_encoding::percent_decode_str(segment).collect();
             let name = std::str::from_utf8(&bytes).map_err(|_| PathError::NotUtf8)?;
             names.push(NodeName::parse(name)?);
@@ -148,6 +154,14 @@ impl NodePath {
     }
 }
 
+/// Whether every percent sign begins an escape; the decoder would pass others through, so that one
+/// name had two URLs.
+fn is_encoded(segment: &str) -> bool {
+    let mut escapes = segment.split('%').skip(1);
+    escapes
+        .all(|rest| rest.len() >= 2 && rest.bytes().take(2).all(|digit| digit.is_ascii_hexdigit()))
+}
+
 /// With a leading slash; `/` for the root.
 impl fmt::Display for NodePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -179,6 +193,9 @@ mod tests {
         assert_eq!(NodePath::from_url("/a%00"), Err(PathError::Control));
         assert_eq!(NodePath::from_url("/a%0Ab"), Err(PathError::Control));
         assert_eq!(NodePath::from_url("/%ff"), Err(PathError::NotUtf8));
+        assert_eq!(NodePath::from_url("/%zz"), Err(PathError::Encoding));
+        assert_eq!(NodePath::from_url("/100%"), Err(PathError::Encoding));
+        assert_eq!(NodePath::from_url("/%4"), Err(PathError::Encoding));
         assert_eq!(
             NodePath::from_url(&"x".repeat(256)),
             Err(PathError::NameTooLong)

@@ -10,6 +10,7 @@ pub mod process;
 pub mod raw;
 pub mod server;
 pub mod tls;
+mod wire;
 pub mod xml;
 
 pub use http::{Dav, Response};

@@ -4,7 +4,8 @@ use std::io::{self, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
-use crate::http::{Response, read_response};
+use crate::http::Response;
+use crate::wire::read_response;
 
 /// A TCP connection that sends exactly what it is told.
 pub struct Raw(TcpStream);

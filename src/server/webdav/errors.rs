@@ -100,6 +100,7 @@ impl From<PathError> for Refusal {
             PathError::Relative
             | PathError::Control
             | PathError::NameTooLong
+            | PathError::Encoding
             | PathError::NotUtf8 => StatusCode::BAD_REQUEST,
         };
         Self::new(status, &error.to_string())
@@ -127,7 +128,11 @@ pub(crate) fn to_fs(error: &tree::Error) -> FsError {
         | tree::Error::Locked(_)
         | tree::Error::StaleCursor
         | tree::Error::Path(
-            PathError::Relative | PathError::Control | PathError::NameTooLong | PathError::NotUtf8,
+            PathError::Relative
+            | PathError::Control
+            | PathError::NameTooLong
+            | PathError::Encoding
+            | PathError::NotUtf8,
         ) => FsError::Forbidden,
         tree::Error::QuotaExceeded { .. } => FsError::InsufficientStorage,
         tree::Error::TooLarge(_) => FsError::TooLarge,

@@ -5,6 +5,7 @@
 mod accounts_cli;
 mod auth;
 mod bad_input;
+mod bad_xml;
 mod clients;
 mod compression;
 mod conditions;

@@ -147,14 +147,21 @@ fn big_files_many_files_and_many_readers_fit_into_the_bound() {
 
 #[test]
 fn an_idle_server_is_small() {
-    let server = TestServer::start();
-    server.anonymous().get("/health").expect(&[200]);
-    let pss = memory::pss_mib(server.pid());
-    println!(
-        "idle PSS: {pss} MiB, ready after {:?}",
-        server.ready_after()
+    let mut server = TestServer::start();
+    let first = memory::pss_mib(server.pid());
+    server.restart();
+    let started = memory::pss_mib(server.pid());
+    // Checking a password takes 19 MiB for a moment; they must not stay.
+    server
+        .admin()
+        .request("PROPFIND", "/dav/", &[("Depth", "1")], b"")
+        .expect(&[207]);
+    let used = memory::pss_mib(server.pid());
+    println!("idle PSS in MiB: first start {first}, later {started}, after a login {used}");
+    assert!(
+        first.max(started).max(used) <= IDLE_MIB,
+        "{first}, {started}, {used}"
     );
-    assert!(pss <= IDLE_MIB, "{pss} MiB");
 }
 
 #[test]
