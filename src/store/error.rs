@@ -12,7 +12,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// The database.
     #[error("database: {0}")]
-    Database(#[from] sqlx::Error),
+    Database(sqlx::Error),
     /// A migration of the database's schema.
     #[error("database schema: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
@@ -55,6 +55,22 @@ impl Error {
                 return Self::DiskFull;
             }
             Self::Io { what, source }
+        }
+    }
+}
+
+/// SQLite's result code for a full disk.
+const SQLITE_FULL: &str = "13";
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        let code = error
+            .as_database_error()
+            .and_then(|error| error.code().map(String::from));
+        if code.as_deref() == Some(SQLITE_FULL) {
+            Self::DiskFull
+        } else {
+            Self::Database(error)
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use super::Result;
-use super::meta::Meta;
+use super::meta::Conn;
 use super::meta::spaces::{self, Space};
 
 /// How long another process' new mount may stay unseen.
@@ -17,8 +17,9 @@ type Remembered = Option<(Instant, Arc<[Space]>)>;
 pub struct Mounts(RwLock<Remembered>);
 
 impl Mounts {
-    /// The spaces of everyone, at most five seconds old.
-    pub async fn all(&self, meta: &Meta) -> Result<Arc<[Space]>> {
+    /// The spaces of everyone, at most five seconds old. Takes the caller's connection: one that
+    /// waited for a second could wait for others who do the same.
+    pub async fn all(&self, conn: &mut Conn) -> Result<Arc<[Space]>> {
         let remembered = self
             .0
             .read()
@@ -29,7 +30,7 @@ impl Mounts {
         {
             return Ok(mounts);
         }
-        let mounts: Arc<[Space]> = spaces::shared(&mut *meta.read().await?).await?.into();
+        let mounts: Arc<[Space]> = spaces::shared(conn).await?.into();
         let fresh = Some((Instant::now(), Arc::clone(&mounts)));
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(mounts)

@@ -19,7 +19,7 @@ const NAMES_MAX: u32 = 1000;
 impl Tree {
     /// Conflicts of the space at `at` that nobody has resolved.
     pub async fn conflicts(&self, at: &NodePath) -> Result<Vec<Conflict>> {
-        let space = self.spot(at).await?.space;
+        let space = self.space_at(at).await?;
         let rows = conflicts::open(&mut *self.store.meta.read().await?, space).await?;
         let conflict = |(id, node, copy, at)| Conflict {
             id,
@@ -32,7 +32,7 @@ impl Tree {
 
     /// Marks a conflict as resolved; both files stay as they are.
     pub async fn resolve_conflict(&self, at: &NodePath, id: i64) -> Result<()> {
-        let (space, now) = (self.spot(at).await?.space, self.clock.now());
+        let (space, now) = (self.space_at(at).await?, self.clock.now());
         let meta = &self.store.meta;
         let done: Result<bool> = meta
             .write(move |conn| {
@@ -57,7 +57,8 @@ pub(super) async fn settle(
 ) -> Result<Written> {
     let latest = Millis(action.now.0 + CLOCK_AHEAD_MAX);
     let modified = stamp.modified.unwrap_or(action.now).min(latest);
-    let arriving_wins = modified.0 >= old.mtime;
+    let head_modified = old.mtime.min(old.written.saturating_add(CLOCK_AHEAD_MAX));
+    let arriving_wins = modified.0 >= head_modified;
     let loser = if arriving_wins {
         let head = ContentId(old.content.ok_or(Error::IsACollection)?);
         ((head, old.size), Millis(old.mtime), old.device)

@@ -72,9 +72,12 @@ impl Copy {
         let there = action.at(conn, &self.target).await?;
         self.refuse_impossible(conn, &source, there.as_ref())
             .await?;
-        match &there {
-            Some(there) => action.guard_all(conn, tree, NodeId(there.id)).await?,
-            None => action.guard(conn, tree, self.target.parent).await?,
+        let saved = |there: &NodeRow| there.kind == FILE && source.kind == FILE;
+        if let Some(there) = &there {
+            action.guard_all(conn, tree, NodeId(there.id)).await?;
+        }
+        if !there.as_ref().is_some_and(saved) {
+            action.guard(conn, tree, self.target.parent).await?;
         }
         let replaced = there.is_some();
         let node = match there {
@@ -97,7 +100,7 @@ impl Copy {
         if source.kind == FILE || self.reach == Reach::Shallow {
             return Ok(1);
         }
-        let count = subtree::count(conn, NodeId(source.id)).await?;
+        let count = subtree::count(conn, NodeId(source.id), COPY_MAX + 1).await?;
         if count > COPY_MAX {
             return Err(Error::TooLarge(
                 "a COPY may make 200,000 files and collections at most",

@@ -33,11 +33,17 @@ pub(super) fn root_of(space: SpaceId) -> NodeId {
 }
 
 impl Tree {
-    /// Which space a path leads into.
-    pub(super) async fn spot<'p>(&self, at: &'p NodePath) -> Result<Spot<'p>> {
+    /// The space a path leads into.
+    pub(super) async fn space_at(&self, at: &NodePath) -> Result<SpaceId> {
+        let mut conn = self.store.meta.read().await?;
+        Ok(self.spot(&mut conn, at).await?.space)
+    }
+
+    /// The space a path leads into, and what is left of the path there.
+    pub(super) async fn spot<'p>(&self, conn: &mut Conn, at: &'p NodePath) -> Result<Spot<'p>> {
         if let Some((first, rest)) = at.names().split_first() {
             let key = first.key();
-            let mounts = self.store.mounts.all(&self.store.meta).await?;
+            let mounts = self.store.mounts.all(conn).await?;
             if let Some(mount) = mounts.iter().find(|mount| mount.name == key) {
                 let root = NodeId(mount.root);
                 let name = Some(mount.name.clone());
@@ -60,8 +66,8 @@ impl Tree {
 
     /// The node at a path.
     pub async fn lookup(&self, at: &NodePath) -> Result<Node> {
-        let spot = self.spot(at).await?;
         let mut conn = self.store.meta.read().await?;
+        let spot = self.spot(&mut conn, at).await?;
         let row = walk(&mut conn, spot.root, spot.names)
             .await?
             .ok_or(Error::NotFound)?;
@@ -81,7 +87,7 @@ impl Tree {
             None => return Err(Error::NotFound),
         };
         let mut seqs = vec![Seq(own)];
-        for mount in self.store.mounts.all(&self.store.meta).await?.iter() {
+        for mount in self.store.mounts.all(conn).await?.iter() {
             let row = nodes::by_id(conn, NodeId(mount.root))
                 .await?
                 .ok_or(Error::NotFound)?;
@@ -94,7 +100,7 @@ impl Tree {
     /// The spaces mounted in the account's root, as nodes.
     pub(super) async fn mounted(&self, conn: &mut Conn) -> Result<Vec<Node>> {
         let mut found = Vec::new();
-        for Space { root, name, .. } in self.store.mounts.all(&self.store.meta).await?.iter() {
+        for Space { root, name, .. } in self.store.mounts.all(conn).await?.iter() {
             let row = nodes::by_id(conn, NodeId(*root))
                 .await?
                 .ok_or(Error::NotFound)?;
@@ -108,26 +114,17 @@ impl Tree {
 
     /// The place a path names; its parent must exist. Roots and mounts are no places.
     pub(super) async fn place(&self, at: &NodePath) -> Result<Place> {
-        let spot = self.spot(at).await?;
+        let mut conn = self.store.meta.read().await?;
+        let spot = self.spot(&mut conn, at).await?;
         let Some((name, above)) = spot.names.split_last() else {
             return Err(Error::Forbidden("the root of a space cannot be changed"));
         };
-        let parent = self.collection(spot.root, above).await?;
+        let parent = collection(&mut conn, spot.root, above).await?;
         Ok(Place {
             space: spot.space,
             parent,
             name: name.clone(),
         })
-    }
-
-    /// The collection that names lead to. A root is always one.
-    async fn collection(&self, root: NodeId, names: &[NodeName]) -> Result<NodeId> {
-        if names.is_empty() {
-            return Ok(root);
-        }
-        let found = walk(&mut *self.store.meta.read().await?, root, names).await?;
-        let found = found.filter(|row| row.kind == COLLECTION);
-        Ok(NodeId(found.ok_or(Error::NoParent)?.id))
     }
 
     /// The path of a node in this account's tree; `None` when it is not reachable from here.
@@ -140,7 +137,7 @@ impl Tree {
         let Some(names) = nodes::names_up(conn, id).await? else {
             return Ok(None);
         };
-        let mut path = match self.mount_name(space).await? {
+        let mut path = match self.mount_name(conn, space).await? {
             Some(mount) => NodePath::root().join(NodeName::parse(&mount)?),
             None => NodePath::root(),
         };
@@ -151,11 +148,15 @@ impl Tree {
     }
 
     /// The name a space is mounted under; `None` for the account's own.
-    pub(super) async fn mount_name(&self, space: SpaceId) -> Result<Option<String>> {
+    pub(super) async fn mount_name(
+        &self,
+        conn: &mut Conn,
+        space: SpaceId,
+    ) -> Result<Option<String>> {
         if space == self.user.space {
             return Ok(None);
         }
-        let mounts = self.store.mounts.all(&self.store.meta).await?;
+        let mounts = self.store.mounts.all(conn).await?;
         Ok(mounts
             .iter()
             .find(|mount| mount.id == space.0)
@@ -163,14 +164,25 @@ impl Tree {
     }
 
     /// Whether the account may see a space.
-    pub(super) async fn may_see(&self, space: SpaceId) -> Result<bool> {
-        Ok(space == self.user.space || self.mount_name(space).await?.is_some())
+    pub(super) async fn may_see(&self, conn: &mut Conn, space: SpaceId) -> Result<bool> {
+        Ok(space == self.user.space || self.mount_name(conn, space).await?.is_some())
     }
 
     /// A space the account may see.
     pub(super) async fn space(&self, conn: &mut Conn, space: SpaceId) -> Result<Space> {
         spaces::by_id(conn, space).await?.ok_or(Error::NotFound)
     }
+}
+
+/// The collection that names lead to. A root is always one.
+async fn collection(conn: &mut Conn, root: NodeId, names: &[NodeName]) -> Result<NodeId> {
+    if names.is_empty() {
+        return Ok(root);
+    }
+    let found = walk(conn, root, names)
+        .await?
+        .filter(|row| row.kind == COLLECTION);
+    Ok(NodeId(found.ok_or(Error::NoParent)?.id))
 }
 
 /// Follows names down from a collection.

@@ -45,7 +45,7 @@ impl Tree {
         {
             return Err(Error::TooLarge("the lock's owner element is over 8 KiB"));
         }
-        let spot = self.spot(at).await?;
+        let spot = self.spot(&mut *self.store.meta.read().await?, at).await?;
         let place = if spot.names.is_empty() {
             None
         } else {
@@ -76,14 +76,17 @@ impl Tree {
         timeout: Option<Duration>,
     ) -> Result<Lock> {
         let (row, secs) = (self.own_lock(at, token).await?, granted(timeout));
-        let expires = self.clock.now().plus(Duration::from_secs(secs));
+        let now = self.clock.now();
+        let expires = now.plus(Duration::from_secs(secs));
         let timeout = i64::try_from(secs).unwrap_or(i64::MAX);
         let token = row.token.clone();
         let meta = &self.store.meta;
-        meta.write(move |conn| {
-            Box::pin(async move { locks::refresh(conn, &token, timeout, expires).await })
-        })
-        .await?;
+        let refreshed = meta.write(move |conn| {
+            Box::pin(async move { locks::refresh(conn, &token, timeout, (now, expires)).await })
+        });
+        if !refreshed.await? {
+            return Err(Error::NoSuchLock);
+        }
         let row = LockRow {
             timeout,
             expires_at: expires.0,
@@ -100,7 +103,8 @@ impl Tree {
         meta.write(move |conn| {
             Box::pin(async move {
                 locks::delete(conn, &row.token).await?;
-                Ok(spaces::count_locks(conn, SpaceId(row.space)).await?)
+                spaces::count_locks(conn, SpaceId(row.space)).await?;
+                Ok(())
             })
         })
         .await
@@ -128,17 +132,17 @@ impl Tree {
         tokens: &[String],
     ) -> Result<()> {
         let mut conn = self.store.meta.read().await?;
-        if !spaces::has_locks(&mut conn, self.spot(at).await?.space).await? {
+        let space = self.spot(&mut conn, at).await?.space;
+        if !spaces::has_locks(&mut conn, space).await? {
             return Ok(());
         }
         let (rows, node) = self.covering(&mut conn, at).await?;
         self.refuse_foreign(&mut conn, rows, tokens, ignore_principal)
             .await?;
         if let (true, Some((space, node))) = (deep, node) {
-            for row in locks::at_or_below(&mut conn, space, node, self.clock.now()).await? {
-                self.refuse_foreign(&mut conn, vec![row], tokens, ignore_principal)
-                    .await?;
-            }
+            let below = locks::at_or_below(&mut conn, space, node, self.clock.now()).await?;
+            self.refuse_foreign_below(&mut conn, below, tokens, ignore_principal)
+                .await?;
         }
         Ok(())
     }
@@ -165,6 +169,22 @@ impl Tree {
         }
     }
 
+    /// The same for locks on many nodes: shared locks stand together on one node only.
+    pub(super) async fn refuse_foreign_below(
+        &self,
+        conn: &mut Conn,
+        mut rows: Vec<LockRow>,
+        tokens: &[String],
+        ignore_principal: bool,
+    ) -> Result<()> {
+        rows.sort_by_key(|row| row.node);
+        for on_one in rows.chunk_by(|one, other| one.node == other.node) {
+            self.refuse_foreign(conn, on_one.to_vec(), tokens, ignore_principal)
+                .await?;
+        }
+        Ok(())
+    }
+
     /// A lock row with the path of its lock root.
     pub(super) async fn resolve_lock(&self, conn: &mut Conn, row: LockRow) -> Result<Lock> {
         let root = self
@@ -179,7 +199,7 @@ impl Tree {
         conn: &mut Conn,
         at: &NodePath,
     ) -> Result<(Vec<LockRow>, Option<(SpaceId, NodeId)>)> {
-        let (spot, now) = (self.spot(at).await?, self.clock.now());
+        let (spot, now) = (self.spot(conn, at).await?, self.clock.now());
         if let Some(row) = walk(conn, spot.root, spot.names).await? {
             let node = NodeId(row.id);
             return Ok((
@@ -235,7 +255,10 @@ async fn take(
         None => nodes::by_id(conn, target.root).await?,
     };
     let (node, made) = match (there, &target.place) {
-        (Some(row), _) => (NodeId(row.id), false),
+        (Some(row), _) if nodes::names_up(conn, NodeId(row.id)).await?.is_some() => {
+            (NodeId(row.id), false)
+        }
+        (Some(_), _) => return Err(Error::NotFound),
         (None, Some(place)) => {
             action.guard(conn, tree, place.parent).await?;
             let made = write::create(conn, &action, place, &empty, EMPTY).await?;
@@ -244,7 +267,7 @@ async fn take(
         }
         (None, None) => return Err(Error::NotFound),
     };
-    if action.turn.locks >= LOCKS_MAX {
+    if spaces::count_locks(conn, target.space).await? >= LOCKS_MAX {
         return Err(Error::TooLarge("the space holds 1000 locks already"));
     }
     refuse_conflicting(conn, tree, &action, node, &request).await?;

@@ -11,10 +11,11 @@ use crate::types::{Millis, NodePath};
 impl Tree {
     /// Makes an empty collection.
     pub async fn mkdir(&self, at: &NodePath, modified: Option<Millis>) -> Result<Node> {
-        if self.spot(at).await?.names.is_empty() {
-            return Err(Error::Exists);
-        }
-        let place = self.place(at).await?;
+        let place = match self.place(at).await {
+            // The root of a space is there already.
+            Err(Error::Forbidden(_)) => return Err(Error::Exists),
+            place => place?,
+        };
         let tree = self.clone();
         let meta = &self.store.meta;
         meta.write(move |conn| Box::pin(async move { make(conn, &tree, &place, modified).await }))

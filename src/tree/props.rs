@@ -26,8 +26,10 @@ impl Tree {
         changes: Vec<PropertyChange>,
         times: Times,
     ) -> Result<Node> {
-        let spot = self.spot(at).await?;
-        let row = walk(&mut *self.store.meta.read().await?, spot.root, spot.names).await?;
+        let mut conn = self.store.meta.read().await?;
+        let spot = self.spot(&mut conn, at).await?;
+        let row = walk(&mut conn, spot.root, spot.names).await?;
+        drop(conn);
         let row = row.ok_or(Error::NotFound)?;
         let (tree, spot) = (self.clone(), (spot.space, NodeId(row.id)));
         let meta = &self.store.meta;

@@ -6,7 +6,7 @@ use super::turn::{Action, Deed};
 use super::write::{Stamp, replace};
 use super::{Error, Result, Tree};
 use crate::store::meta::nodes::{self, COLLECTION, FILE, NodeRow};
-use crate::store::meta::{Conn, locks, props, spaces, subtree, versions};
+use crate::store::meta::{Conn, conflicts, locks, props, spaces, subtree, versions};
 use crate::types::{ContentId, MAX_DEPTH, Millis, NodeId, NodePath};
 
 impl Tree {
@@ -63,9 +63,12 @@ impl Move {
         action.guard(conn, tree, self.source.parent).await?;
         action.guard_all(conn, tree, NodeId(row.id)).await?;
         let there = there.filter(|there| there.id != row.id);
-        match &there {
-            Some(there) => action.guard_all(conn, tree, NodeId(there.id)).await?,
-            None => action.guard(conn, tree, self.target.parent).await?,
+        let saved = |there: &NodeRow| there.kind == FILE && row.kind == FILE;
+        if let Some(there) = &there {
+            action.guard_all(conn, tree, NodeId(there.id)).await?;
+        }
+        if !there.as_ref().is_some_and(saved) {
+            action.guard(conn, tree, self.target.parent).await?;
         }
         release(conn, &action, &row).await?;
         let replaced = there.is_some();
@@ -119,16 +122,13 @@ impl Move {
     async fn shift(&self, conn: &mut Conn, action: &Action, row: NodeRow) -> Result<Node> {
         let (id, seq) = (NodeId(row.id), action.turn.seq);
         nodes::place(conn, id, self.target.parent, &self.target.name, seq).await?;
-        if self.target.parent == self.source.parent {
-            action.settle(conn, self.source.parent, 0).await?;
-        } else {
-            action
-                .settle(conn, self.target.parent, row.tree_size)
-                .await?;
-            action
-                .settle(conn, self.source.parent, -row.tree_size)
-                .await?;
-        }
+        // A move adds nothing to the space, so the quota is not asked.
+        action
+            .carry(conn, self.target.parent, row.tree_size)
+            .await?;
+        action
+            .carry(conn, self.source.parent, -row.tree_size)
+            .await?;
         nodes::put_gone(conn, &row, seq).await?;
         let moved = nodes::by_id(conn, id).await?.ok_or(Error::NotFound)?;
         Ok(moved.into())
@@ -151,18 +151,11 @@ impl Move {
             modified: Some(Millis(row.mtime)),
             created: Some(Millis(there.created.min(row.created))),
         };
-        // The source's earlier versions come between the target's old head and its new one.
+        // The source's earlier versions go behind what is replaced now: that is the last to be pruned.
         let mut old = there.clone();
         if row.version > 1 {
-            versions::put(conn, &there).await?;
-            versions::adopt(conn, from, to, there.version).await?;
-            versions::prune(conn, to, action.keep, action.now).await?;
-            old = NodeRow {
-                version: there.version + row.version - 1,
-                content: None,
-                size: 0,
-                ..old
-            };
+            versions::adopt(conn, from, to, there.version - 1).await?;
+            old.version = there.version + row.version - 1;
         }
         let (mut node, _) = replace(conn, action, old, content, stamp).await?;
         node.name.clone_from(&there.name);
@@ -171,10 +164,11 @@ impl Move {
         props::clear(conn, from).await?;
         nodes::delete(conn, from).await?;
         nodes::put_gone(conn, &row, action.turn.seq).await?;
-        action.settle(conn, self.source.parent, -row.size).await?;
+        conflicts::forget(conn, from).await?;
         action
-            .settle(conn, self.target.parent, row.size - there.size)
+            .carry(conn, self.target.parent, row.size - there.size)
             .await?;
+        action.carry(conn, self.source.parent, -row.size).await?;
         Ok(node)
     }
 }
@@ -187,5 +181,6 @@ async fn release(conn: &mut Conn, action: &Action, row: &NodeRow) -> Result<()> 
     for lock in locks::at_or_below(conn, action.space, NodeId(row.id), action.now).await? {
         locks::delete(conn, &lock.token).await?;
     }
-    Ok(spaces::count_locks(conn, action.space).await?)
+    spaces::count_locks(conn, action.space).await?;
+    Ok(())
 }

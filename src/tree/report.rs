@@ -15,7 +15,11 @@ const CURSOR_MAX: usize = 4096;
 
 /// A point in the change sequences of the spaces below a collection. Opaque to clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cursor(Vec<Position>);
+pub struct Cursor {
+    /// The collection it was given for: elsewhere it means nothing.
+    under: NodeId,
+    positions: Vec<Position>,
+}
 
 /// How far a client has come in one space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,11 +80,14 @@ impl Tree {
         if !under.is_collection() {
             return Err(Error::NotACollection);
         }
+        if since.is_some_and(|cursor| cursor.under != under.id) {
+            return Err(Error::StaleCursor);
+        }
         let parts = self.parts(under, deep).await?;
         let mut left = i64::from(limit.clamp(1, CHANGES_MAX));
         let mut answer = Changes {
             changes: vec![],
-            cursor: Cursor(vec![]),
+            cursor: Cursor::new(under),
             more: false,
         };
         for (top, mount) in parts {
@@ -89,7 +96,7 @@ impl Tree {
             let (rows, end, more) = self.page(top, start, deep, left).await?;
             left -= i64::try_from(rows.len()).unwrap_or(left);
             answer.more |= more;
-            answer.cursor.0.push(end);
+            answer.cursor.positions.push(end);
             for row in rows {
                 answer.changes.push(change(row, mount.as_deref())?);
             }
@@ -108,7 +115,10 @@ impl Tree {
                 within: None,
             });
         }
-        Ok(Cursor(positions))
+        Ok(Cursor {
+            under: under.id,
+            positions,
+        })
     }
 
     /// The collection itself and, at the account's root, what is mounted there.
@@ -119,7 +129,8 @@ impl Tree {
     ) -> Result<Vec<((SpaceId, NodeId), Option<String>)>> {
         let mut parts = vec![((under.space, under.id), None)];
         if under.id == root_of(self.user.space) && deep {
-            for mount in self.store.mounts.all(&self.store.meta).await?.iter() {
+            let mut conn = self.store.meta.read().await?;
+            for mount in self.store.mounts.all(&mut conn).await?.iter() {
                 parts.push((
                     (SpaceId(mount.id), NodeId(mount.root)),
                     Some(mount.name.clone()),
@@ -194,7 +205,7 @@ fn position(since: Option<&Cursor>, space: SpaceId) -> Position {
         within: None,
     };
     // A space that came to be mounted since is new as a whole.
-    let known = since.and_then(|cursor| cursor.0.iter().find(|known| known.space == space));
+    let known = since.and_then(|cursor| cursor.positions.iter().find(|known| known.space == space));
     known.copied().unwrap_or(start)
 }
 
@@ -214,15 +225,22 @@ fn change(row: ChangeRow, mount: Option<&str>) -> Result<Change> {
 }
 
 impl Cursor {
+    fn new(under: &Node) -> Self {
+        Self {
+            under: under.id,
+            positions: vec![],
+        }
+    }
+
     /// Reads what [`fmt::Display`] wrote.
     pub fn parse(text: &str) -> Option<Self> {
-        if text.is_empty() || text.len() > CURSOR_MAX {
+        if text.len() > CURSOR_MAX {
             return None;
         }
-        text.split('_')
-            .map(Position::parse)
-            .collect::<Option<Vec<_>>>()
-            .map(Self)
+        let mut parts = text.split('_');
+        let under = NodeId(parts.next()?.parse().ok()?);
+        let positions: Vec<_> = parts.map(Position::parse).collect::<Option<_>>()?;
+        (!positions.is_empty()).then_some(Self { under, positions })
     }
 }
 
@@ -251,9 +269,9 @@ impl Position {
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, Position { space, seq, within }) in self.0.iter().enumerate() {
-            let separator = if index == 0 { "" } else { "_" };
-            write!(f, "{separator}{space}.{seq}")?;
+        write!(f, "{}", self.under)?;
+        for Position { space, seq, within } in &self.positions {
+            write!(f, "_{space}.{seq}")?;
             if let Some(Within { mark, began }) = within {
                 write!(f, ".{mark}.{began}")?;
             }
@@ -268,10 +286,19 @@ mod tests {
 
     #[test]
     fn a_cursor_reads_back_and_nonsense_does_not() {
-        for text in ["1.0", "1.17_2.5", "1.17.68719476737.20_2.5"] {
+        for text in ["7_1.0", "7_1.17_2.5", "7_1.17.68719476737.20_2.5"] {
             assert_eq!(Cursor::parse(text).unwrap().to_string(), text);
         }
-        for text in ["", "1", "x.y", "1.-2", "1.2_", "99999999999999999999.1"] {
+        for text in [
+            "",
+            "1",
+            "x.y",
+            "7_1.-2",
+            "7_1.2_",
+            "7_1.2.3",
+            "x_1.2",
+            "7_99999999999999999999.1",
+        ] {
             assert_eq!(Cursor::parse(text), None, "{text}");
         }
     }

@@ -11,20 +11,28 @@ use super::write::{self, Stamp, create_at, replace, signed};
 use super::{Error, Result, Tree, With};
 use crate::store::content::{Staged, Upload};
 use crate::store::meta::nodes::{self, FILE, NewNode, NodeRow};
-use crate::store::meta::{Conn, props};
+use crate::store::meta::{Conn, props, subtree};
 use crate::types::{ContentId, MAX_DEPTH, NodeId, NodeName, NodePath};
 
-/// Most nodes one copy between spaces may make; their names are held in memory until the commit.
-const ACROSS_MAX: usize = 20_000;
+/// Most nodes one copy between spaces may make: their names are held in memory until the commit,
+/// which everybody waits for.
+const ACROSS_MAX: i64 = 10_000;
+/// Most bytes of dead properties one copy between spaces takes along, held in memory as well.
+const PROPS_MAX: usize = 8 * 1024 * 1024;
+/// Contents named at once while sealing anew; small ones are held in memory until then.
+const NAMED_AT_ONCE: usize = 64;
 /// Bytes read at once while sealing anew.
 const READ_MAX: usize = 1024 * 1024;
+
+const TOO_MANY: Error =
+    Error::TooLarge("at most 10,000 nodes with 8 MiB of properties go to another space at once");
 
 /// A node to be made in the other space; parents come before children.
 struct Planned {
     /// Index of its parent in the plan; the top has none.
     parent: Option<usize>,
     node: Node,
-    content: Option<Staged>,
+    content: Option<(ContentId, i64)>,
     properties: Vec<Property>,
 }
 
@@ -42,11 +50,8 @@ impl Tree {
         let placed = self
             .copy_across(from, to, target, overwrite, Reach::Deep)
             .await?;
-        if self.lookup(from).await?.etag != before.etag {
-            // Somebody wrote to it meanwhile: both stay, nothing is lost.
-            return Err(Error::PreconditionFailed);
-        }
-        self.remove(from).await?;
+        // When somebody wrote to it meanwhile, both stay: nothing is lost.
+        self.remove_unchanged(from, &before).await?;
         Ok(placed)
     }
 
@@ -64,6 +69,8 @@ impl Tree {
         if taken && overwrite == Overwrite::No {
             return Err(Error::Exists);
         }
+        self.refuse_over_quota(target, top.size).await?;
+        self.refuse_too_many(&top).await?;
         let plan = self.plan(top, target, reach, to.depth()).await?;
         let (tree, target) = (self.clone(), target.clone());
         let meta = &self.store.meta;
@@ -71,6 +78,14 @@ impl Tree {
             Box::pin(async move { place_all(conn, &tree, &target, overwrite, plan).await })
         })
         .await
+    }
+
+    async fn refuse_too_many(&self, top: &Node) -> Result<()> {
+        let mut conn = self.store.meta.read().await?;
+        if subtree::count(&mut conn, top.id, ACROSS_MAX + 1).await? > ACROSS_MAX {
+            return Err(TOO_MANY);
+        }
+        Ok(())
     }
 
     /// Reads the source and seals its bytes for the other space, top first.
@@ -81,29 +96,61 @@ impl Tree {
         reach: Reach,
         depth: usize,
     ) -> Result<Vec<Planned>> {
-        let mut plan = Vec::new();
+        let (mut plan, mut staged, mut bytes) = (Vec::new(), Vec::new(), 0);
         let mut open = vec![(None, top, depth)];
         while let Some((parent, node, depth)) = open.pop() {
-            if plan.len() >= ACROSS_MAX || depth > MAX_DEPTH {
-                return Err(Error::TooLarge(
-                    "at most 20,000 nodes go to another space at once",
-                ));
-            }
             let index = plan.len();
             if node.is_collection() && reach == Reach::Deep {
                 self.open_children(&node, |child| open.push((Some(index), child, depth + 1)))
                     .await?;
             }
             let properties = self.properties(&node).await?;
-            let content = self.reseal(&node, target).await?;
+            bytes += properties
+                .iter()
+                .map(|property| property.xml.len())
+                .sum::<usize>();
+            if plan.len() + open.len() > ACROSS_MAX as usize
+                || depth > MAX_DEPTH
+                || bytes > PROPS_MAX
+            {
+                return Err(TOO_MANY);
+            }
+            if !node.is_collection() {
+                staged.push((index, self.reseal(&node, target).await?));
+            }
             plan.push(Planned {
                 parent,
                 node,
-                content,
+                content: None,
                 properties,
             });
+            if staged.len() >= NAMED_AT_ONCE {
+                self.name_all(std::mem::take(&mut staged), &mut plan)
+                    .await?;
+            }
         }
+        self.name_all(staged, &mut plan).await?;
         Ok(plan)
+    }
+
+    /// Gives contents their rows, so that they need not be held until the commit.
+    async fn name_all(&self, staged: Vec<(usize, Staged)>, plan: &mut [Planned]) -> Result<()> {
+        let meta = &self.store.meta;
+        let named: Result<Vec<_>> = meta
+            .write(move |conn| {
+                Box::pin(async move {
+                    let mut named = Vec::with_capacity(staged.len());
+                    for (index, staged) in &staged {
+                        named.push((*index, write::name(conn, staged).await?));
+                    }
+                    Ok(named)
+                })
+            })
+            .await;
+        for (index, content) in named? {
+            plan[index].content = Some(content);
+        }
+        Ok(())
     }
 
     async fn open_children(&self, of: &Node, mut take: impl FnMut(Node)) -> Result<()> {
@@ -118,10 +165,7 @@ impl Tree {
         }
     }
 
-    async fn reseal(&self, node: &Node, target: &Place) -> Result<Option<Staged>> {
-        if node.is_collection() {
-            return Ok(None);
-        }
+    async fn reseal(&self, node: &Node, target: &Place) -> Result<Staged> {
         let mut reader = self.read(node).await?;
         let mut upload = Upload::start(&self.store, target.space, Some(node.size), None).await?;
         loop {
@@ -131,7 +175,7 @@ impl Tree {
             }
             upload.push(bytes).await?;
         }
-        Ok(Some(upload.finish().await?.ok_or(Error::Checksum)?))
+        upload.finish().await?.ok_or(Error::Checksum)
     }
 }
 
@@ -146,16 +190,18 @@ async fn place_all(
     let ids = i64::try_from(plan.len()).unwrap_or(i64::MAX);
     let action = Action::begin(conn, tree, target.space, ids).await?;
     let there = action.at(conn, target).await?;
+    let single = plan.len() == 1 && plan[0].content.is_some();
+    let saved = single && there.as_ref().is_some_and(|there| there.kind == FILE);
     match &there {
         Some(_) if overwrite == Overwrite::No => return Err(Error::Exists),
         Some(there) => action.guard_all(conn, tree, NodeId(there.id)).await?,
-        None => action.guard(conn, tree, target.parent).await?,
+        None => {}
+    }
+    if !saved {
+        action.guard(conn, tree, target.parent).await?;
     }
     let replaced = there.is_some();
-    let single = plan.len() == 1 && plan[0].content.is_some();
-    if let (Some(there), true) = (&there, single)
-        && there.kind == FILE
-    {
+    if let (Some(there), true) = (&there, saved) {
         let node = over(conn, &action, target, there.clone(), &plan[0]).await?;
         return Ok(Placed { node, replaced });
     }
@@ -187,7 +233,7 @@ async fn over(
     planned: &Planned,
 ) -> Result<Node> {
     let to = NodeId(there.id);
-    let content = row_of(conn, planned).await?.ok_or(Error::IsACollection)?;
+    let content = planned.content.ok_or(Error::IsACollection)?;
     let stamp = Stamp {
         modified: Some(planned.node.modified),
         created: None,
@@ -212,7 +258,7 @@ async fn put(
         Some(parent) => (nth(parent), NodeName::parse(&planned.node.name)?),
     };
     let (id, node) = (nth(index), &planned.node);
-    if let Some(content) = row_of(conn, planned).await? {
+    if let Some(content) = planned.content {
         let place = Place {
             space: target.space,
             parent,
@@ -260,13 +306,6 @@ async fn fill_sizes(conn: &mut Conn, action: &Action, plan: &[Planned]) -> Resul
         .ok_or(Error::NotFound)?;
     let parent = NodeId(top.parent.ok_or(Error::NotFound)?);
     action.settle(conn, parent, size[0]).await
-}
-
-async fn row_of(conn: &mut Conn, planned: &Planned) -> Result<Option<(ContentId, i64)>> {
-    match &planned.content {
-        Some(staged) => Ok(Some(write::name(conn, staged).await?)),
-        None => Ok(None),
-    }
 }
 
 async fn put_props(conn: &mut Conn, id: NodeId, planned: &Planned) -> Result<()> {

@@ -25,7 +25,7 @@ pub struct Trashed {
 impl Tree {
     /// One page of the trash of the space at `at`, oldest first, after a given trashed node.
     pub async fn trash(&self, at: &NodePath, after: Option<&Node>) -> Result<Vec<Trashed>> {
-        let space = self.spot(at).await?.space;
+        let space = self.space_at(at).await?;
         let mut conn = self.store.meta.read().await?;
         let after = after
             .and_then(|node| node.trashed.map(|trashed| (trashed.0, node.id.0)))
@@ -66,9 +66,9 @@ impl Tree {
     }
 
     async fn trashed_space(&self, id: NodeId) -> Result<SpaceId> {
-        let row = nodes::by_id(&mut *self.store.meta.read().await?, id).await?;
-        let space = SpaceId(trashed(row)?.space);
-        if self.may_see(space).await? {
+        let mut conn = self.store.meta.read().await?;
+        let space = SpaceId(trashed(nodes::by_id(&mut conn, id).await?)?.space);
+        if self.may_see(&mut conn, space).await? {
             Ok(space)
         } else {
             Err(Error::NotFound)
@@ -84,7 +84,7 @@ fn trashed(row: Option<NodeRow>) -> Result<NodeRow> {
 async fn put_back(conn: &mut Conn, tree: &Tree, space: SpaceId, id: NodeId) -> Result<Node> {
     let action = Action::begin(conn, tree, space, 0).await?;
     let row = trashed(nodes::by_id(conn, id).await?)?;
-    let place = free_place(conn, space, &row).await?;
+    let place = free_place(conn, tree, space, &row).await?;
     action.guard(conn, tree, place.parent).await?;
     nodes::place(conn, id, place.parent, &place.name, action.turn.seq).await?;
     action.settle(conn, place.parent, row.tree_size).await?;
@@ -101,22 +101,18 @@ async fn forget(conn: &mut Conn, tree: &Tree, space: SpaceId, id: NodeId) -> Res
     action.log(conn, Deed::Purge, row.id, row.tree_size).await
 }
 
-async fn free_place(conn: &mut Conn, space: SpaceId, row: &NodeRow) -> Result<Place> {
+async fn free_place(conn: &mut Conn, tree: &Tree, space: SpaceId, row: &NodeRow) -> Result<Place> {
     let parent = match row.parent.map(NodeId) {
         Some(parent) if is_live_collection(conn, parent).await? => parent,
         Some(_) | None => root_of(space),
     };
-    let name = NodeName::parse(&row.name)?;
-    if nodes::child(conn, parent, &name).await?.is_none() {
-        return Ok(Place {
-            space,
-            parent,
-            name,
-        });
-    }
-    for number in 1..NAMES_MAX {
-        let name = numbered(&row.name, number)?;
-        if nodes::child(conn, parent, &name).await?.is_none() {
+    for number in 0..NAMES_MAX {
+        let name = if number == 0 {
+            NodeName::parse(&row.name)?
+        } else {
+            numbered(&row.name, number)?
+        };
+        if is_free(conn, tree, parent, &name).await? {
             return Ok(Place {
                 space,
                 parent,
@@ -125,6 +121,14 @@ async fn free_place(conn: &mut Conn, space: SpaceId, row: &NodeRow) -> Result<Pl
         }
     }
     Err(Error::Exists)
+}
+
+/// Whether neither a node nor, in a root, a mounted space has the name.
+async fn is_free(conn: &mut Conn, tree: &Tree, parent: NodeId, name: &NodeName) -> Result<bool> {
+    let mounts = tree.store.mounts.all(conn).await?;
+    let shadowed =
+        parent == root_of(tree.user.space) && mounts.iter().any(|mount| mount.name == name.key());
+    Ok(!shadowed && nodes::child(conn, parent, name).await?.is_none())
 }
 
 async fn is_live_collection(conn: &mut Conn, id: NodeId) -> Result<bool> {

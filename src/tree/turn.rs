@@ -72,15 +72,20 @@ impl Action {
         Ok(nodes::child(conn, place.parent, &place.name).await?)
     }
 
+    /// Carries a change up to the root. Returns the live bytes of the space.
+    pub(super) async fn carry(&self, conn: &mut Conn, parent: NodeId, bytes: i64) -> Result<i64> {
+        let live = nodes::touch_up(conn, parent, self.turn.seq, bytes).await?;
+        live.ok_or(Error::NoParent)
+    }
+
     /// Carries a change up to the root and holds the space to its quota when it grew.
     pub(super) async fn settle(&self, conn: &mut Conn, parent: NodeId, bytes: i64) -> Result<()> {
-        let live = nodes::touch_up(conn, parent, self.turn.seq, bytes).await?;
-        let used = live.ok_or(Error::NoParent)?;
+        let used = self.carry(conn, parent, bytes).await?;
         match self.turn.quota {
-            Some(quota) if bytes > 0 && used > quota => Err(Error::QuotaExceeded {
-                used: used.unsigned_abs(),
-                quota: quota.unsigned_abs(),
-            }),
+            Some(quota) if bytes > 0 && used > quota => {
+                let (used, quota) = (used.unsigned_abs(), quota.unsigned_abs());
+                Err(Error::QuotaExceeded { used, quota })
+            }
             Some(_) | None => Ok(()),
         }
     }
@@ -118,11 +123,9 @@ impl Action {
             return Ok(());
         }
         self.guard(conn, tree, node).await?;
-        for lock in locks::at_or_below(conn, self.space, node, self.now).await? {
-            tree.refuse_foreign(conn, vec![lock], &self.tokens, false)
-                .await?;
-        }
-        Ok(())
+        let below = locks::at_or_below(conn, self.space, node, self.now).await?;
+        tree.refuse_foreign_below(conn, below, &self.tokens, false)
+            .await
     }
 
     /// Writes the activity log.

@@ -55,7 +55,7 @@ impl Tree {
     }
 
     /// An early answer for a body that would not fit; the commit has the last word.
-    async fn refuse_over_quota(&self, place: &Place, expected: u64) -> Result<()> {
+    pub(super) async fn refuse_over_quota(&self, place: &Place, expected: u64) -> Result<()> {
         let mut conn = self.store.meta.read().await?;
         let Some(quota) = self.space(&mut conn, place.space).await?.quota else {
             return Ok(());
@@ -108,6 +108,7 @@ pub(super) async fn put(
     }
     action.guard(conn, tree, NodeId(old.id)).await?;
     if how.base.is_some_and(|base| Some(base.0) != old.content) {
+        action.guard(conn, tree, place.parent).await?;
         let content = name(conn, staged).await?;
         return conflicts::settle(conn, &action, place, old, content, stamp).await;
     }

@@ -61,7 +61,7 @@ const CHANGES: &str = with_walk!(
     ", change (seq, mark, path, gone) AS (
         SELECT seq, 2 * id + 1, path, FALSE FROM walk WHERE seq > $2
         UNION ALL
-        SELECT g.seq, 2 * g.node, w.path || '/' || g.name, TRUE
+        SELECT g.seq, 2 * abs(g.node), w.path || '/' || g.name, TRUE
           FROM walk w JOIN gone g ON g.parent = w.id
          WHERE $4 AND w.kind = 0 AND (w.path = '' OR $3) AND g.seq > $2
            AND NOT EXISTS (SELECT 1 FROM node n WHERE n.parent = g.parent

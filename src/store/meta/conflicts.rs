@@ -10,6 +10,7 @@ const OPEN: &str = "SELECT id, node, copy, created_at FROM conflict
     WHERE space = $1 AND resolved_at IS NULL ORDER BY id";
 const RESOLVE: &str = "UPDATE conflict SET resolved_at = $3
     WHERE space = $1 AND id = $2 AND resolved_at IS NULL";
+const FORGET: &str = "DELETE FROM conflict WHERE node = $1 OR copy = $1";
 const DEVICE_NAME: &str = "SELECT name FROM devices WHERE id = $1";
 
 /// Notes a conflict: `copy` keeps what lost against `node`.
@@ -43,6 +44,12 @@ pub async fn resolve(conn: &mut Conn, space: SpaceId, id: i64, at: Millis) -> Re
         .execute(conn)
         .await?;
     Ok(done.rows_affected() > 0)
+}
+
+/// Forgets the conflicts of a node that is no more.
+pub async fn forget(conn: &mut Conn, node: NodeId) -> Result<()> {
+    sqlx::query(FORGET).bind(node.0).execute(conn).await?;
+    Ok(())
 }
 
 /// The name of a device, for the name of a conflict copy.

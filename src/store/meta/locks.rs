@@ -65,7 +65,8 @@ const OF_CHILDREN: &str = select_lock!(
 );
 const INSERT: &str = "INSERT INTO lock (token, space, node, account, deep, shared, owner, timeout,
     expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
-const REFRESH: &str = "UPDATE lock SET timeout = $2, expires_at = $3 WHERE token = $1";
+const REFRESH: &str =
+    "UPDATE lock SET timeout = $2, expires_at = $3 WHERE token = $1 AND expires_at > $4";
 const DELETE: &str = "DELETE FROM lock WHERE token = $1";
 const EXPIRE: &str = "DELETE FROM lock WHERE space = $1 AND expires_at <= $2";
 
@@ -124,15 +125,19 @@ pub async fn insert(conn: &mut Conn, row: &LockRow) -> Result<()> {
     Ok(())
 }
 
-/// Grants a lock a new time.
-pub async fn refresh(conn: &mut Conn, token: &str, timeout: i64, expires: Millis) -> Result<()> {
-    sqlx::query(REFRESH)
+/// Grants a lock a new end; `false` when it has ended `now` or is gone.
+pub async fn refresh(
+    conn: &mut Conn,
+    token: &str,
+    timeout: i64,
+    (now, expires): (Millis, Millis),
+) -> Result<bool> {
+    let query = sqlx::query(REFRESH)
         .bind(token)
         .bind(timeout)
         .bind(expires.0)
-        .execute(conn)
-        .await?;
-    Ok(())
+        .bind(now.0);
+    Ok(query.execute(conn).await?.rows_affected() > 0)
 }
 
 /// Removes a lock.

@@ -101,8 +101,9 @@ const IS_BELOW: &str = "WITH RECURSIVE up (id, parent) AS (
     SELECT count(*) FROM up WHERE id = $2";
 const GONE: &str = "INSERT INTO gone (parent, name_key, name, kind, space, node, seq)
     VALUES ($1, $2, $3, $4, $5, $6, $7)
-    ON CONFLICT (parent, name_key) DO UPDATE SET name = excluded.name, kind = excluded.kind,
-        node = excluded.node, seq = excluded.seq";
+    ON CONFLICT (parent, name_key) DO UPDATE SET name = excluded.name, seq = excluded.seq,
+        kind = CASE WHEN gone.kind = 0 THEN gone.kind ELSE excluded.kind END,
+        node = CASE WHEN gone.node = excluded.node THEN gone.node ELSE -excluded.node END";
 
 /// A node to be made.
 #[derive(Clone, Debug)]
@@ -336,7 +337,8 @@ pub async fn is_below(conn: &mut Conn, node: NodeId, ancestor: NodeId) -> Result
     Ok(query.fetch_one(conn).await? > 0)
 }
 
-/// Notes that a name vanished from a collection, for sync reports.
+/// Notes that a name vanished from a collection, for sync reports. A negative node says that more
+/// than one has left that name.
 pub async fn put_gone(conn: &mut Conn, row: &NodeRow, seq: Seq) -> Result<()> {
     let Some(parent) = row.parent else {
         return Ok(());

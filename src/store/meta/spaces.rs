@@ -41,7 +41,7 @@ const BY_ID: &str = "SELECT id, name, root, quota FROM space WHERE id = $1";
 const SET_QUOTA: &str = "UPDATE space SET quota = $2 WHERE id = $1";
 const LOCKS: &str = "SELECT locks FROM space WHERE id = $1";
 const COUNT_LOCKS: &str = "UPDATE space SET locks =
-    (SELECT count(*) FROM lock WHERE space = $1) WHERE id = $1";
+    (SELECT count(*) FROM lock WHERE space = $1) WHERE id = $1 RETURNING locks";
 
 /// Takes the space's next turn and draws `nodes` ids. The row stays locked until the commit, so
 /// this is also the per-space writer mutex; it must be a write's first statement.
@@ -132,8 +132,10 @@ pub async fn has_locks(conn: &mut Conn, space: SpaceId) -> Result<bool> {
         > 0)
 }
 
-/// Brings the space's number of locks up to date after a change to them.
-pub async fn count_locks(conn: &mut Conn, space: SpaceId) -> Result<()> {
-    sqlx::query(COUNT_LOCKS).bind(space.0).execute(conn).await?;
-    Ok(())
+/// Brings the space's number of locks up to date after a change to them, and returns it.
+pub async fn count_locks(conn: &mut Conn, space: SpaceId) -> Result<i64> {
+    Ok(sqlx::query_scalar(COUNT_LOCKS)
+        .bind(space.0)
+        .fetch_one(conn)
+        .await?)
 }

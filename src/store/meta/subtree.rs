@@ -8,7 +8,7 @@ const COUNT: &str = "WITH RECURSIVE sub (id) AS (
         SELECT $1
         UNION ALL
         SELECT n.id FROM node n JOIN sub ON n.parent = sub.id WHERE n.trashed IS NULL)
-    SELECT count(*) FROM sub";
+    SELECT count(*) FROM (SELECT id FROM sub LIMIT $2) AS counted";
 const HEIGHT: &str = "WITH RECURSIVE sub (id, depth) AS (
         SELECT id, CAST(0 AS BIGINT) FROM node WHERE id = $1
         UNION ALL
@@ -40,19 +40,29 @@ const COPY_PROPS: &str = "WITH RECURSIVE sub (id, parent) AS (
     num (id, fresh) AS (SELECT id, $2 + row_number() OVER (ORDER BY id) - 1 FROM sub)
     INSERT INTO prop (node, ns, name, xml)
     SELECT m.fresh, p.ns, p.name, p.xml FROM prop p JOIN num m ON m.id = p.node";
-// Everything below counts here, also what was trashed on its own before: nothing else can reach it.
-const FORGET_PROPS: &str = "WITH RECURSIVE sub (id) AS (
-        SELECT $1 UNION ALL SELECT n.id FROM node n JOIN sub ON n.parent = sub.id)
-    DELETE FROM prop WHERE node IN (SELECT id FROM sub)";
-const FORGET_VERSIONS: &str = "WITH RECURSIVE sub (id) AS (
-        SELECT $1 UNION ALL SELECT n.id FROM node n JOIN sub ON n.parent = sub.id)
-    DELETE FROM version WHERE node IN (SELECT id FROM sub)";
-const FORGET_GONE: &str = "WITH RECURSIVE sub (id) AS (
-        SELECT $1 UNION ALL SELECT n.id FROM node n JOIN sub ON n.parent = sub.id)
-    DELETE FROM gone WHERE parent IN (SELECT id FROM sub)";
-const FORGET_NODES: &str = "WITH RECURSIVE sub (id) AS (
-        SELECT $1 UNION ALL SELECT n.id FROM node n JOIN sub ON n.parent = sub.id)
-    DELETE FROM node WHERE id IN (SELECT id FROM sub)";
+// What was deleted below on its own before stays in trash; its place is the root then.
+macro_rules! with_trashed {
+    ($rest:literal) => {
+        concat!(
+            "WITH RECURSIVE sub (id) AS (
+                SELECT $1
+                UNION ALL
+                SELECT n.id FROM node n JOIN sub ON n.parent = sub.id WHERE n.trashed IS NULL) ",
+            $rest
+        )
+    };
+}
+
+const FORGET: &[&str] = &[
+    with_trashed!("DELETE FROM prop WHERE node IN (SELECT id FROM sub)"),
+    with_trashed!("DELETE FROM version WHERE node IN (SELECT id FROM sub)"),
+    with_trashed!("DELETE FROM gone WHERE parent IN (SELECT id FROM sub)"),
+    with_trashed!("DELETE FROM lock WHERE node IN (SELECT id FROM sub)"),
+    with_trashed!(
+        "DELETE FROM conflict WHERE node IN (SELECT id FROM sub) OR copy IN (SELECT id FROM sub)"
+    ),
+    with_trashed!("DELETE FROM node WHERE id IN (SELECT id FROM sub)"),
+];
 
 /// Where a copied subtree goes.
 #[derive(Clone, Debug)]
@@ -71,12 +81,10 @@ pub struct CopyTarget<'a> {
     pub seq: Seq,
 }
 
-/// Number of live nodes in the subtree, its top included.
-pub async fn count(conn: &mut Conn, top: NodeId) -> Result<i64> {
-    Ok(sqlx::query_scalar(COUNT)
-        .bind(top.0)
-        .fetch_one(conn)
-        .await?)
+/// Number of live nodes in the subtree, its top included; counting stops after `most`.
+pub async fn count(conn: &mut Conn, top: NodeId, most: i64) -> Result<i64> {
+    let query = sqlx::query_scalar(COUNT).bind(top.0).bind(most);
+    Ok(query.fetch_one(conn).await?)
 }
 
 /// Levels below the top; 0 for a file or an empty collection.
@@ -114,10 +122,10 @@ pub async fn copy(conn: &mut Conn, top: NodeId, to: &CopyTarget<'_>) -> Result<N
         ))
 }
 
-/// Forgets a trashed node and everything below it.
+/// Forgets a trashed node and everything below it, but not what lies in trash on its own.
 pub async fn forget(conn: &mut Conn, top: NodeId) -> Result<()> {
-    for statement in [FORGET_PROPS, FORGET_VERSIONS, FORGET_GONE, FORGET_NODES] {
-        sqlx::query(statement)
+    for statement in FORGET {
+        sqlx::query(*statement)
             .bind(top.0)
             .execute(&mut *conn)
             .await?;

@@ -49,13 +49,13 @@ const LIST: &str = "SELECT number, content, size, mtime, written, device FROM ve
     WHERE node = $1 ORDER BY number DESC";
 const BY_NUMBER: &str = "SELECT number, content, size, mtime, written, device FROM version
     WHERE node = $1 AND number = $2";
-// A version's age counts from when the next one arrived, but `written` of the version itself is
-// at hand and never later: a version is never dropped too late by more than its own time as head.
+// A version's age counts from when it was replaced: when the next newer one arrived, or now.
 const PRUNE: &str = "DELETE FROM version WHERE node = $1 AND number IN (
         SELECT number FROM (
-            SELECT number, written, row_number() OVER (ORDER BY number DESC) AS place
+            SELECT number, row_number() OVER (ORDER BY number DESC) AS place,
+                   COALESCE(lag(written) OVER (ORDER BY number DESC), $4) AS replaced
               FROM version WHERE node = $1) AS ranked
-         WHERE place > $3 OR (place > $2 AND written < $4))";
+         WHERE place > $3 OR (place > $2 AND replaced < $5))";
 const ADOPT: &str = "UPDATE version SET node = $2, number = number + $3 WHERE node = $1";
 
 /// Keeps a file's present content as a version.
@@ -94,7 +94,11 @@ pub async fn prune(conn: &mut Conn, node: NodeId, keep: Keep, now: Millis) -> Re
         .bind(node.0)
         .bind(keep.always)
         .bind(keep.most);
-    query.bind(now.0 - keep.max_age).execute(conn).await?;
+    query
+        .bind(now.0)
+        .bind(now.0 - keep.max_age)
+        .execute(conn)
+        .await?;
     Ok(())
 }
 

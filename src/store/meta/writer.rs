@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use sqlx::Connection;
+use sqlx::Connection as _;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -132,23 +132,41 @@ async fn serve(mut conn: Conn, mut queue: mpsc::Receiver<Box<dyn Job>>) {
 }
 
 /// Runs a batch inside one transaction. On an error nothing of the batch is kept.
+///
+/// The statements are plain ones: `sqlx` counts transactions itself and goes on counting one that
+/// SQLite has already undone (a full disk does that), so that none could ever begin again.
 async fn commit_batch(conn: &mut Conn, batch: &mut [Box<dyn Job>]) -> Result<(), sqlx::Error> {
-    let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
-    let alone = batch.len() == 1;
-    for job in batch {
-        if alone {
-            if !run_caught(job, &mut tx).await {
-                return tx.rollback().await;
-            }
-            continue;
-        }
-        sqlx::query("SAVEPOINT work").execute(&mut *tx).await?;
-        if !run_caught(job, &mut tx).await {
-            sqlx::query("ROLLBACK TO work").execute(&mut *tx).await?;
-        }
-        sqlx::query("RELEASE work").execute(&mut *tx).await?;
+    begin(conn).await?;
+    let done = match run_batch(conn, batch).await {
+        Ok(()) => sqlx::query("COMMIT").execute(&mut *conn).await.map(drop),
+        Err(error) => Err(error),
+    };
+    if done.is_err() {
+        // Fails when SQLite has undone everything itself; then there is nothing left to do.
+        let _undone = sqlx::query("ROLLBACK").execute(conn).await;
     }
-    tx.commit().await
+    done
+}
+
+async fn begin(conn: &mut Conn) -> Result<(), sqlx::Error> {
+    let begun = sqlx::query("BEGIN IMMEDIATE").execute(&mut *conn).await;
+    if begun.is_err() {
+        // A transaction that could not be undone before is undone now.
+        let _undone = sqlx::query("ROLLBACK").execute(&mut *conn).await;
+        sqlx::query("BEGIN IMMEDIATE").execute(conn).await?;
+    }
+    Ok(())
+}
+
+async fn run_batch(conn: &mut Conn, batch: &mut [Box<dyn Job>]) -> Result<(), sqlx::Error> {
+    for job in batch {
+        sqlx::query("SAVEPOINT work").execute(&mut *conn).await?;
+        if !run_caught(job, &mut *conn).await {
+            sqlx::query("ROLLBACK TO work").execute(&mut *conn).await?;
+        }
+        sqlx::query("RELEASE work").execute(&mut *conn).await?;
+    }
+    Ok(())
 }
 
 /// A panic in one work must not take the writer, and with it everybody, down.
@@ -157,4 +175,62 @@ async fn run_caught(job: &mut Box<dyn Job>, conn: &mut Conn) -> bool {
         .catch_unwind()
         .await
         .unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::store::meta::{Meta, settings};
+    use crate::store::{Error, Result};
+
+    async fn limit_pages(meta: &Meta, pages: &'static str) {
+        let done: Result<()> = meta
+            .write(move |conn| {
+                Box::pin(async move {
+                    sqlx::query(pages).execute(conn).await?;
+                    Ok(())
+                })
+            })
+            .await;
+        done.unwrap();
+    }
+
+    async fn put(meta: &Meta, key: &'static str, bytes: usize) -> Result<String> {
+        let value = "x".repeat(bytes);
+        meta.write(move |conn| {
+            Box::pin(async move { settings::get_or_put(conn, key, &value).await })
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_fails_what_does_not_fit_and_nothing_after() {
+        let folder = tempfile::tempdir().unwrap();
+        let meta = Meta::open(&folder.path().join("db")).await.unwrap();
+        limit_pages(&meta, "PRAGMA max_page_count = 100").await;
+
+        let all = (0..4).map(|_| put(&meta, "big", 10_000_000));
+        for refused in futures_util::future::join_all(all).await {
+            assert!(matches!(refused, Err(Error::DiskFull)), "{refused:?}");
+        }
+
+        put(&meta, "small", 10).await.unwrap();
+        limit_pages(&meta, "PRAGMA max_page_count = 100000").await;
+        put(&meta, "big", 10_000_000).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_work_that_panics_is_undone_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let meta = Meta::open(&folder.path().join("db")).await.unwrap();
+        let panics = meta.write::<(), Error, _>(|conn| {
+            Box::pin(async move {
+                settings::get_or_put(conn, "a", "panicked").await?;
+                panic!("a bug");
+            })
+        });
+        let (panicked, fine) = tokio::join!(panics, put(&meta, "b", 1));
+        assert!(panicked.is_err());
+        fine.unwrap();
+        assert_eq!(put(&meta, "a", 1).await.unwrap(), "x");
+    }
 }

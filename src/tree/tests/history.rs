@@ -116,11 +116,11 @@ async fn a_file_with_history_moved_over_another_brings_it_along() {
         .rename(&path("/b"), &path("/a"), Overwrite::Yes)
         .await
         .unwrap();
-    assert_eq!(texts(&versions(&f, "/a").await), ["b2", "b1", "a2", "a1"]);
+    assert_eq!(texts(&versions(&f, "/a").await), ["b2", "a2", "b1", "a1"]);
     f.put("/a", b"a5").await;
     assert_eq!(
         texts(&versions(&f, "/a").await),
-        ["a5", "b2", "b1", "a2", "a1"]
+        ["a5", "b2", "a2", "b1", "a1"]
     );
 }
 
@@ -135,10 +135,7 @@ async fn moving_a_file_over_one_with_the_same_bytes_keeps_version_numbers_apart(
         .await
         .unwrap();
     f.put("/a", b"next").await;
-    assert_eq!(
-        texts(&versions(&f, "/a").await),
-        ["next", "same", "b1", "same"]
-    );
+    assert_eq!(texts(&versions(&f, "/a").await), ["next", "same", "b1"]);
 }
 
 #[tokio::test]
@@ -180,4 +177,39 @@ async fn an_etag_survives_moving_and_copying_back() {
         .await
         .unwrap();
     assert_ne!(written.node.etag, tag);
+}
+
+#[tokio::test]
+async fn what_a_move_replaces_is_the_last_version_to_go() {
+    let f = Fixture::new().await;
+    f.put("/final", b"last year").await;
+    f.pass(365 * DAY);
+    for number in 0..12 {
+        f.put("/draft", format!("draft {number}").as_bytes()).await;
+    }
+    f.tree
+        .rename(&path("/draft"), &path("/final"), Overwrite::Yes)
+        .await
+        .unwrap();
+    assert_eq!(
+        texts(&versions(&f, "/final").await)[..2],
+        ["draft 11", "last year"]
+    );
+}
+
+#[tokio::test]
+async fn a_version_ages_from_when_it_was_replaced() {
+    let f = Fixture::new().await;
+    f.put("/a", b"untouched for a year").await;
+    f.pass(365 * DAY);
+    for number in 0..7 {
+        f.put("/a", format!("autosave {number}").as_bytes()).await;
+    }
+    assert_eq!(
+        versions(&f, "/a").await.last().unwrap().1,
+        "untouched for a year"
+    );
+    f.pass(31 * DAY);
+    f.put("/a", b"later").await;
+    assert_eq!(versions(&f, "/a").await.last().unwrap().1, "autosave 2");
 }

@@ -193,3 +193,32 @@ async fn a_lock_ends_by_itself_and_is_refreshed_by_its_holder() {
     let late = f.tree.refresh_lock(&path("/a"), &lock.token, None).await;
     assert!(matches!(late, Err(Error::NoSuchLock)));
 }
+
+#[tokio::test]
+async fn locks_that_have_ended_leave_room_for_new_ones() {
+    let f = Fixture::new().await;
+    f.put("/a", b"1").await;
+    for _ in 0..1000 {
+        f.tree
+            .lock(&path("/a"), request(false, true))
+            .await
+            .unwrap();
+    }
+    let full = f.tree.lock(&path("/a"), request(false, true)).await;
+    assert!(matches!(full, Err(Error::TooLarge(_))));
+    f.pass(601_000);
+    f.tree
+        .lock(&path("/a"), request(false, true))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_holder_of_a_shared_lock_may_delete_beside_others() {
+    let f = Fixture::new().await;
+    f.put("/shared/a", b"1").await;
+    let at = path("/shared/a");
+    let (mine, _) = f.tree.lock(&at, request(false, true)).await.unwrap();
+    f.other.lock(&at, request(false, true)).await.unwrap();
+    f.tree.with_tokens(&[mine.token]).remove(&at).await.unwrap();
+}

@@ -155,3 +155,25 @@ async fn no_tree_gets_deeper_than_a_path_can_say() {
         .await;
     assert!(matches!(copied, Err(Error::TooLarge(_))));
 }
+
+#[tokio::test]
+async fn moving_asks_no_quota_because_nothing_grows() {
+    let f = Fixture::with_quota(Some(10_000)).await;
+    f.tree.mkdir(&path("/a"), None).await.unwrap();
+    f.put("/a/x", &[1; 6000]).await;
+    f.tree
+        .rename(&path("/a"), &path("/documents/a"), Overwrite::No)
+        .await
+        .unwrap();
+    assert_eq!(f.tree.lookup(&path("/")).await.unwrap().size, 6000);
+    let over = f
+        .tree
+        .copy(
+            &path("/documents/a"),
+            &path("/b"),
+            Overwrite::No,
+            Reach::Deep,
+        )
+        .await;
+    assert!(matches!(over, Err(Error::QuotaExceeded { .. })));
+}

@@ -132,7 +132,44 @@ async fn a_collection_that_took_anothers_name_asks_for_a_full_report() {
     let root = f.tree.lookup(&NodePath::root()).await.unwrap();
     let stale = f.tree.changes(&root, Some(&start), true, 100).await;
     assert!(matches!(stale, Err(Error::StaleCursor)));
-    let ahead = Cursor::parse("1.99999").unwrap();
+    let ahead = Cursor::parse(&start.to_string().replace("_1.", "_1.99999")).unwrap();
     let ahead = f.tree.changes(&root, Some(&ahead), true, 100).await;
     assert!(matches!(ahead, Err(Error::StaleCursor)));
+}
+
+#[tokio::test]
+async fn a_token_means_nothing_for_another_collection_of_the_same_name() {
+    let f = Fixture::new().await;
+    f.tree.mkdir(&path("/old"), None).await.unwrap();
+    f.put("/old/y", b"1").await;
+    f.tree.mkdir(&path("/a"), None).await.unwrap();
+    let a = f.tree.lookup(&path("/a")).await.unwrap();
+    let token = f.tree.changes(&a, None, true, 100).await.unwrap().cursor;
+    f.tree
+        .rename(&path("/a"), &path("/b"), Overwrite::No)
+        .await
+        .unwrap();
+    f.tree
+        .rename(&path("/old"), &path("/a"), Overwrite::No)
+        .await
+        .unwrap();
+    let a = f.tree.lookup(&path("/a")).await.unwrap();
+    let stale = f.tree.changes(&a, Some(&token), true, 100).await;
+    assert!(matches!(stale, Err(Error::StaleCursor)));
+}
+
+#[tokio::test]
+async fn a_name_that_several_collections_have_left_asks_for_a_full_report() {
+    let f = Fixture::new().await;
+    f.tree.mkdir(&path("/d"), None).await.unwrap();
+    f.put("/d/x", b"1").await;
+    let start = ask(&f, None, true, 100).await.cursor;
+    f.tree.remove(&path("/d")).await.unwrap();
+    f.tree.mkdir(&path("/d"), None).await.unwrap();
+    f.tree.remove(&path("/d")).await.unwrap();
+    let trash = f.tree.trash(&path("/"), None).await.unwrap();
+    f.tree.restore(trash.last().unwrap().node.id).await.unwrap();
+    let root = f.tree.lookup(&NodePath::root()).await.unwrap();
+    let stale = f.tree.changes(&root, Some(&start), true, 100).await;
+    assert!(matches!(stale, Err(Error::StaleCursor)));
 }

@@ -67,3 +67,15 @@ async fn a_copy_into_another_space_over_a_file_is_its_next_version() {
     assert_eq!(f.text("/shared/a").await, "new");
     assert_eq!(f.text("/a").await, "new");
 }
+
+#[tokio::test]
+async fn many_who_ask_at_once_do_not_wait_for_each_other() {
+    let f = Fixture::new().await;
+    let root = path("/");
+    for _ in 0..20 {
+        f.tree.store.mounts.forget();
+        let asked = futures_util::future::join_all((0..16).map(|_| f.tree.lookup(&root)));
+        let answered = tokio::time::timeout(std::time::Duration::from_secs(10), asked).await;
+        assert!(answered.unwrap().iter().all(Result::is_ok));
+    }
+}

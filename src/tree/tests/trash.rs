@@ -83,3 +83,24 @@ async fn roots_and_mounts_cannot_be_deleted() {
         Err(Error::Exists)
     ));
 }
+
+#[tokio::test]
+async fn purging_a_collection_leaves_what_was_deleted_from_it_before() {
+    let f = Fixture::new().await;
+    f.tree.mkdir(&path("/d"), None).await.unwrap();
+    f.put("/d/a", b"earlier").await;
+    f.tree.remove(&path("/d/a")).await.unwrap();
+    f.tree.remove(&path("/d")).await.unwrap();
+    let trash = f.tree.trash(&path("/"), None).await.unwrap();
+    let id = |name: &str| {
+        trash
+            .iter()
+            .find(|found| found.node.name == name)
+            .unwrap()
+            .node
+            .id
+    };
+    f.tree.purge(id("d")).await.unwrap();
+    f.tree.restore(id("a")).await.unwrap();
+    assert_eq!(f.text("/a").await, "earlier");
+}
