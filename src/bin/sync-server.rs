@@ -9,7 +9,7 @@ use sync_server::server::config::Config;
 use sync_server::server::{Error, run_command, telemetry};
 
 /// Threads for blocking work (files, hashing). Each may hold a chunk, so few keep memory small.
-const BLOCKING_THREADS: usize = 32;
+const BLOCKING_THREADS: usize = 16;
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {

@@ -21,7 +21,7 @@ const LOST_MAX: usize = 4096;
 /// All segments this process writes.
 #[derive(Default)]
 pub(super) struct Active {
-    table: Mutex<Table>,
+    table: Arc<Mutex<Table>>,
     syncs: Arc<AtomicU64>,
 }
 
@@ -58,7 +58,7 @@ impl Active {
         let appender = match current.take() {
             Some(appender) if appender.takes(bytes) => appender,
             Some(full) => {
-                self.retire(&full);
+                self.retire(full);
                 self.begin(folder, keys)?
             }
             None => self.begin(folder, keys)?,
@@ -137,20 +137,26 @@ impl Active {
                 continue;
             };
             if let Some(appender) = current.take() {
-                self.retire(&appender);
+                self.retire(appender);
                 return;
             }
         }
     }
 
-    /// Closes a segment for good; what is in it is on the disk then, or known to be lost.
-    fn retire(&self, appender: &Appender) {
-        let synced = appender.sync_all(&self.syncs);
-        let mut table = self.table();
-        table.open.remove(&appender.id);
-        if synced.is_err() && appender.owes() {
-            table.lost.insert(appender.id, appender.synced());
-        }
+    /// Closes a segment for good, once what is in it is on the disk or known to be lost.
+    ///
+    /// Not on this thread: the one who syncs it right now may need a thread of the same pool, and
+    /// all of them could be waiting here.
+    fn retire(&self, appender: Arc<Appender>) {
+        let (table, syncs) = (Arc::clone(&self.table), Arc::clone(&self.syncs));
+        tokio::spawn(async move {
+            let synced = appender.sync(appender.written(), &syncs).await;
+            let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
+            table.open.remove(&appender.id);
+            if synced.is_err() && appender.owes() {
+                table.lost.insert(appender.id, appender.synced());
+            }
+        });
     }
 
     /// Gives a segment up after a failed write.

@@ -115,12 +115,9 @@ impl Appender {
         .await
     }
 
-    /// [`Self::sync`] of everything, for threads that may wait.
-    pub(super) fn sync_all(&self, syncs: &AtomicU64) -> Result<()> {
-        let gate = self.gate.blocking_lock();
-        let done = self.flush(syncs);
-        drop(gate);
-        done
+    /// End of what was written without an error.
+    pub(super) fn written(&self) -> u64 {
+        self.written.load(Ordering::Acquire)
     }
 
     /// Whether places were given out that may not be on the disk.

@@ -313,3 +313,40 @@ async fn a_segment_that_cannot_be_created_is_an_error_and_leaves_none() {
             .is_err()
     );
 }
+
+#[test]
+fn a_segment_that_fills_while_others_sync_it_stops_nobody() {
+    // given: hardly any threads for the disk, and more writers than those
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime
+        .worker_threads(2)
+        .max_blocking_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let work = async {
+        let (keys, segments) = (
+            keys(1),
+            Arc::new(Segments::open(folder.path()).await.unwrap()),
+        );
+        let write = |_| {
+            let (keys, segments) = (Arc::clone(&keys), Arc::clone(&segments));
+            let plain = noise(1024 * 1024);
+            tokio::spawn(async move {
+                for _ in 0..20 {
+                    let pieces = vec![piece(&keys, plain.clone())];
+                    let places = segments.append(&keys, pieces).await.unwrap();
+                    segments.sync(&places).await.unwrap();
+                }
+            })
+        };
+        // when: they fill two segments
+        futures_util::future::join_all((0..8).map(write)).await
+    };
+    // then
+    let done = runtime
+        .block_on(async { tokio::time::timeout(std::time::Duration::from_secs(60), work).await });
+    assert!(done.unwrap().into_iter().all(|writer| writer.is_ok()));
+    assert!(files(folder.path()).len() >= 3);
+}
