@@ -29,6 +29,8 @@ pub(super) const PARAMS: Params = match Params::new(19_456, 2, 1, None) {
 const AT_ONCE: usize = 2;
 /// Passwords that may wait for a turn: about a second; those beyond are told to come again.
 const WAITING_MAX: usize = 32;
+/// Blocks (1 KiB) above which glibc always maps and unmaps: its `DEFAULT_MMAP_THRESHOLD_MAX` is 32 MiB.
+const RETURNED_BLOCKS: usize = 33 * 1024;
 const SALT_BYTES: usize = 16;
 const OUTPUT_BYTES: usize = Params::DEFAULT_OUTPUT_LEN;
 
@@ -203,9 +205,11 @@ impl Hasher {
         salt: &[u8],
         output: &mut [u8],
     ) -> argon2::Result<()> {
-        // Taken for this hash and given back to the system: kept, two of them would be a third of
-        // all the memory an idle server may use.
-        let mut blocks = vec![Block::new(); argon2.params().block_count()];
+        // Given back to the system after this hash. glibc does so for certain only above 32 MiB;
+        // below, each thread that ever hashed keeps its blocks. What is not touched costs nothing.
+        let needed = argon2.params().block_count();
+        let mut blocks = Vec::with_capacity(needed.max(RETURNED_BLOCKS));
+        blocks.resize(needed, Block::new());
         let result = argon2.hash_password_into_with_memory(password, salt, output, &mut blocks[..]);
         self.hashes.fetch_add(1, Ordering::Relaxed);
         result

@@ -258,14 +258,14 @@ async fn take(
         (Some(row), _) if nodes::names_up(conn, NodeId(row.id)).await?.is_some() => {
             (NodeId(row.id), false)
         }
-        (Some(_), _) => return Err(Error::NotFound),
         (None, Some(place)) => {
             action.guard(conn, tree, place.parent).await?;
             let made = write::create(conn, &action, place, &empty, EMPTY).await?;
             action.settle(conn, place.parent, 0).await?;
             (made.id, true)
         }
-        (None, None) => return Err(Error::NotFound),
+        // Somebody has just deleted a collection above it.
+        (Some(_), _) | (None, None) => return Err(Error::NotFound),
     };
     if spaces::count_locks(conn, target.space).await? >= LOCKS_MAX {
         return Err(Error::TooLarge("the space holds 1000 locks already"));

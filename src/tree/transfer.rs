@@ -16,7 +16,7 @@ use crate::types::{ContentId, MAX_DEPTH, NodeId, NodeName, NodePath};
 
 /// Most nodes one copy between spaces may make: their names are held in memory until the commit,
 /// which everybody waits for.
-const ACROSS_MAX: i64 = 10_000;
+const ACROSS_MAX: usize = 10_000;
 /// Most bytes of dead properties one copy between spaces takes along, held in memory as well.
 const PROPS_MAX: usize = 8 * 1024 * 1024;
 /// Contents named at once while sealing anew; small ones are held in memory until then.
@@ -82,7 +82,8 @@ impl Tree {
 
     async fn refuse_too_many(&self, top: &Node) -> Result<()> {
         let mut conn = self.store.meta.read().await?;
-        if subtree::count(&mut conn, top.id, ACROSS_MAX + 1).await? > ACROSS_MAX {
+        let most = i64::try_from(ACROSS_MAX).unwrap_or(i64::MAX);
+        if subtree::count(&mut conn, top.id, most + 1).await? > most {
             return Err(TOO_MANY);
         }
         Ok(())
@@ -109,10 +110,7 @@ impl Tree {
                 .iter()
                 .map(|property| property.xml.len())
                 .sum::<usize>();
-            if plan.len() + open.len() > ACROSS_MAX as usize
-                || depth > MAX_DEPTH
-                || bytes > PROPS_MAX
-            {
+            if plan.len() + open.len() > ACROSS_MAX || depth > MAX_DEPTH || bytes > PROPS_MAX {
                 return Err(TOO_MANY);
             }
             if !node.is_collection() {

@@ -234,7 +234,7 @@ async fn proppatch(
     body: &[u8],
 ) -> Result<Response<Body>, Refusal> {
     let patch = proppatch::parse(&xml::parse(body)?)
-        .ok_or_else(|| Refusal::bad("the body is no propertyupdate"))?;
+        .ok_or_else(|| Refusal::bad("the body is no propertyupdate of 1 to 256 properties"))?;
     if facts.tokens.is_empty() && quirks::forgets_its_token(&parts.headers) {
         let locks = tree.locks(&facts.path).await;
         let locks = locks.map_err(|error| refusal(&error, &face.prefix))?;

@@ -54,9 +54,16 @@ enum Action {
     Invalid,
 }
 
-/// Reads the body; `None` when it is not a PROPPATCH.
+/// Reads the body; `None` when it is not a PROPPATCH, or more than [`MAX_INSTRUCTIONS`].
 pub(crate) fn parse(document: &Document) -> Option<Vec<Instruction>> {
     if !document.root.is(DAV, "propertyupdate") {
+        return None;
+    }
+    let operations = document.root.children.iter();
+    let named = operations
+        .flat_map(|operation| &operation.children)
+        .map(|prop| prop.children.len());
+    if named.sum::<usize>() > MAX_INSTRUCTIONS {
         return None;
     }
     let mut instructions = Vec::new();
@@ -85,8 +92,7 @@ pub(crate) fn parse(document: &Document) -> Option<Vec<Instruction>> {
             }
         }
     }
-    let sensible = (1..=MAX_INSTRUCTIONS).contains(&instructions.len());
-    sensible.then_some(instructions)
+    (!instructions.is_empty()).then_some(instructions)
 }
 
 fn setting(document: &Document, element: &Element) -> Option<Action> {

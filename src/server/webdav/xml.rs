@@ -15,6 +15,9 @@ use super::text::escape_attribute;
 /// Largest XML request body, in bytes; the largest real one (a PROPFIND with 40 names) has 3 KB.
 pub(crate) const MAX_XML_BYTES: usize = 64 * 1024;
 /// Deepest nesting; dav-server 0.11 parses recursively and dies of a stack overflow at about 2,000.
+/// Most bytes of `xmlns…` and `xml:lang` in force at one element: answers and stored properties
+/// repeat them for every element. Real clients declare under 300.
+const MAX_SCOPE_BYTES: usize = 4 * 1024;
 const MAX_XML_DEPTH: usize = 64;
 
 /// Why a body is not acceptable XML.
@@ -26,6 +29,9 @@ pub(crate) enum XmlError {
     /// More than 64 levels.
     #[error("the XML body is nested too deeply")]
     TooDeep,
+    /// More than [`MAX_SCOPE_BYTES`] of declarations around one element.
+    #[error("the XML body declares too long namespaces or languages")]
+    Declarations,
     /// A document type, which only attacks send.
     #[error("the XML body has a document type")]
     Doctype,
@@ -198,6 +204,10 @@ impl Builder {
                 let scope: &mut Scope = inner.get_or_insert_with(|| (*inherited).clone());
                 scope.retain(|(name, _)| name != key);
                 scope.push((key.to_owned(), value.into_owned()));
+                let declared = scope.iter().map(|(name, value)| name.len() + value.len());
+                if declared.sum::<usize>() > MAX_SCOPE_BYTES {
+                    return Err(XmlError::Declarations);
+                }
                 own.push(key.to_owned());
             } else if let (ResolveResult::Unknown(_), _) =
                 reader.resolver().resolve_attribute(attribute.key)
@@ -375,6 +385,18 @@ mod tests {
             document.standalone(&document.root.children[0]),
             "<p:b xmlns:p=\"w\"/>"
         );
+    }
+
+    #[test]
+    fn long_declarations_are_refused_because_answers_repeat_them() {
+        let long = "u".repeat(5000);
+        for body in [
+            format!("<a xmlns:q='{long}'><q:b/></a>"),
+            format!("<a xml:lang='{long}'/>"),
+        ] {
+            let refused = parse(body.as_bytes());
+            assert!(matches!(refused, Err(XmlError::Declarations)));
+        }
     }
 
     proptest! {

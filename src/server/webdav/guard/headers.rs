@@ -219,12 +219,29 @@ fn content_range(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
         let (span, total) = range.strip_prefix("bytes ")?.split_once('/')?;
         let (first, last) = span.split_once('-')?;
         let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
+        // Positions are signed 64-bit numbers in every file system, and dav-server adds to them.
+        i64::try_from(last).ok().filter(|last| *last < i64::MAX)?;
         let whole = total == "*" || total.parse().is_ok_and(|total: u64| last < total);
         (whole && first <= last).then(|| (last - first).saturating_add(1))
     };
     match bytes() {
         Some(bytes) => Ok(Some(bytes)),
         None => Err(Refusal::bad("Content-Range is malformed")),
+    }
+}
+
+/// `X-Update-Range` of PATCH, whose numbers dav-server adds to.
+pub(super) fn update_range(headers: &HeaderMap) -> Result<(), Refusal> {
+    let Some(range) = text(headers, "x-update-range")? else {
+        return Ok(());
+    };
+    let mut numbers = range
+        .split(|c: char| !c.is_ascii_digit())
+        .filter(|part| !part.is_empty());
+    if numbers.all(|number| number.parse::<i64>().is_ok_and(|number| number < i64::MAX)) {
+        Ok(())
+    } else {
+        Err(Refusal::bad("X-Update-Range is beyond any file"))
     }
 }
 
@@ -236,6 +253,44 @@ pub(super) fn drop_range_lists(headers: &mut HeaderMap) {
         || headers.get_all(header::RANGE).iter().count() > 1
     {
         headers.remove(header::RANGE);
+    }
+}
+
+/// Shortens a last position that dav-server's arithmetic would overflow on: `bytes=5-` means the
+/// same as any end beyond the file.
+pub(super) fn clamp_range(headers: &mut HeaderMap) {
+    let Some(range) = headers
+        .get(header::RANGE)
+        .and_then(|value| value.to_str().ok())
+    else {
+        return;
+    };
+    let Some((first, last)) = range
+        .strip_prefix("bytes=")
+        .and_then(|span| span.split_once('-'))
+    else {
+        return;
+    };
+    let huge = |text: &str| {
+        let digits = text.trim();
+        !digits.is_empty()
+            && digits.bytes().all(|digit| digit.is_ascii_digit())
+            && digits
+                .parse::<i64>()
+                .map_or(true, |position| position == i64::MAX)
+    };
+    if huge(first) {
+        // Beyond any file: 416, as the largest position that can be said is.
+        let beyond = HeaderValue::from_static("bytes=9223372036854775806-");
+        headers.insert(header::RANGE, beyond);
+    } else if huge(last) && first.trim().is_empty() {
+        headers.remove(header::RANGE);
+    } else if huge(last) {
+        let open = HeaderValue::from_str(&format!("bytes={}-", first.trim()));
+        headers.insert(
+            header::RANGE,
+            open.unwrap_or_else(|_| HeaderValue::from_static("bytes=0-")),
+        );
     }
 }
 
@@ -399,5 +454,26 @@ mod tests {
                 .status,
             400
         );
+    }
+
+    #[test]
+    fn a_range_that_ends_beyond_all_numbers_is_open() {
+        for (sent, meant) in [
+            ("bytes=5-18446744073709551615", Some("bytes=5-")),
+            ("bytes=0-99999999999999999999999", Some("bytes=0-")),
+            (
+                "bytes=18446744073709551615-",
+                Some("bytes=9223372036854775806-"),
+            ),
+            ("bytes=-18446744073709551615", None),
+            ("bytes=-5", Some("bytes=-5")),
+            ("bytes=2-3", Some("bytes=2-3")),
+            ("lines=1-2", Some("lines=1-2")),
+        ] {
+            let mut headers = map("range", sent);
+            clamp_range(&mut headers);
+            let left = headers.get("range").map(|value| value.to_str().unwrap());
+            assert_eq!(left, meant, "{sent}");
+        }
     }
 }

@@ -120,10 +120,21 @@ pub(crate) fn inspect(parts: &mut Parts, dav: &Dav) -> Result<Facts, Refusal> {
     let modified = headers::unix_time(&parts.headers, "x-oc-mtime")?;
     let created = headers::unix_time(&parts.headers, "x-oc-ctime")?;
     let checksum = headers::checksum(&mut parts.headers)?;
+    let partial = verb == Verb::Patch || parts.headers.contains_key("content-range");
+    if checksum.is_some() && partial {
+        return Err(Refusal::bad("OC-Checksum is for whole files only"));
+    }
+    if verb == Verb::Patch && parts.headers.contains_key("content-range") {
+        return Err(Refusal::bad(
+            "PATCH takes X-Update-Range, not Content-Range",
+        ));
+    }
     let timeout = headers::timeout(&mut parts.headers);
     let expected = headers::expected_length(&mut parts.headers, verb)?;
     headers::single(&parts.headers, &HeaderName::from_static("lock-token"))?;
     headers::drop_range_lists(&mut parts.headers);
+    headers::clamp_range(&mut parts.headers);
+    headers::update_range(&parts.headers)?;
     let facts = Facts {
         verb,
         path,

@@ -19,6 +19,9 @@ pub(crate) struct OtherName {
     pub(crate) empty: String,
 }
 
+/// Most bytes that unknown names may add to the answer for each resource.
+const MAX_OTHER_BYTES: usize = 32 * 1024;
+
 /// What to tell of each resource.
 #[derive(Clone, Debug, Default)]
 #[expect(
@@ -105,7 +108,8 @@ impl Plan {
                     .push(OtherName::of(&child.namespace, &child.name)),
             }
         }
-        Some(())
+        let bytes: usize = self.other.iter().map(|other| other.empty.len()).sum();
+        (bytes <= MAX_OTHER_BYTES).then_some(())
     }
 
     /// Whether this live property is wanted.
@@ -251,5 +255,15 @@ mod tests {
             ))
             .is_none()
         );
+    }
+
+    #[test]
+    fn names_that_would_swell_every_response_are_refused() {
+        let names: Vec<_> = (0..200).map(|number| format!("<q:a{number}/>")).collect();
+        let names = names.concat();
+        let namespace = "u".repeat(1000);
+        let body =
+            format!("<propfind xmlns='DAV:' xmlns:q='{namespace}'><prop>{names}</prop></propfind>");
+        assert!(plan(&body).is_none());
     }
 }
