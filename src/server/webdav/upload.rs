@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Buf, Bytes};
 use dav_server::fs::{DavFile, DavMetaData, FsError, FsFuture, FsResult, OpenOptions};
+use http::StatusCode;
 
 use super::context::Ctx;
 use super::errors::Refusal;
@@ -195,6 +196,13 @@ impl Staging {
             base: None,
         };
         let written = self.ctx.tree.commit(&self.path, upload, how).await;
+        let overtaken = matches!(written, Err(tree::Error::PreconditionFailed))
+            && self.ctx.facts.when == Precondition::None;
+        if overtaken {
+            // The client stated no condition; ours was that nobody writes in between.
+            let reason = "the file was changed meanwhile; send the part again";
+            self.ctx.refuse(Refusal::new(StatusCode::CONFLICT, reason));
+        }
         let written = written.map_err(|error| self.ctx.fail(&error))?;
         self.ctx.with_out(|out| out.node = Some(written.node));
         Ok(())
