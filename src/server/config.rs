@@ -210,7 +210,7 @@ impl Default for Http {
             send_timeout: Duration::from_mins(5),
             connections_max: 512,
             connections_per_ip_max: 256,
-            drain: Duration::from_secs(10),
+            drain: Duration::from_secs(8),
         }
     }
 }
