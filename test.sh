@@ -73,8 +73,16 @@ step 'litmus'
 litmus/run.sh | tee target/litmus.log || failed=1
 
 step 'result'
-grep -E '^litmus' target/litmus.log || true
-if [ -n "$failed" ]; then echo "FAILED after ${SECONDS}s"; else echo "everything passed in ${SECONDS}s"; fi
-# Last, for those who read only the last line.
-grep -E '^ *Summary' target/nextest.log | tail -1 || true
-[ -z "$failed" ]
+summary() { # of nextest's log: last, for those who read only the last line
+    sed -n '/^ *Summary/h; ${x; p}' target/nextest.log
+}
+if [ -n "$failed" ]; then
+    echo "FAILED after ${SECONDS}s"
+    summary
+    exit 1
+fi
+# A log without its closing line is no proof that anything ran.
+grep -E '^litmus' target/litmus.log
+grep -qE '^ *Summary' target/nextest.log
+echo "everything passed in ${SECONDS}s"
+summary

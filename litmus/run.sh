@@ -6,7 +6,8 @@ here="$(cd "$(dirname "$0")" && pwd)"
 work="$(mktemp -d)"
 server=''
 cleanup() {
-    [ -z "$server" ] || kill "$server" 2>/dev/null || true
+    # It may have ended by itself; then there is nothing to end.
+    if [ -n "$server" ] && kill -0 "$server" 2>/dev/null; then kill "$server"; fi
     rm -rf "$work"
 }
 trap cleanup EXIT

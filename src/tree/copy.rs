@@ -32,10 +32,7 @@ impl Tree {
         overwrite: Overwrite,
         reach: Reach,
     ) -> Result<Placed> {
-        let source = match self.place(from).await {
-            Err(Error::NoParent) => return Err(Error::NotFound),
-            place => place?,
-        };
+        let source = self.source(from).await?;
         let target = self.place(to).await?;
         if source.space != target.space {
             return self.copy_across(from, to, &target, overwrite, reach).await;

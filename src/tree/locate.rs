@@ -127,6 +127,14 @@ impl Tree {
         })
     }
 
+    /// The place of something that should be there already.
+    pub(super) async fn source(&self, at: &NodePath) -> Result<Place> {
+        match self.place(at).await {
+            Err(Error::NoParent) => Err(Error::NotFound),
+            place => place,
+        }
+    }
+
     /// The path of a node in this account's tree; `None` when it is not reachable from here.
     pub(super) async fn path_of(
         &self,

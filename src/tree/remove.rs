@@ -20,10 +20,7 @@ impl Tree {
     }
 
     async fn remove_if(&self, at: &NodePath, known: Option<(NodeId, Seq, ETag)>) -> Result<()> {
-        let place = match self.place(at).await {
-            Err(Error::NoParent) => return Err(Error::NotFound),
-            place => place?,
-        };
+        let place = self.source(at).await?;
         let tree = self.clone();
         let meta = &self.store.meta;
         meta.write(move |conn| Box::pin(async move { discard(conn, &tree, &place, known).await }))

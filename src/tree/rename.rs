@@ -18,10 +18,7 @@ impl Tree {
         to: &NodePath,
         overwrite: Overwrite,
     ) -> Result<Placed> {
-        let source = match self.place(from).await {
-            Err(Error::NoParent) => return Err(Error::NotFound),
-            place => place?,
-        };
+        let source = self.source(from).await?;
         let target = self.place(to).await?;
         if source.space != target.space {
             return self.transfer(from, to, &target, overwrite).await;

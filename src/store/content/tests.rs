@@ -405,3 +405,29 @@ fn reading_anywhere_gives_the_bytes_of_the_source() {
         });
     });
 }
+
+#[tokio::test]
+async fn neither_contents_nor_chunk_ids_lie_in_clear_in_any_file() {
+    let f = fixture().await;
+    // One in its row, one as a chunk (up to 16 KiB are cut as one, so its id is known here).
+    let (small, large) = (noise(3000), noise(12_000));
+    f.put(&small).await;
+    f.put(&large).await;
+    let keys = f.store.keys.of(&f.store.meta, f.space).await.unwrap();
+    let secrets: Vec<Vec<u8>> = [&small, &large]
+        .into_iter()
+        .flat_map(|plain| [plain[..16].to_vec(), keys.chunk_id(plain).0[..16].to_vec()])
+        .collect();
+
+    let mut files: Vec<_> = segment_files(f.folder.path()).collect();
+    files.extend(["db", "db-wal"].map(|name| f.folder.path().join(name)));
+    let read: Vec<_> = files.iter().map(|path| fs::read(path).unwrap()).collect();
+
+    let blinded = keys.blind(&keys.chunk_id(&large)).0;
+    let holds = |wanted: &[u8]| {
+        read.iter()
+            .any(|bytes| bytes.windows(16).any(|at| at == wanted))
+    };
+    assert!(holds(&blinded), "the search finds what is there");
+    assert!(!secrets.iter().any(|secret| holds(secret)));
+}

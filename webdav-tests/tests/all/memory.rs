@@ -200,3 +200,23 @@ fn readers_that_do_not_read_hold_little() {
         "{peak} MiB with 64 downloads that stand still"
     );
 }
+
+#[test]
+fn memory_for_checking_passwords_is_given_back() {
+    let server = TestServer::start();
+    std::thread::scope(|scope| {
+        for n in 0..40 {
+            let stranger = server
+                .anonymous()
+                .login(&format!("nobody{n}"), "wrong password");
+            // Refused, or told to come again when too many wait.
+            scope.spawn(move || stranger.get("/dav/").expect(&[401, 503]));
+        }
+    });
+    let (peak, after) = (
+        memory::peak_mib(server.pid()),
+        memory::pss_mib(server.pid()),
+    );
+    assert!(peak <= PEAK_MIB, "{peak} MiB while hashing");
+    assert!(after <= IDLE_MIB, "{after} MiB afterwards");
+}
