@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`types`] | plain values: paths, ids, ETags, times |
 //! | [`crypto`], [`chunk`] | sealing and cutting of bytes, no I/O beyond the key file |
+//! | [`protocol`] | what goes over the wire of `/api/v1`, shared with the client |
 //! | [`store`] | where names (SQL) and bytes (segments) lie |
 //! | [`tree`], [`accounts`] | the rules: one versioned tree, who may use it |
 //! | [`server`] | HTTP faces over the tree |
@@ -14,6 +15,7 @@
 pub mod accounts;
 pub mod chunk;
 pub mod crypto;
+pub mod protocol;
 pub mod server;
 pub mod store;
 pub mod tree;
