@@ -9,6 +9,7 @@ pub mod changes;
 pub mod chunks;
 pub mod conflicts;
 pub mod contents;
+pub mod feed;
 pub mod locks;
 pub mod nodes;
 pub mod props;
