@@ -12,6 +12,7 @@ use moka::future::Cache;
 use moka::policy::EvictionPolicy;
 
 use super::access::{Access, Refused, Signer};
+use super::refresh::is_over;
 use super::refresh_token::RefreshToken;
 use super::tokens::{TokenDevice, Tokens};
 use super::{Accounts, Denied, Failures, Result, Session, devices};
@@ -91,7 +92,11 @@ impl Bearer {
     }
 
     /// The tokens of a log-in as the database has it now.
-    pub(super) fn tokens(&self, family: Family, refresh: &RefreshToken) -> Result<Tokens, store::Error> {
+    pub(super) fn tokens(
+        &self,
+        family: Family,
+        refresh: &RefreshToken,
+    ) -> Result<Tokens, store::Error> {
         let access = Access {
             account: AccountId(family.account),
             device: family.device.map(DeviceId),
@@ -140,7 +145,8 @@ impl Bearer {
         {
             return Ok(Some(known));
         }
-        let Some(family) = tokens::by_id(&mut *meta.read().await?, id).await? else {
+        let family = tokens::by_id(&mut *meta.read().await?, id).await?;
+        let Some(family) = family.filter(|family| !is_over(family, now)) else {
             self.known.invalidate(&id).await;
             return Ok(None);
         };
@@ -189,7 +195,11 @@ fn session(family: Family) -> Result<Session, store::Error> {
         space: SpaceId(family.space),
         admin: family.admin,
         device: family.device.map(DeviceId),
-        kind: family.kind.as_deref().map(devices::stored_kind).transpose()?,
+        kind: family
+            .kind
+            .as_deref()
+            .map(devices::stored_kind)
+            .transpose()?,
         family: Some(FamilyId(family.id)),
         name: family.name,
     })

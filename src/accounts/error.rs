@@ -52,7 +52,7 @@ impl From<HashError> for Error {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Denied {
     /// Unknown user, wrong password, a revoked device or a token of no log-in: 401.
-    #[error("wrong user name or password")]
+    #[error("wrong credentials")]
     Wrong,
     /// An access token whose time is over; the refresh token gives another one: 401.
     #[error("the access token has expired")]

@@ -92,9 +92,8 @@ impl Accounts {
         };
         let (account, epoch) = (verified.session.account, verified.epoch);
         let now = self.clock.now();
-        let opened = meta.write(move |tx| {
-            Box::pin(async move { open(tx, now, account, epoch, device).await })
-        });
+        let opened = meta
+            .write(move |tx| Box::pin(async move { open(tx, now, account, epoch, device).await }));
         let (family, refresh) = opened.await?;
         // The device's log-in before may be remembered yet.
         self.bearer.forget_all();
@@ -107,9 +106,10 @@ impl Accounts {
         let Some(family) = session.family else {
             return Ok(());
         };
-        let ended = self.store.meta.write::<_, Error, _>(move |tx| {
-            Box::pin(async move { tokens::end(tx, family).await })
-        });
+        let ended = self
+            .store
+            .meta
+            .write::<_, Error, _>(move |tx| Box::pin(async move { tokens::end(tx, family).await }));
         ended.await?;
         self.bearer.forget_all();
         Ok(())

@@ -112,7 +112,10 @@ fn generate() -> String {
 fn as_made(typed: &str) -> String {
     let typed = typed.chars().filter(|c| !matches!(c, ' ' | '-'));
     // One more tells a longer text from a code.
-    typed.take(LENGTH + 1).collect::<String>().to_ascii_uppercase()
+    typed
+        .take(LENGTH + 1)
+        .collect::<String>()
+        .to_ascii_uppercase()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! replaced last gives, for a while and as long as no token that replaced it was used, a second
 //! one: its twin. Whichever of the twins is used first stays; the other is then an old token.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::refresh_token::RefreshToken;
@@ -58,7 +58,7 @@ impl Accounts {
     /// A log-in lasts 90 days from its last refresh, a year at most.
     pub async fn refresh(&self, token: &str) -> Result<Tokens, LoginError> {
         let counters = &self.bearer.counters;
-        let count = |counter: &std::sync::atomic::AtomicU64, error| {
+        let count = |counter: &AtomicU64, error| {
             counter.fetch_add(1, Ordering::Relaxed);
             Err(error)
         };
@@ -125,16 +125,21 @@ async fn spend_within(
     Ok(Outcome::Next(Box::new(family), next))
 }
 
+/// Whether the time of a log-in is over.
+pub(super) fn is_over(family: &Family, now: Millis) -> bool {
+    now >= Millis(family.rotated_at).plus(IDLE) || now.0 >= family.expires_at
+}
+
 fn step(family: &Family, hash: &[u8], now: Millis) -> Step {
-    let rotated = Millis(family.rotated_at);
     let is = |stored: &Option<Vec<u8>>| stored.as_deref() == Some(hash);
-    if now >= rotated.plus(IDLE) || now.0 >= family.expires_at {
+    if is_over(family, now) {
         return Step::Expired;
     }
     if family.secret == hash || is(&family.spare) {
         return Step::Rotate;
     }
-    match is(&family.previous) && now <= rotated.plus(GRACE) {
+    let in_time = now <= Millis(family.rotated_at).plus(GRACE);
+    match is(&family.previous) && in_time {
         true if family.spare.is_none() => Step::Twin,
         true => Step::TooOften,
         false => Step::Reused,

@@ -102,7 +102,15 @@ mod tests {
         let elsewhere = text.replacen("sr_", "sx_", 1);
         let standard = text.replace(|c: char| c.is_ascii_alphanumeric(), "+");
         let umlaut = format!("sr_{}", "ä".repeat(32));
-        for wrong in ["", "sr_", &text[..66], &format!("{text}A"), &elsewhere, &standard, &umlaut] {
+        for wrong in [
+            "",
+            "sr_",
+            &text[..66],
+            &format!("{text}A"),
+            &elsewhere,
+            &standard,
+            &umlaut,
+        ] {
             assert!(RefreshToken::parse(wrong).is_none(), "{wrong}");
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::fixture::{HOME, PASSWORD, Server};
+use super::fixture::{DAY, HOME, PASSWORD, Server};
 use crate::accounts::{Denied, DeviceKind, Failures, LoginError};
 use crate::store;
 use crate::store::meta::accounts;
@@ -82,7 +82,10 @@ async fn a_changed_password_ends_all_log_ins_by_token_but_not_app_passwords() {
         assert!(server.is_in(tokens).await);
     }
 
-    accounts.set_password("alice", "another horse").await.unwrap();
+    accounts
+        .set_password("alice", "another horse")
+        .await
+        .unwrap();
 
     for tokens in &all {
         assert!(!server.is_in(tokens).await);
@@ -91,7 +94,9 @@ async fn a_changed_password_ends_all_log_ins_by_token_but_not_app_passwords() {
     }
     assert!(server.is_in(&bob).await);
     let phone = all[0].device.clone().unwrap().id;
-    let again = accounts.login(HOME, "alice", "another horse", Some(phone)).await;
+    let again = accounts
+        .login(HOME, "alice", "another horse", Some(phone))
+        .await;
     assert!(server.is_in(&again.unwrap()).await);
     assert!(accounts.login(HOME, "alice", &secret, None).await.is_ok());
 }
@@ -153,8 +158,11 @@ async fn whoever_holds_on_to_a_session_hears_of_its_end() {
         assert!(!accounts.still_holds(session).await.unwrap());
     }
     // A held session outlives its access token.
-    server.pass(Duration::from_hours(1));
+    server.pass(90 * DAY - Duration::from_millis(1));
     assert!(accounts.still_holds(&untouched).await.unwrap());
+    // It does not outlive the log-in; what was true a moment ago holds for five seconds.
+    server.pass(Duration::from_secs(5));
+    assert!(!accounts.still_holds(&untouched).await.unwrap());
 }
 
 #[tokio::test]

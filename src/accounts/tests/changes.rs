@@ -17,10 +17,7 @@ async fn an_account_is_made_with_its_space_and_can_be_removed_and_made_again() {
     let alice = server.add("alice").await.unwrap();
 
     assert!(!accounts.is_empty().await.unwrap());
-    assert!(matches!(
-        server.add("alice").await,
-        Err(Error::Taken)
-    ));
+    assert!(matches!(server.add("alice").await, Err(Error::Taken)));
     let session = login(accounts, PASSWORD).await.unwrap();
     assert_eq!((session.account, session.admin), (alice, true));
     let listed = accounts.list().await.unwrap();
@@ -64,10 +61,7 @@ async fn a_change_made_here_is_seen_by_the_next_request() {
     assert!(login(accounts, &secret).await.is_ok());
 
     accounts.device_revoke(alice, phone).await.unwrap();
-    assert!(matches!(
-        login(accounts, &secret).await,
-        Err(Denied::Wrong)
-    ));
+    assert!(matches!(login(accounts, &secret).await, Err(Denied::Wrong)));
     assert!(
         accounts.device_list(alice).await.unwrap()[0]
             .revoked
@@ -79,10 +73,7 @@ async fn a_change_made_here_is_seen_by_the_next_request() {
 async fn names_and_passwords_that_cannot_be_make_no_account() {
     let server = Server::new().await;
     let accounts = &server.accounts;
-    assert!(matches!(
-        server.add("a/b").await,
-        Err(Error::Name(_))
-    ));
+    assert!(matches!(server.add("a/b").await, Err(Error::Name(_))));
     server.add("alice").await.unwrap();
     let short = accounts.set_password("alice", "1234567").await;
     assert!(matches!(
@@ -97,7 +88,11 @@ async fn a_device_that_syncs_all_the_time_is_noted_once_a_minute() {
     let (server, alice) = Server::alice().await;
     let accounts = &server.accounts;
     let phone = server.phone().await.device.unwrap().id;
-    let last_sync = async || accounts.device_list(alice).await.unwrap()[0].last_sync.unwrap();
+    let last_sync = async || {
+        accounts.device_list(alice).await.unwrap()[0]
+            .last_sync
+            .unwrap()
+    };
 
     accounts.device_synced(phone).await.unwrap();
     let first = last_sync().await;

@@ -29,8 +29,14 @@ async fn a_device_registers_with_the_password_and_is_logged_in() {
     let listed = server.accounts.device_list(alice).await.unwrap();
     let device = tokens.device.clone().unwrap();
     assert_eq!((listed.len(), listed[0].id), (1, device.id));
-    assert_eq!((device.name.as_str(), device.kind), ("Pixel", DeviceKind::Mobile));
-    assert_eq!((tokens.account, tokens.name.as_str(), tokens.admin), (alice, "alice", true));
+    assert_eq!(
+        (device.name.as_str(), device.kind),
+        ("Pixel", DeviceKind::Mobile)
+    );
+    assert_eq!(
+        (tokens.account, tokens.name.as_str(), tokens.admin),
+        (alice, "alice", true)
+    );
     assert_eq!(tokens.expires_in, 900);
     let session = server.session(&tokens).await.unwrap();
     assert_eq!((session.account, session.device), (alice, Some(device.id)));
@@ -63,7 +69,10 @@ async fn a_wrong_password_or_name_makes_no_device() {
     assert!(matches!(wrong, Err(LoginError::Wrong)), "{wrong:?}");
     for name in ["", "a\nb", &"x".repeat(256)] {
         let unnamed = server.register(HOME, PASSWORD, name).await;
-        assert!(matches!(unnamed, Err(LoginError::DeviceName)), "{unnamed:?}");
+        assert!(
+            matches!(unnamed, Err(LoginError::DeviceName)),
+            "{unnamed:?}"
+        );
     }
     assert!(server.accounts.device_list(alice).await.unwrap().is_empty());
     assert_eq!(server.accounts.failures().wrong, 1);
@@ -175,7 +184,10 @@ async fn only_devices_of_ones_own_that_are_not_revoked_log_in() {
 #[tokio::test]
 async fn a_log_out_ends_access_and_refresh_tokens_of_this_log_in_only() {
     let (server, _alice) = Server::alice().await;
-    let (phone, browser) = (server.phone().await, login(&server, PASSWORD, None).await.unwrap());
+    let (phone, browser) = (
+        server.phone().await,
+        login(&server, PASSWORD, None).await.unwrap(),
+    );
     let session = server.session(&phone).await.unwrap();
     let elsewhere = server.elsewhere();
     elsewhere.verify_bearer(HOME, &phone.access).await.unwrap();
@@ -211,9 +223,15 @@ async fn a_password_changed_while_a_device_logs_in_keeps_it_out() {
     // The other process still remembers the old password, for less than five seconds.
     let elsewhere = server.elsewhere();
     let peer: IpAddr = HOME;
-    elsewhere.login(peer, "alice", PASSWORD, None).await.unwrap();
+    elsewhere
+        .login(peer, "alice", PASSWORD, None)
+        .await
+        .unwrap();
     let accounts = &server.accounts;
-    accounts.set_password("alice", "another horse").await.unwrap();
+    accounts
+        .set_password("alice", "another horse")
+        .await
+        .unwrap();
     let late = elsewhere.login(peer, "alice", PASSWORD, None).await;
 
     assert!(matches!(late, Err(LoginError::Wrong)), "{late:?}");

@@ -32,9 +32,15 @@ async fn a_code_lets_one_device_in_to_its_account() {
     let tokens = server.pair(AWAY, &made.code).await.unwrap();
 
     let device = tokens.device.clone().unwrap();
-    assert_eq!((device.name.as_str(), device.kind), ("laptop", DeviceKind::Linux));
+    assert_eq!(
+        (device.name.as_str(), device.kind),
+        ("laptop", DeviceKind::Linux)
+    );
     assert_eq!((tokens.account, tokens.name.as_str()), (alice, "alice"));
-    assert_eq!(server.session(&tokens).await.unwrap().device, Some(device.id));
+    assert_eq!(
+        server.session(&tokens).await.unwrap().device,
+        Some(device.id)
+    );
     assert!(is_wrong(&server.pair(AWAY, &made.code).await));
     let devices = server.accounts.device_list(alice).await.unwrap();
     assert_eq!(devices.len(), 1);
@@ -140,7 +146,10 @@ async fn a_changed_password_ends_open_codes() {
     let (server, alice) = Server::alice().await;
     let code = code(&server, alice).await;
     let accounts = &server.accounts;
-    accounts.set_password("alice", "another horse").await.unwrap();
+    accounts
+        .set_password("alice", "another horse")
+        .await
+        .unwrap();
     assert!(is_wrong(&server.pair(HOME, &code).await));
 }
 

@@ -234,7 +234,10 @@ async fn a_token_used_twice_is_one_log_line_without_secrets() {
     let text = std::fs::read_to_string(log.path()).unwrap();
     let lines: Vec<_> = text.lines().filter(|line| line.contains("WARN")).collect();
     assert_eq!(lines.len(), 1, "{text}");
-    assert!(lines[0].contains("refresh token used twice, log-in ended"), "{text}");
+    assert!(
+        lines[0].contains("refresh token used twice, log-in ended"),
+        "{text}"
+    );
     for tokens in [&first, &second, &third] {
         assert!(!text.contains(&tokens.refresh[3..]), "{text}");
         assert!(!text.contains(&tokens.access), "{text}");

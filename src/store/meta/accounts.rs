@@ -136,7 +136,8 @@ const ADD_DEVICE: &str = "INSERT INTO devices (account_id, name, type, secret_ha
     SELECT id, $2, $3, $4, $5 FROM account WHERE id = $1 RETURNING id";
 const DEVICES: &str = "SELECT id, name, type, created_at, last_sync, revoked_at
     FROM devices WHERE account_id = $1 ORDER BY id";
-const BY_SECRET: &str = "SELECT d.id AS device, d.type AS kind, d.revoked_at, a.id AS account, a.name, a.name_key,
+const BY_SECRET: &str =
+    "SELECT d.id AS device, d.type AS kind, d.revoked_at, a.id AS account, a.name, a.name_key,
         a.admin, a.epoch, a.space
     FROM devices d JOIN account a ON a.id = d.account_id WHERE d.secret_hash = $1";
 const REVOKE: &str = "UPDATE devices SET revoked_at = COALESCE(revoked_at, $3)

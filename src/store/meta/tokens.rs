@@ -215,12 +215,7 @@ pub async fn add_code(
 }
 
 /// Deletes codes that ended, and all of an account but the `most` newest.
-pub async fn tidy_codes(
-    conn: &mut Conn,
-    account: AccountId,
-    now: Millis,
-    most: i64,
-) -> Result<()> {
+pub async fn tidy_codes(conn: &mut Conn, account: AccountId, now: Millis, most: i64) -> Result<()> {
     sqlx::query(EXPIRE_CODES)
         .bind(now.0)
         .execute(&mut *conn)
