@@ -17,6 +17,7 @@ pub mod settings;
 pub mod spaces;
 pub mod subtree;
 pub mod synclog;
+pub mod tokens;
 pub mod totals;
 pub mod trash;
 pub mod versions;
