@@ -2,6 +2,7 @@
 
 mod cut;
 mod manifest;
+pub mod patch;
 
 pub use cut::{CHUNK_MAX, Class, Cutter};
 pub use manifest::{Manifest, RUNS_MAX};
