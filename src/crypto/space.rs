@@ -260,7 +260,10 @@ mod tests {
             "54aa967c15ab2e6efa4f03ebe9eacbdd6c00a96b975d9857a3654cc8a87a6b0a"
         );
         assert_eq!(hex(&keys.blind(&id).0), "37bff0819e8cb462a75f4beb85860bc7");
-        assert_eq!(hex(&keys.root(&[(keys.blind(&id), 7)]).0), "838fe715298fffe43200c81788284e63");
+        assert_eq!(
+            hex(&keys.root(&[(keys.blind(&id), 7)]).0),
+            "838fe715298fffe43200c81788284e63"
+        );
         assert_eq!(format!("{:x}", keys.gear_seed()), "df24f9c52c0e798");
     }
 }

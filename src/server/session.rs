@@ -38,6 +38,10 @@ fn refuse(denied: &Denied, metrics: &Metrics) -> Response<Body> {
             metrics.auth_failed("wrong");
             challenge()
         }
+        Denied::Expired => {
+            metrics.auth_failed("expired");
+            challenge()
+        }
         Denied::Limited { retry_after } => {
             metrics.auth_failed("limited");
             later(StatusCode::TOO_MANY_REQUESTS, retry_after.as_secs().max(1))

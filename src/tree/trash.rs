@@ -51,18 +51,20 @@ impl Tree {
     pub async fn restore(&self, id: NodeId) -> Result<Node> {
         let space = self.trashed_space(id).await?;
         let tree = self.clone();
-        let meta = &self.store.meta;
-        meta.write(move |conn| Box::pin(async move { put_back(conn, &tree, space, id).await }))
-            .await
+        self.write(space, move |conn| {
+            Box::pin(async move { put_back(conn, &tree, space, id).await })
+        })
+        .await
     }
 
     /// Forgets a deleted node for good, with its versions and everything below.
     pub async fn purge(&self, id: NodeId) -> Result<()> {
         let space = self.trashed_space(id).await?;
         let tree = self.clone();
-        let meta = &self.store.meta;
-        meta.write(move |conn| Box::pin(async move { forget(conn, &tree, space, id).await }))
-            .await
+        self.write(space, move |conn| {
+            Box::pin(async move { forget(conn, &tree, space, id).await })
+        })
+        .await
     }
 
     async fn trashed_space(&self, id: NodeId) -> Result<SpaceId> {
@@ -87,6 +89,9 @@ async fn put_back(conn: &mut Conn, tree: &Tree, space: SpaceId, id: NodeId) -> R
     let place = free_place(conn, tree, space, &row).await?;
     action.guard(conn, tree, place.parent).await?;
     nodes::place(conn, id, place.parent, &place.name, action.turn.seq).await?;
+    if row.kind == COLLECTION {
+        nodes::set_restored(conn, id, action.turn.seq).await?;
+    }
     action.settle(conn, place.parent, row.tree_size).await?;
     action
         .log(conn, Deed::Restore, row.id, row.tree_size)
@@ -97,7 +102,7 @@ async fn put_back(conn: &mut Conn, tree: &Tree, space: SpaceId, id: NodeId) -> R
 async fn forget(conn: &mut Conn, tree: &Tree, space: SpaceId, id: NodeId) -> Result<()> {
     let action = Action::begin(conn, tree, space, 0).await?;
     let row = trashed(nodes::by_id(conn, id).await?)?;
-    subtree::forget(conn, id).await?;
+    subtree::forget(conn, id, action.turn.seq).await?;
     action.log(conn, Deed::Purge, row.id, row.tree_size).await
 }
 

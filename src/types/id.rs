@@ -45,6 +45,10 @@ id!(
     DeviceId
 );
 id!(
+    /// One log-in by token: the refresh tokens that replace one another.
+    FamilyId
+);
+id!(
     /// Position in the change sequence of one space; gap-free, in commit order.
     Seq
 );
