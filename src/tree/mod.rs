@@ -27,6 +27,7 @@ mod touch;
 mod transfer;
 mod trash;
 mod turn;
+mod uploads;
 mod usage;
 mod versions;
 mod write;
@@ -47,6 +48,10 @@ pub use model::{
 };
 pub use report::{Change, ChangeKind, Changes, Cursor};
 pub use trash::Trashed;
+pub use uploads::{
+    NewUpload, UPLOAD_LIFETIME, UPLOAD_SIZE_MAX, UPLOADS_MAX, UploadAppender, UploadError,
+    UploadSession,
+};
 
 use futures_util::future::BoxFuture;
 
