@@ -26,6 +26,7 @@ mod tests;
 mod touch;
 mod transfer;
 mod trash;
+mod activity;
 mod turn;
 mod usage;
 mod versions;
@@ -33,7 +34,9 @@ mod write;
 
 use std::sync::Arc;
 
+pub use activity::Standing;
 pub use batch::{BATCH_MAX, BatchItem};
+pub use conflicts::CONFLICTS_MAX;
 pub use copy::Reach;
 pub use create::{DEFAULT_FOLDERS, NewSpace, create_space};
 pub use error::{Error, Result};
@@ -46,7 +49,8 @@ pub use model::{
     PropertyChange, Times, Usage, User, Version, Write, Written,
 };
 pub use report::{Change, ChangeKind, Changes, Cursor};
-pub use trash::Trashed;
+pub use trash::{TrashMark, Trashed};
+pub use usage::Held;
 
 use futures_util::future::BoxFuture;
 
