@@ -254,12 +254,7 @@ mod tests {
     fn a_moved_part_is_copied_from_where_it_was() {
         assert_eq!(
             of("ABCD", "CEBD"),
-            [
-                copy(3, 3),
-                region(3..8, 6, 1),
-                copy(1, 2),
-                copy(6, 4)
-            ]
+            [copy(3, 3), region(3..8, 6, 1), copy(1, 2), copy(6, 4)]
         );
     }
 }

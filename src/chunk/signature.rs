@@ -91,7 +91,10 @@ impl Signature {
                 len: usize::try_from(left).map_or(block, |left| left.min(block)),
             });
         }
-        entries.as_slice().is_empty().then(|| Self::index(block, blocks))
+        entries
+            .as_slice()
+            .is_empty()
+            .then(|| Self::index(block, blocks))
     }
 
     fn index(block: usize, blocks: Vec<Block>) -> Self {
@@ -123,6 +126,10 @@ impl Signature {
                 found.copy(at, &self.blocks[nth]);
                 at += self.block;
                 (next, sums) = (Some(nth + 1), None);
+                if let Some(short) = self.short(nth + 1, &new[at..]) {
+                    found.copy(at, short);
+                    at += short.len;
+                }
                 continue;
             }
             if let (Some(sums), Some(&byte)) = (&mut sums, new.get(at + self.block)) {
@@ -141,7 +148,9 @@ impl Signature {
             return None;
         }
         let entry_of = |nth: &u32| &self.blocks[*nth as usize].entry;
-        let from = self.order.partition_point(|nth| weak_of(entry_of(nth)) < weak);
+        let from = self
+            .order
+            .partition_point(|nth| weak_of(entry_of(nth)) < weak);
         let first = self.order.get(from)?;
         if weak_of(entry_of(first)) != weak {
             return None;
@@ -156,13 +165,20 @@ impl Signature {
         is(&self.blocks[nth]).then_some(nth)
     }
 
-    /// The short last block of a range can only be what the new bytes end with.
+    /// The block, if it is a short one, the last of its range, and the bytes begin with it.
+    fn short(&self, nth: usize, bytes: &[u8]) -> Option<&Block> {
+        let block = self.blocks.get(nth)?;
+        let begin = bytes.get(..block.len)?;
+        (block.len < self.block && entry(begin) == block.entry).then_some(block)
+    }
+
+    /// Short blocks are looked for behind the block before them and, here, where the new bytes end.
     fn match_end(&self, new: &[u8], found: &mut Matches) {
-        let left = new.len() - found.covered;
-        let short = |block: &&Block| block.len < self.block && block.len <= left;
-        for block in self.blocks.iter().filter(short) {
-            let at = new.len() - block.len;
-            if entry(&new[at..]) == block.entry {
+        for (nth, block) in self.blocks.iter().enumerate() {
+            let at = new.len().saturating_sub(block.len);
+            if at >= found.covered
+                && let Some(block) = self.short(nth, &new[at..])
+            {
                 found.copy(at, block);
                 return;
             }
@@ -225,7 +241,10 @@ impl Sums {
         // Both are taken modulo 2^16.
         let len = u16::from_le_bytes([len.to_le_bytes()[0], len.to_le_bytes()[1]]);
         let left = len.wrapping_mul(u16::from(out) + OFFSET);
-        self.a = self.a.wrapping_sub(u16::from(out)).wrapping_add(into.into());
+        self.a = self
+            .a
+            .wrapping_sub(u16::from(out))
+            .wrapping_add(into.into());
         self.b = self.b.wrapping_sub(left).wrapping_add(self.a);
     }
 
@@ -245,6 +264,10 @@ fn filter_place(weak: u32) -> (usize, u64) {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::single_range_in_vec_init,
+    reason = "a list of one range is meant"
+)]
 mod tests {
     use proptest::prelude::*;
 
@@ -360,6 +383,9 @@ mod tests {
         new.splice(150_000..151_000, []);
         assert!(literals(&matched(&base, &new, 1024)) < 3 * 1024);
         assert_eq!(literals(&matched(&base, &noise(100_000, 2), 1024)), 100_000);
+        // What is appended, behind a block that was the last.
+        let new = [&base[..], b"appended"].concat();
+        assert_eq!(literals(&matched(&base, &new, 1024)), 8);
     }
 
     #[test]
@@ -372,8 +398,14 @@ mod tests {
         assert_eq!(
             parts.match_blocks(&new),
             [
-                Match::Copy { base: 70_000, len: 10_000 },
-                Match::Copy { base: 10_000, len: 10_000 },
+                Match::Copy {
+                    base: 70_000,
+                    len: 10_000
+                },
+                Match::Copy {
+                    base: 10_000,
+                    len: 10_000
+                },
             ]
         );
     }
@@ -382,7 +414,12 @@ mod tests {
     fn signatures_of_another_length_are_refused() {
         let signed = sign(&[1; 100], &[0..100], 30);
         assert_eq!(signed.len(), 4 * ENTRY_LEN);
-        for (end, bytes) in [(100, &signed[1..]), (90, &signed), (121, &signed), (100, &[])] {
+        for (end, bytes) in [
+            (100, &signed[1..]),
+            (90, &signed),
+            (121, &signed),
+            (100, &[]),
+        ] {
             assert!(Signature::parse(&[0..end], 30, bytes).is_none());
         }
         assert!(Signature::parse(&[0..100], 30, &signed).is_some());

@@ -165,7 +165,10 @@ proptest! {
 fn nothing_changed_is_one_copy_and_nothing_there_is_no_operation() {
     let bytes = noise(MIB, 1);
     let len = bytes.len() as u64;
-    assert_eq!(operations(&bytes, &bytes), [Operation::Copy { offset: 0, len }]);
+    assert_eq!(
+        operations(&bytes, &bytes),
+        [Operation::Copy { offset: 0, len }]
+    );
     assert_eq!(operations(&bytes, b""), []);
     assert_eq!(operations(b"", b""), []);
 }

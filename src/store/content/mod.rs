@@ -5,13 +5,19 @@
 //! Dropping an upload leaves no trace that a reader could see.
 
 mod checksum;
+mod diff;
+mod list;
 mod places;
 mod read;
 mod settle;
+mod signatures;
 mod upload;
 
 pub use checksum::Checksum;
+pub use diff::{DIFF_CHUNKS_MAX, Diff, DiffError};
+pub use list::ContentChunks;
 pub use read::Reader;
+pub use signatures::{RANGES_MAX, SignatureError, Signatures};
 pub use upload::{Staged, StagedBody, Upload};
 
 /// Objects up to this many bytes are sealed into their database row: one fsync, no segment record.

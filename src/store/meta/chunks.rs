@@ -48,6 +48,8 @@ const PUT_SEGMENT: &str = "INSERT INTO segment (name, space) VALUES ($1, $2)
 const LOCATED: &str = "SELECT c.id, c.blinded, s.name, c.start, c.stored, c.raw
     FROM chunk c JOIN segment s ON s.id = c.segment
     WHERE c.id >= $1 AND c.id < $2 AND c.space = $3 ORDER BY c.id";
+const LISTED: &str = "SELECT blinded, raw FROM chunk
+    WHERE id >= $1 AND id < $2 AND space = $3 ORDER BY id";
 const RAW_LEN: &str = "SELECT count(*), CAST(COALESCE(SUM(raw), 0) AS BIGINT)
     FROM chunk WHERE id >= $1 AND id < $2 AND space = $3";
 static FIND: LazyLock<[String; 2]> = LazyLock::new(|| [find_sql(FIND_FEW), find_sql(FIND_MAX)]);
@@ -201,6 +203,26 @@ pub async fn located(
     rows.into_iter().map(located).collect()
 }
 
+/// Stand-ins and lengths in bytes of `count` consecutive chunks; an error when one is missing.
+pub async fn listed(
+    conn: &mut Conn,
+    space: SpaceId,
+    first: ChunkRow,
+    count: u32,
+) -> Result<Vec<(Blinded, u32)>> {
+    let query = sqlx::query_as(LISTED)
+        .bind(first.0)
+        .bind(first.0 + i64::from(count))
+        .bind(space.0);
+    let rows: Vec<(Vec<u8>, i64)> = query.fetch_all(conn).await?;
+    if rows.len() != count as usize {
+        return Err(Error::Corrupt("a chunk row is missing"));
+    }
+    rows.into_iter()
+        .map(|(blinded, raw)| Ok((to_blinded(&blinded)?, number(raw)?)))
+        .collect()
+}
+
 /// Bytes of `count` consecutive chunks together; an error when one is missing.
 pub async fn raw_len(conn: &mut Conn, space: SpaceId, first: ChunkRow, count: u32) -> Result<u64> {
     let query = sqlx::query_as(RAW_LEN)
@@ -289,6 +311,9 @@ mod tests {
         for (chunk, located) in new.iter().zip(located) {
             assert_eq!((chunk.place, chunk.raw), (located.place, located.raw));
         }
+        let listed = listed(&mut conn, space, first, 100).await.unwrap();
+        let expected: Vec<_> = new.iter().map(|new| (new.blinded, new.raw)).collect();
+        assert_eq!(listed, expected);
         assert_eq!(
             raw_len(&mut conn, space, first, 100).await.unwrap(),
             (1..=100).sum::<u64>()
@@ -323,6 +348,8 @@ mod tests {
             raw_len(&mut conn, space, row, 2).await,
             Err(Error::Corrupt(_))
         ));
+        assert!(listed(&mut conn, space, row, 2).await.is_err());
         assert!(located(&mut conn, SpaceId(99), row, 1).await.is_err());
+        assert!(listed(&mut conn, SpaceId(99), row, 1).await.is_err());
     }
 }
