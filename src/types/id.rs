@@ -33,6 +33,10 @@ id!(
     ChunkRow
 );
 id!(
+    /// An upload that is taken in several requests.
+    UploadId
+);
+id!(
     /// A person who logs in.
     AccountId
 );

@@ -8,8 +8,9 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::StagedBody;
 use super::places::{Places, Span};
-use crate::crypto::SpaceKeys;
-use crate::store::meta::contents;
+use crate::crypto::{Blinded, SpaceKeys};
+use crate::store::meta::chunks::Located;
+use crate::store::meta::contents::{self, Content};
 use crate::store::{Error, Result, Store};
 use crate::types::ContentId;
 
@@ -49,16 +50,15 @@ impl Reader {
     /// Opens a content by its row.
     pub async fn open(store: &Arc<Store>, content: ContentId) -> Result<Self> {
         let row = contents::load(&mut *store.meta.read().await?, content).await?;
+        Self::over(store, row).await
+    }
+
+    /// A reader of a content that may not have a row.
+    pub(super) async fn over(store: &Arc<Store>, row: Content) -> Result<Self> {
         let keys = store.keys.of(&store.meta, row.space).await?;
         let body = match row.body {
             StagedBody::Inline(sealed) => {
-                let bytes = keys.open_inline(row.root, &sealed)?;
-                if bytes.len() as u64 != row.size {
-                    return Err(Error::Corrupt(
-                        "a content has another size than its row says",
-                    ));
-                }
-                Body::Inline(bytes.into())
+                Body::Inline(open_inline(&keys, row.root, row.size, &sealed)?)
             }
             StagedBody::Chunks(manifest) => {
                 let places = Places::new(row.space, row.size, manifest);
@@ -146,6 +146,22 @@ impl Reader {
     }
 }
 
+/// The bytes of a content that lies in its row.
+pub(super) fn open_inline(
+    keys: &SpaceKeys,
+    root: Blinded,
+    size: u64,
+    sealed: &[u8],
+) -> Result<Bytes> {
+    let bytes = keys.open_inline(root, sealed)?;
+    if bytes.len() as u64 != size {
+        return Err(Error::Corrupt(
+            "a content has another size than its row says",
+        ));
+    }
+    Ok(bytes.into())
+}
+
 impl Chunks {
     /// The chunk that holds `position`.
     async fn at(&mut self, position: u64, size: u64) -> Result<&Chunk> {
@@ -165,7 +181,8 @@ impl Chunks {
         if reads_on && self.ahead.is_none() && current.end() < size {
             // What is wrong with the next chunk is told when it is asked for.
             if let Ok(next) = self.places.find(&self.store.meta, current.end()).await {
-                let task = read_chunk(Arc::clone(&self.store), Arc::clone(&self.keys), next);
+                let (store, keys) = (Arc::clone(&self.store), Arc::clone(&self.keys));
+                let task = read_chunk(store, keys, next.chunk);
                 self.ahead = Some((next, AbortOnDropHandle::new(tokio::spawn(task))));
             }
         }
@@ -192,7 +209,8 @@ impl Chunks {
             .take()
             .is_some_and(|chunk| chunk.end() == position);
         let span = self.places.find(&self.store.meta, position).await?;
-        let bytes = read_chunk(Arc::clone(&self.store), Arc::clone(&self.keys), span).await?;
+        let (store, keys) = (Arc::clone(&self.store), Arc::clone(&self.keys));
+        let bytes = read_chunk(store, keys, span.chunk).await?;
         Ok((
             Chunk {
                 start: span.start,
@@ -203,12 +221,17 @@ impl Chunks {
     }
 }
 
-async fn read_chunk(store: Arc<Store>, keys: Arc<SpaceKeys>, span: Span) -> Result<Bytes> {
-    let (id, bytes) = store.segments.read(&keys, span.chunk.place).await?;
-    if keys.blind(&id) != span.chunk.blinded {
+/// Reads a chunk and holds it against its row.
+pub(super) async fn read_chunk(
+    store: Arc<Store>,
+    keys: Arc<SpaceKeys>,
+    chunk: Located,
+) -> Result<Bytes> {
+    let (id, bytes) = store.segments.read(&keys, chunk.place).await?;
+    if keys.blind(&id) != chunk.blinded {
         return Err(Error::Corrupt("another chunk lies where the row says"));
     }
-    if bytes.len() != span.chunk.raw as usize {
+    if bytes.len() != chunk.raw as usize {
         return Err(Error::Corrupt(
             "a chunk has another length than its row says",
         ));

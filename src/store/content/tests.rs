@@ -16,6 +16,8 @@ use std::sync::Arc;
 
 mod diff;
 mod signatures;
+mod park;
+mod rebuild;
 
 const MIB: usize = 1 << 20;
 
