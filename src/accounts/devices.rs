@@ -76,7 +76,7 @@ pub(super) async fn add(
     name: &str,
     kind: DeviceKind,
 ) -> Result<(DeviceId, String)> {
-    if !(1..=MAX_DEVICE_NAME_BYTES).contains(&name.len()) || name.chars().any(char::is_control) {
+    if !is_name(name) {
         return Err(Error::DeviceName);
     }
     let name = name.to_owned();
@@ -128,6 +128,11 @@ pub(super) async fn synced(meta: &Meta, now: Millis, device: DeviceId) -> Result
         Box::pin(async move { Ok(accounts::device_synced(tx, device, now).await?) })
     })
     .await
+}
+
+/// Whether a device may be called so.
+pub(super) fn is_name(name: &str) -> bool {
+    (1..=MAX_DEVICE_NAME_BYTES).contains(&name.len()) && !name.chars().any(char::is_control)
 }
 
 fn info(row: Device) -> Result<DeviceInfo> {

@@ -14,6 +14,7 @@ mod name;
 mod password;
 mod random;
 mod session;
+mod watch;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -27,6 +28,9 @@ pub use error::{Denied, Error, Result};
 pub use name::{MAX_NAME_BYTES, NameError};
 pub use password::{MAX_PASSWORD_BYTES, MIN_PASSWORD_BYTES, PasswordError};
 pub use session::Session;
+pub use watch::{MAX_WATCH_MODEL_BYTES, WatchAnswer, WatchError, WatchPairing};
+
+pub(crate) use limits::network;
 
 use crate::store::Store;
 use crate::store::meta::Conn;
@@ -38,6 +42,8 @@ pub struct Accounts {
     store: Arc<Store>,
     hasher: Arc<password::Hasher>,
     basic: Arc<basic::Basic>,
+    watches: Arc<watch::Tokens>,
+    watch_tries: Arc<watch::Tries>,
     clock: Clock,
 }
 
@@ -50,6 +56,8 @@ impl Accounts {
             store,
             hasher,
             basic,
+            watches: Arc::new(watch::Tokens::new(clock.clone())),
+            watch_tries: Arc::new(watch::Tries::new()),
             clock,
         }
     }
@@ -113,6 +121,7 @@ impl Accounts {
     pub async fn remove(&self, name: &str) -> Result<()> {
         directory::remove(&self.store.meta, name).await?;
         self.basic.forget_all();
+        self.watches.recheck_all();
         Ok(())
     }
 
@@ -135,6 +144,7 @@ impl Accounts {
     pub async fn device_revoke(&self, account: AccountId, device: DeviceId) -> Result<()> {
         devices::revoke(&self.store.meta, self.clock.now(), account, device).await?;
         self.basic.forget_all();
+        self.watches.recheck_all();
         Ok(())
     }
 
@@ -156,6 +166,40 @@ impl Accounts {
         self.basic
             .verify(&self.store.meta, peer, user, password)
             .await
+    }
+
+    /// Begins to pair a watch at `peer`; it shows the digits and polls with the secret. `model` is
+    /// what it calls itself; what cannot be a name is left out.
+    pub async fn watch_pair(
+        &self,
+        peer: IpAddr,
+        model: Option<&str>,
+    ) -> Result<WatchPairing, WatchError> {
+        watch::begin(&self.store.meta, self.clock.now(), peer, model).await
+    }
+
+    /// What a watch that polls with `secret` is told; its token for a minute after the first time.
+    pub async fn watch_poll(&self, secret: &str) -> Result<WatchAnswer, crate::store::Error> {
+        watch::poll(&self.store.meta, self.clock.now(), secret).await
+    }
+
+    /// Makes the watch that shows `code` a device of the account, called `name`, or as it calls
+    /// itself. `peer` is where the owner is logged in, for the limits; `None` on the command line,
+    /// which has none.
+    pub async fn watch_confirm(
+        &self,
+        peer: Option<IpAddr>,
+        account: AccountId,
+        code: &str,
+        name: Option<&str>,
+    ) -> Result<DeviceInfo, WatchError> {
+        let (meta, now) = (&self.store.meta, self.clock.now());
+        watch::confirm(meta, &self.watch_tries, now, peer, account, (code, name)).await
+    }
+
+    /// Checks the token of a watch at `peer`. It opens what is made for watches and nothing else.
+    pub async fn verify_watch(&self, peer: IpAddr, token: &str) -> Result<Session, Denied> {
+        self.watches.verify(&self.store.meta, peer, token).await
     }
 
     /// Logins refused since the start.

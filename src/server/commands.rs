@@ -99,6 +99,17 @@ async fn device(command: Device, config: &Config) -> Result<String> {
                 .await?;
             format!("device {id}, password {secret}\n")
         }
+        Device::Confirm {
+            account,
+            code,
+            name,
+        } => {
+            let account = accounts.find(&account).await?;
+            let watch = accounts
+                .watch_confirm(None, account, &code, name.as_deref())
+                .await?;
+            format!("device {}, {}\n", watch.id, watch.name)
+        }
         Device::List { account } => {
             let account = accounts.find(&account).await?;
             let devices = accounts.device_list(account).await?;

@@ -5,6 +5,7 @@ mod commands;
 mod compress;
 pub mod config;
 mod error;
+mod garmin;
 mod healthcheck;
 mod listener;
 mod middleware;

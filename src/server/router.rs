@@ -15,7 +15,7 @@ use super::listener::Peer;
 use super::middleware::{self, Client};
 use super::ops::metrics::Metrics;
 use super::ops::{health, scrape};
-use super::{session, webdav};
+use super::{garmin, session, webdav};
 use crate::accounts::Accounts;
 use crate::store::Store;
 use crate::tree::{Tree, User};
@@ -42,6 +42,12 @@ pub(crate) struct Shell {
 /// All routes with everything around them.
 pub(crate) fn routes(shell: Shell) -> Router {
     let (metrics, proxies) = (Arc::clone(&shell.metrics), Arc::clone(&shell.proxies));
+    let watches = garmin::routes(
+        Arc::clone(&shell.store),
+        shell.accounts.clone(),
+        Arc::clone(&shell.metrics),
+        shell.clock.clone(),
+    );
     let routes = Router::new()
         .route("/", any(front))
         .route("/health", get(healthy))
@@ -49,6 +55,7 @@ pub(crate) fn routes(shell: Shell) -> Router {
         .route("/dav", any(dav))
         .route("/dav/", any(dav))
         .route("/dav/{*path}", any(dav))
+        .nest_service("/api/v1/garmin", watches)
         .fallback(elsewhere)
         .with_state(Arc::new(shell));
     middleware::wrap(routes, metrics, proxies)

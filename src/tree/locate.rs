@@ -80,6 +80,20 @@ impl Tree {
         Ok(node)
     }
 
+    /// The live node with this id; `NotFound` too when it is not in this account's tree.
+    pub async fn by_id(&self, id: NodeId) -> Result<Node> {
+        let mut conn = self.store.meta.read().await?;
+        let row = nodes::by_id(&mut conn, id).await?.ok_or(Error::NotFound)?;
+        let space = SpaceId(row.space);
+        // A node below something trashed is not trashed itself, so the way up decides.
+        if !self.may_see(&mut conn, space).await?
+            || self.path_of(&mut conn, id, space).await?.is_none()
+        {
+            return Err(Error::NotFound);
+        }
+        Ok(row.into())
+    }
+
     /// Makes the account's root validate what is mounted in it, too.
     async fn mount_all(&self, conn: &mut Conn, root: &mut Node) -> Result<()> {
         let own = match nodes::by_id(conn, root.id).await? {

@@ -19,6 +19,7 @@ pub mod synclog;
 pub mod totals;
 pub mod trash;
 pub mod versions;
+pub mod watch;
 mod writer;
 
 use std::path::Path;
