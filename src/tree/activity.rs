@@ -17,7 +17,8 @@ impl Tree {
             at: self.clock.now().0,
         };
         let meta = &self.store.meta;
-        let noted = meta.write(move |conn| Box::pin(async move { synclog::append(conn, &entry).await }));
+        let noted =
+            meta.write(move |conn| Box::pin(async move { synclog::append(conn, &entry).await }));
         Ok(noted.await?)
     }
 

@@ -108,10 +108,15 @@ impl Tree {
     /// Refuses a cursor that a pull would refuse.
     pub async fn check_cursor(&self, cursor: &FeedCursor) -> Result<()> {
         let now = self.feed_end().await?;
-        let valid = cursor.0.iter().all(|(space, mark)| {
-            now.of(*space).is_some_and(|end| mark.seq <= end.seq)
-        });
-        if valid { Ok(()) } else { Err(Error::StaleCursor) }
+        let valid = cursor
+            .0
+            .iter()
+            .all(|(space, mark)| now.of(*space).is_some_and(|end| mark.seq <= end.seq));
+        if valid {
+            Ok(())
+        } else {
+            Err(Error::StaleCursor)
+        }
     }
 
     /// A receiver for each space the account sees, told of every change from now on.

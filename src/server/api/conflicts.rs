@@ -23,7 +23,10 @@ pub(super) struct PageQuery {
 /// Lists the conflicts of all spaces of the account, oldest first.
 #[utoipa::path(get, path = "/conflicts", tag = "conflicts", params(PageQuery),
     responses((status = 200, body = Conflicts), Problems))]
-pub(super) async fn list(caller: Caller, Query(query): Query<PageQuery>) -> Result<Json<Conflicts>> {
+pub(super) async fn list(
+    caller: Caller,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<Conflicts>> {
     let after = match query.cursor.as_deref().map(str::parse) {
         None => 0,
         Some(Ok(id)) => id,
@@ -31,7 +34,10 @@ pub(super) async fn list(caller: Caller, Query(query): Query<PageQuery>) -> Resu
     };
     let found = caller.tree.conflicts(after, CONFLICTS_MAX).await?;
     let full = found.len() == CONFLICTS_MAX as usize;
-    let next = found.last().filter(|_| full).map(|last| last.id.to_string());
+    let next = found
+        .last()
+        .filter(|_| full)
+        .map(|last| last.id.to_string());
     let items = found.into_iter().map(conflict).collect();
     Ok(Json(Conflicts { items, next }))
 }

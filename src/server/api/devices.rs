@@ -12,6 +12,7 @@ use super::responses::Problems;
 use super::show;
 use crate::accounts::{DeviceInfo, Session};
 use crate::protocol::auth::{Confirm, Device, Devices, PairingCode, Rename};
+use crate::server::middleware::Client;
 use crate::types::DeviceId;
 
 /// Lists the devices, revoked ones included.
@@ -35,7 +36,9 @@ pub(super) async fn rename(
     Json(asked): Json<Rename>,
 ) -> Result<Json<Device>> {
     let account = caller.session.account;
-    let renamed = api.accounts.device_rename(account, DeviceId(id), &asked.name);
+    let renamed = api
+        .accounts
+        .device_rename(account, DeviceId(id), &asked.name);
     Ok(Json(device(renamed.await?, &caller.session)))
 }
 
@@ -66,6 +69,20 @@ pub(super) async fn pair(
         expires_in: made.expires_in,
     };
     Ok((StatusCode::CREATED, Json(code)))
+}
+
+/// Makes the watch that shows a code a device of the account.
+#[utoipa::path(post, path = "/devices/confirm", tag = "devices", request_body = Confirm,
+    responses((status = 200, body = Device), Problems))]
+pub(super) async fn confirm(
+    State(api): State<Arc<Api>>,
+    client: Client,
+    caller: Caller,
+    Json(asked): Json<Confirm>,
+) -> Result<Json<Device>> {
+    let (account, name) = (caller.session.account, asked.name.as_deref());
+    let confirmed = api.accounts.watch_confirm(Some(client.ip), account, &asked.code, name);
+    Ok(Json(device(confirmed.await?, &caller.session)))
 }
 
 fn device(info: DeviceInfo, session: &Session) -> Device {

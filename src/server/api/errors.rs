@@ -4,7 +4,7 @@ use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::http::StatusCode;
 
 use super::problem::{self, Problem};
-use crate::accounts::{self, Denied, LoginError};
+use crate::accounts::{self, Denied, LoginError, WatchError};
 use crate::protocol::stream::StreamError;
 use crate::store;
 use crate::tree;
@@ -99,6 +99,20 @@ impl From<LoginError> for Problem {
     }
 }
 
+impl From<WatchError> for Problem {
+    fn from(error: WatchError) -> Self {
+        let text = error.to_string();
+        match error {
+            WatchError::TooMany => Self::new(problem::LIMITED, text).retry_after(60),
+            WatchError::Code => Self::invalid("code", text),
+            WatchError::Limited { retry_after } => limited(retry_after),
+            WatchError::Name => Self::invalid("name", text),
+            WatchError::NoAccount => Self::new(problem::NOT_FOUND, text),
+            WatchError::Store(error) => error.into(),
+        }
+    }
+}
+
 impl From<Denied> for Problem {
     fn from(denied: Denied) -> Self {
         match denied {
@@ -132,7 +146,9 @@ impl From<JsonRejection> for Problem {
         let text = rejection.body_text();
         match rejection.status() {
             StatusCode::PAYLOAD_TOO_LARGE => Self::new(problem::TOO_LARGE, text),
-            StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::new(problem::MEDIA, text).at("Content-Type"),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                Self::new(problem::MEDIA, text).at("Content-Type")
+            }
             StatusCode::UNPROCESSABLE_ENTITY => Self::new(problem::INVALID, text),
             _ => Self::new(problem::BAD_REQUEST, text),
         }
@@ -174,7 +190,11 @@ mod tests {
             (E::Forbidden("no"), 403, "forbidden"),
             (E::PreconditionFailed, 412, "precondition-failed"),
             (E::NoSuchLock, 423, "locked"),
-            (E::QuotaExceeded { used: 2, quota: 1 }, 507, "quota-exceeded"),
+            (
+                E::QuotaExceeded { used: 2, quota: 1 },
+                507,
+                "quota-exceeded",
+            ),
             (E::TooLarge("x"), 413, "too-large"),
             (E::Checksum, 400, "checksum-mismatch"),
             (E::StaleCursor, 410, "stale-cursor"),

@@ -87,9 +87,9 @@ fn reason(denied: &crate::accounts::Denied) -> &'static str {
 /// The address of the client.
 pub(super) fn client(parts: &Parts) -> Result<Client> {
     let client = parts.extensions.get::<Client>();
-    client.copied().ok_or_else(|| {
-        Problem::new(problem::INTERNAL, "the request came without its connection")
-    })
+    client
+        .copied()
+        .ok_or_else(|| Problem::new(problem::INTERNAL, "the request came without its connection"))
 }
 
 /// The client of a request without a log-in.
@@ -121,7 +121,10 @@ pub(super) fn time(field: &str, millis: Option<i64>) -> Result<Option<Millis>> {
     if (Millis::MIN..=Millis::MAX).contains(&millis) {
         return Ok(Some(millis));
     }
-    Err(Problem::invalid(field, "a time lies between the years 1601 and 9999"))
+    Err(Problem::invalid(
+        field,
+        "a time lies between the years 1601 and 9999",
+    ))
 }
 
 /// The base of a write.

@@ -19,9 +19,9 @@ mod usage;
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
-use axum::Router;
 use http::header;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -31,8 +31,9 @@ use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub(crate) use problem::shape;
 use problem::Problem;
+pub(crate) use problem::shape;
+pub(crate) use sync::Waiting;
 
 use super::ops::metrics::Metrics;
 use crate::accounts::Accounts;
@@ -59,7 +60,7 @@ pub(crate) struct Api {
     /// Owns the tasks that outlive their request.
     pub tasks: TaskTracker,
     /// Bounds who waits for events.
-    pub waiting: sync::Waiting,
+    pub waiting: Waiting,
 }
 
 #[derive(OpenApi)]
@@ -76,7 +77,9 @@ struct Bearer;
 impl Modify for Bearer {
     fn modify(&self, spec: &mut Spec) {
         let components = spec.components.get_or_insert_with(Default::default);
-        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT");
         components.add_security_scheme("bearer", SecurityScheme::Http(scheme.build()));
         let (name, schema) = responses::problem_schema();
         components.schemas.insert(name, schema);
@@ -105,6 +108,7 @@ fn documented() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(devices::list))
         .routes(routes!(devices::rename, devices::revoke))
         .routes(routes!(devices::pair))
+        .routes(routes!(devices::confirm))
         .routes(routes!(usage::show))
         .merge(files())
         .merge(sync())
@@ -118,6 +122,7 @@ fn files() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(files::list::list))
         .routes(routes!(files::list::search))
         .routes(routes!(files::list::info))
+        .routes(routes!(files::list::lookup))
         .routes(routes!(files::change::remove))
         .routes(routes!(files::change::mkdir))
         .routes(routes!(files::change::rename))

@@ -182,7 +182,9 @@ pub(crate) async fn shape(request: Request, next: Next) -> Response {
 
 async fn text_of(body: Body) -> String {
     let read = Limited::new(body, TEXT_MAX).collect().await;
-    let bytes = read.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let bytes = read
+        .map(http_body_util::Collected::to_bytes)
+        .unwrap_or_default();
     String::from_utf8_lossy(&bytes).trim().to_owned()
 }
 
@@ -221,26 +223,42 @@ mod tests {
     fn names_are_unique_and_stable_words() {
         let names: HashSet<_> = ALL.iter().map(|kind| kind.name).collect();
         assert_eq!(names.len(), ALL.len());
-        let word = |name: &str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+        let word = |name: &str| {
+            name.bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+        };
         assert!(names.iter().all(|name| word(name)));
     }
 
     #[tokio::test]
     async fn foreign_refusals_get_the_form_and_keep_their_headers() {
-        let refuse = || async { (StatusCode::UNSUPPORTED_MEDIA_TYPE, [("x", "y")], "not this\n") };
-        let routes = Router::new()
-            .route("/a", get(refuse))
-            .layer(from_fn(shape));
+        let refuse = || async {
+            (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                [("x", "y")],
+                "not this\n",
+            )
+        };
+        let routes = Router::new().route("/a", get(refuse)).layer(from_fn(shape));
         let ask = |method: &str, path: &str| {
             let request = Request::builder().method(method).uri(path);
             routes.clone().oneshot(request.body(Body::empty()).unwrap())
         };
         let refused = ask("GET", "/a").await.unwrap();
-        assert_eq!((refused.status(), &refused.headers()["x"]), (StatusCode::UNSUPPORTED_MEDIA_TYPE, &HeaderValue::from_static("y")));
+        assert_eq!(
+            (refused.status(), &refused.headers()["x"]),
+            (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                &HeaderValue::from_static("y")
+            )
+        );
         assert_eq!(refused.headers()[CONTENT_TYPE], MEDIA_TYPE);
         let body = refused.into_body().collect().await.unwrap().to_bytes();
         let problem: problem::Problem = serde_json::from_slice(&body).unwrap();
-        assert_eq!((problem.name(), problem.status, problem.detail.as_str()), ("unsupported-media-type", 415, "not this"));
+        assert_eq!(
+            (problem.name(), problem.status, problem.detail.as_str()),
+            ("unsupported-media-type", 415, "not this")
+        );
 
         let refused = ask("POST", "/a").await.unwrap();
         assert_eq!(refused.headers()["allow"], "GET,HEAD");

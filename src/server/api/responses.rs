@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use utoipa::openapi::{Ref, RefOr, Response, ResponseBuilder, ContentBuilder};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
 use crate::protocol::problem::{self, MEDIA_TYPE};
@@ -12,7 +12,10 @@ pub(super) struct Problems;
 
 /// Each status and when it comes.
 const STATUSES: &[(&str, &str)] = &[
-    ("400", "The request, a path, a length or a checksum is wrong"),
+    (
+        "400",
+        "The request, a path, a length or a checksum is wrong",
+    ),
     ("401", "No valid access token"),
     ("403", "This is not allowed"),
     ("404", "Nothing is there, or nothing this account may see"),
@@ -27,7 +30,10 @@ const STATUSES: &[(&str, &str)] = &[
     ("422", "A field has a value that cannot be"),
     ("423", "Somebody has locked it"),
     ("426", "This is a WebSocket"),
-    ("429", "Too many failed log-ins or requests; see Retry-After"),
+    (
+        "429",
+        "Too many failed log-ins or requests; see Retry-After",
+    ),
     ("431", "The headers are too large"),
     ("500", "The server failed"),
     ("503", "The server is busy; see Retry-After"),
@@ -54,5 +60,8 @@ impl IntoResponses for Problems {
 /// The schema that [`Problems`] refers to.
 pub(super) fn problem_schema() -> (String, RefOr<utoipa::openapi::Schema>) {
     let name = <problem::Problem as ToSchema>::name();
-    (name.into_owned(), <problem::Problem as PartialSchema>::schema())
+    (
+        name.into_owned(),
+        <problem::Problem as PartialSchema>::schema(),
+    )
 }

@@ -31,7 +31,9 @@ pub(super) struct PageQuery {
 pub(super) async fn list(caller: Caller, Query(query): Query<PageQuery>) -> Result<Json<Trash>> {
     let unknown = || Problem::invalid("cursor", "this is no cursor of the trash");
     let after = query.cursor.as_deref();
-    let after = after.map(|text| TrashMark::parse(text).ok_or_else(unknown)).transpose()?;
+    let after = after
+        .map(|text| TrashMark::parse(text).ok_or_else(unknown))
+        .transpose()?;
     let (found, next) = caller.tree.trash_page(after, limit(query.limit)?).await?;
     Ok(Json(Trash {
         items: found.into_iter().map(trashed).collect(),

@@ -115,7 +115,9 @@ pub(super) async fn abort(caller: Caller, Path(id): Path<i64>) -> Result<StatusC
 }
 
 fn offset(headers: &HeaderMap) -> Result<u64> {
-    let stated = headers.get(OFFSET).and_then(|value| value.to_str().ok()?.parse().ok());
+    let stated = headers
+        .get(OFFSET)
+        .and_then(|value| value.to_str().ok()?.parse().ok());
     stated.ok_or_else(|| {
         Problem::new(problem::BAD_REQUEST, "say where the body goes, in bytes").at(OFFSET)
     })

@@ -15,9 +15,9 @@ use crate::types::{ContentId, NodeId, SpaceId};
 use std::sync::Arc;
 
 mod diff;
-mod signatures;
 mod park;
 mod rebuild;
+mod signatures;
 
 const MIB: usize = 1 << 20;
 

@@ -21,6 +21,7 @@ pub mod tokens;
 pub mod totals;
 pub mod trash;
 pub mod versions;
+pub mod watch;
 mod writer;
 
 use std::path::Path;

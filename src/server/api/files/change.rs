@@ -27,7 +27,9 @@ pub(in super::super) async fn mkdir(
     }
     let made = match caller.tree.mkdir(&path, mtime).await {
         Ok(node) => (StatusCode::CREATED, node),
-        Err(tree::Error::Exists) if asked.parents => (StatusCode::OK, there(&caller.tree, &path).await?),
+        Err(tree::Error::Exists) if asked.parents => {
+            (StatusCode::OK, there(&caller.tree, &path).await?)
+        }
         Err(error) => return Err(error.into()),
     };
     Ok((made.0, Json(show::node(made.1, &path))))
@@ -86,7 +88,9 @@ pub(in super::super) async fn copy(
     Json(asked): Json<Transfer>,
 ) -> Result<Json<Placed>> {
     let (from, to) = ends(&asked)?;
-    let placed = caller.tree.copy(&from, &to, overwrite(asked.overwrite), Reach::Deep);
+    let placed = caller
+        .tree
+        .copy(&from, &to, overwrite(asked.overwrite), Reach::Deep);
     Ok(Json(show_placed(placed.await?, &to)))
 }
 
@@ -115,7 +119,11 @@ pub(in super::super) async fn remove(
 
 /// What may be replaced.
 pub(in super::super) fn overwrite(stated: bool) -> Overwrite {
-    if stated { Overwrite::Yes } else { Overwrite::No }
+    if stated {
+        Overwrite::Yes
+    } else {
+        Overwrite::No
+    }
 }
 
 fn ends(asked: &Transfer) -> Result<(NodePath, NodePath)> {

@@ -9,7 +9,9 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use headers::{AcceptRanges, ContentLength, ContentRange, HeaderMapExt, IfRange, LastModified, Range};
+use headers::{
+    AcceptRanges, ContentLength, ContentRange, HeaderMapExt, IfRange, LastModified, Range,
+};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
@@ -65,7 +67,10 @@ pub(in super::super) async fn get(
     }
     let (size, time) = (version.size, SystemTime::from(version.modified));
     let part = part(&headers, &etag, time, size)?;
-    let reader = caller.tree.read_version(&found.node, version.number).await?;
+    let reader = caller
+        .tree
+        .read_version(&found.node, version.number)
+        .await?;
     if part.as_ref().is_none_or(|part| *part.start() == 0) {
         note(&api, &caller, &found, size);
     }
@@ -94,7 +99,10 @@ fn note(api: &Arc<Api>, caller: &Caller, found: &Located, size: u64) {
 }
 
 fn matches_none(headers: &HeaderMap, etag: &str) -> bool {
-    let Some(stated) = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()) else {
+    let Some(stated) = headers
+        .get(header::IF_NONE_MATCH)
+        .and_then(|value| value.to_str().ok())
+    else {
         return false;
     };
     let mut tags = stated.split(',').map(str::trim);
@@ -148,7 +156,11 @@ fn bounded((start, end): (Bound<u64>, Bound<u64>), size: u64) -> Option<RangeInc
 
 fn send(mut reader: Reader, part: Option<RangeInclusive<u64>>, size: u64) -> Response {
     let (status, start, length) = match &part {
-        Some(part) => (StatusCode::PARTIAL_CONTENT, *part.start(), part.end() - part.start() + 1),
+        Some(part) => (
+            StatusCode::PARTIAL_CONTENT,
+            *part.start(),
+            part.end() - part.start() + 1,
+        ),
         None => (StatusCode::OK, 0, size),
     };
     reader.seek(start);
@@ -164,21 +176,22 @@ fn send(mut reader: Reader, part: Option<RangeInclusive<u64>>, size: u64) -> Res
 
 /// The next `length` bytes of a reader. When they fail to come the body breaks off.
 pub(in super::super) fn body(reader: Reader, length: u64) -> Body {
-    let pieces = futures_util::stream::try_unfold((reader, length), |(mut reader, left)| async move {
-        if left == 0 {
-            return Ok::<_, io::Error>(None);
-        }
-        let most = usize::try_from(left).unwrap_or(READ_MAX).min(READ_MAX);
-        let bytes: Bytes = reader.read(most).await.map_err(|error| {
-            tracing::error!(%error, "a download broke off");
-            io::Error::other("the download broke off")
-        })?;
-        if bytes.is_empty() {
-            return Err(io::Error::other("a content ends before its size"));
-        }
-        let left = left - bytes.len() as u64;
-        Ok(Some((bytes, (reader, left))))
-    });
+    let pieces =
+        futures_util::stream::try_unfold((reader, length), |(mut reader, left)| async move {
+            if left == 0 {
+                return Ok::<_, io::Error>(None);
+            }
+            let most = usize::try_from(left).unwrap_or(READ_MAX).min(READ_MAX);
+            let bytes: Bytes = reader.read(most).await.map_err(|error| {
+                tracing::error!(%error, "a download broke off");
+                io::Error::other("the download broke off")
+            })?;
+            if bytes.is_empty() {
+                return Err(io::Error::other("a content ends before its size"));
+            }
+            let left = left - bytes.len() as u64;
+            Ok(Some((bytes, (reader, left))))
+        });
     Body::from_stream(pieces)
 }
 

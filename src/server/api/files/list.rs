@@ -47,9 +47,13 @@ pub(in super::super) async fn list(
         return Err(crate::tree::Error::NotACollection.into());
     }
     let after = query.cursor.as_deref();
-    let after = after.map(|text| extract::path("cursor", text)).transpose()?;
+    let after = after
+        .map(|text| extract::path("cursor", text))
+        .transpose()?;
     let limit = limit(query.limit)?;
-    let walk = caller.tree.walk(&top, query.recursive, after.as_ref(), limit);
+    let walk = caller
+        .tree
+        .walk(&top, query.recursive, after.as_ref(), limit);
     Ok(Json(nodes(walk.await?)))
 }
 
@@ -80,7 +84,10 @@ pub(in super::super) async fn search(
     Query(query): Query<SearchQuery>,
 ) -> Result<Json<Nodes>> {
     if !(1..=QUERY_MAX).contains(&query.q.chars().count()) {
-        return Err(Problem::invalid("q", "a search text has 1 to 255 characters"));
+        return Err(Problem::invalid(
+            "q",
+            "a search text has 1 to 255 characters",
+        ));
     }
     let under = extract::locate(&caller.tree, query.path.as_deref(), None).await?;
     let after = match query.cursor.as_deref().map(str::parse) {

@@ -61,7 +61,11 @@ pub(in super::super) async fn put(
     };
     let checksum = extract::checksum(query.checksum.as_deref())?;
     let form = is_form(request.headers());
-    let expected = if form { None } else { length(request.headers()) };
+    let expected = if form {
+        None
+    } else {
+        length(request.headers())
+    };
     let mut upload = caller.tree.upload(&path, expected, checksum).await?;
     if form {
         take_form(&mut upload, request).await?;
@@ -69,10 +73,17 @@ pub(in super::super) async fn put(
         take_body(&mut upload, request.into_body()).await?;
     }
     if expected.is_some_and(|expected| expected != upload.written()) {
-        return Err(Problem::new(problem::BAD_LENGTH, "the body is not as long as announced"));
+        return Err(Problem::new(
+            problem::BAD_LENGTH,
+            "the body is not as long as announced",
+        ));
     }
     let written = caller.tree.commit(&path, upload, how).await?;
-    let status = if written.created { StatusCode::CREATED } else { StatusCode::OK };
+    let status = if written.created {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
     Ok((status, Json(show::written(written, &path))))
 }
 
@@ -88,7 +99,9 @@ pub(in super::super) struct FormFile {
 async fn take_body(upload: &mut Upload, body: Body) -> Result<()> {
     let mut body = body.into_data_stream();
     while let Some(bytes) = body.next().await {
-        upload.push(bytes.map_err(|error| broken_body(&error))?).await?;
+        upload
+            .push(bytes.map_err(|error| broken_body(&error))?)
+            .await?;
     }
     Ok(())
 }
@@ -97,7 +110,11 @@ async fn take_form(upload: &mut Upload, request: Request) -> Result<()> {
     let form = Multipart::from_request(request, &()).await;
     let mut form = form.map_err(|error| Problem::new(problem::BAD_REQUEST, error.body_text()))?;
     let missing = || Problem::invalid("file", "the form needs one part named `file`");
-    let mut part = form.next_field().await.map_err(broken)?.ok_or_else(missing)?;
+    let mut part = form
+        .next_field()
+        .await
+        .map_err(broken)?
+        .ok_or_else(missing)?;
     if part.name() != Some("file") {
         return Err(missing());
     }
@@ -112,15 +129,29 @@ async fn take_form(upload: &mut Upload, request: Request) -> Result<()> {
 }
 
 fn broken(error: MultipartError) -> Problem {
-    Problem::new(problem::BAD_REQUEST, format!("the form cannot be read: {}", error.body_text()))
+    Problem::new(
+        problem::BAD_REQUEST,
+        format!("the form cannot be read: {}", error.body_text()),
+    )
 }
 
 fn is_form(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    kind.is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("multipart/form-data"))
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
+    kind.is_some_and(|kind| {
+        kind.trim_start()
+            .to_ascii_lowercase()
+            .starts_with("multipart/form-data")
+    })
 }
 
 /// The announced length; gone when the body came compressed.
 fn length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use futures_util::future::select_all;
 use serde::Deserialize;
 use tokio::sync::watch::Receiver;
@@ -56,7 +56,9 @@ impl Waiting {
     fn enter(&self) -> Result<OwnedSemaphorePermit> {
         let place = Arc::clone(&self.0).try_acquire_owned();
         let full = |_full| Problem::new(problem::BUSY, "too many devices wait for events");
-        place.map_err(full).map_err(|problem| problem.retry_after(30))
+        place
+            .map_err(full)
+            .map_err(|problem| problem.retry_after(30))
     }
 }
 
@@ -91,7 +93,12 @@ pub(in super::super) async fn events(
     let owned = api.tasks.token();
     Ok(upgrade.on_upgrade(async move |socket| {
         let _held = (place, owned);
-        let mut stream = Stream { api, caller, since, socket };
+        let mut stream = Stream {
+            api,
+            caller,
+            since,
+            socket,
+        };
         if let Err(end) = stream.run().await {
             stream.close(end).await;
         }
@@ -164,7 +171,7 @@ impl Stream {
         }
     }
 
-    async fn watch(&self) -> Result<Vec<(SpaceId, Receiver<()>)>, End> {
+    async fn watch(&mut self) -> Result<Vec<(SpaceId, Receiver<()>)>, End> {
         self.caller.tree.watch().await.map_err(failed)
     }
 
@@ -172,7 +179,10 @@ impl Stream {
     async fn tell(&mut self) -> Result<(), End> {
         let changed = self.caller.tree.changed_since(&self.since).await;
         for (space, seq) in changed.map_err(failed)? {
-            let event = Event { space: space.0, seq };
+            let event = Event {
+                space: space.0,
+                seq,
+            };
             let text = serde_json::to_string(&event).map_err(|_never| End::Failed)?;
             self.send(Message::text(text)).await?;
             self.since.advance(space, seq);
@@ -187,7 +197,7 @@ impl Stream {
         }
     }
 
-    async fn check(&self) -> Result<(), End> {
+    async fn check(&mut self) -> Result<(), End> {
         let holds = self.api.accounts.still_holds(&self.caller.session).await;
         match holds {
             Ok(true) => Ok(()),
@@ -255,7 +265,10 @@ pub(in super::super) async fn poll(
 ) -> Result<Json<Poll>> {
     let seconds = query.timeout.unwrap_or(30);
     if seconds > POLL_MAX {
-        return Err(Problem::invalid("timeout", "a poll waits 55 seconds at most"));
+        return Err(Problem::invalid(
+            "timeout",
+            "a poll waits 55 seconds at most",
+        ));
     }
     let since = start(&caller.tree, Some(&query.cursor)).await?;
     let _place = api.waiting.enter()?;
@@ -264,7 +277,10 @@ pub(in super::super) async fn poll(
     loop {
         let events = caller.tree.changed_since(&since).await?;
         if !events.is_empty() {
-            let event = |(space, seq): (SpaceId, i64)| Event { space: space.0, seq };
+            let event = |(space, seq): (SpaceId, i64)| Event {
+                space: space.0,
+                seq,
+            };
             let events = events.into_iter().map(event).collect();
             return Ok(Json(Poll { events }));
         }

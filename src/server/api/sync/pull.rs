@@ -44,7 +44,10 @@ pub(in super::super) async fn pull(
     let since = query.cursor.as_deref().map(cursor).transpose()?;
     let limit = query.limit.unwrap_or(LIMIT);
     if !(1..=FEED_MAX).contains(&limit) {
-        return Err(Problem::invalid("limit", "a limit lies between 1 and 10,000"));
+        return Err(Problem::invalid(
+            "limit",
+            "a limit lies between 1 and 10,000",
+        ));
     }
     let feed = caller.tree.pull(since.as_ref(), limit).await?;
     if let Some(device) = caller.session.device {

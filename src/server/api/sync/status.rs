@@ -28,7 +28,9 @@ pub(in super::super) async fn status(
     // Asked first: what happens meanwhile is pulled again, never missed.
     let cursor = tree.feed_end().await?.to_string();
     let devices = api.accounts.device_list(session.account).await?;
-    let device = devices.into_iter().find(|device| Some(device.id) == session.device);
+    let device = devices
+        .into_iter()
+        .find(|device| Some(device.id) == session.device);
     let spaces = tree.standing().await?.into_iter().map(|space| SpaceStatus {
         id: space.space.0,
         path: space.path.to_string(),
@@ -41,7 +43,10 @@ pub(in super::super) async fn status(
             name: session.name.clone(),
             admin: session.admin,
         },
-        last_sync: device.as_ref().and_then(|device| device.last_sync).map(|at| at.0),
+        last_sync: device
+            .as_ref()
+            .and_then(|device| device.last_sync)
+            .map(|at| at.0),
         device: device.map(|device| DeviceName {
             id: device.id.0,
             name: device.name,
