@@ -194,10 +194,11 @@ async fn change_rows(path: &Path) -> Result<(Vec<u8>, Vec<u8>), Box<dyn Error>> 
 
 async fn update(conn: &mut SqliteConnection) -> Result<(), Box<dyn Error>> {
     let sql = "UPDATE item SET size = abs(random()) % 1000000, changed = changed + 86400
-        WHERE id = abs(random()) % $1 + 1";
+        WHERE id = $1";
     let mut tx = conn.begin().await?;
-    for _ in 0..1000 {
-        sqlx::query(sql).bind(ROWS).execute(&mut *tx).await?;
+    for bytes in noise(4000, 4).as_chunks().0 {
+        let id = u32::from_le_bytes(*bytes) % ROWS + 1;
+        sqlx::query(sql).bind(id).execute(&mut *tx).await?;
     }
     tx.commit().await?;
     Ok(())

@@ -51,10 +51,13 @@ impl Fixture {
         self.now.fetch_add(millis, Ordering::Relaxed);
     }
 
-    pub(super) fn basic(&self) -> Basic {
+    pub(super) fn clock(&self) -> Clock {
         let now = Arc::clone(&self.now);
-        let clock = Clock::from_fn(move || Millis(now.load(Ordering::Relaxed)));
-        Basic::new(Arc::clone(&self.hasher), clock)
+        Clock::from_fn(move || Millis(now.load(Ordering::Relaxed)))
+    }
+
+    pub(super) fn basic(&self) -> Basic {
+        Basic::new(Arc::clone(&self.hasher), self.clock())
     }
 
     pub(super) async fn checked(&self, name: &str, password: &str) -> Checked {

@@ -16,9 +16,9 @@ use crate::types::Millis;
 
 /// Failures allowed in a window.
 #[derive(Clone, Copy)]
-struct Rule {
-    max: u32,
-    window: Duration,
+pub(super) struct Rule {
+    pub(super) max: u32,
+    pub(super) window: Duration,
 }
 
 /// One user from one network: a person who tries old passwords stays below it.
@@ -168,9 +168,10 @@ impl Limits {
     }
 }
 
-fn network(peer: IpAddr) -> [u8; 9] {
+/// The network of an address: the address itself, of IPv6 the first 64 bits.
+pub(crate) fn network(peer: IpAddr) -> [u8; 9] {
     let mut network = [0; 9];
-    match peer {
+    match peer.to_canonical() {
         IpAddr::V4(address) => network[..4].copy_from_slice(&address.octets()),
         IpAddr::V6(address) => {
             network[0..8].copy_from_slice(&address.octets()[..8]);
@@ -197,13 +198,14 @@ impl Window {
     }
 }
 
-struct Windows<K> {
+/// One window for each key that has failed of late.
+pub(super) struct Windows<K> {
     rule: Rule,
     open: Cache<K, Arc<Mutex<Window>>>,
 }
 
 impl<K: std::hash::Hash + Eq + Send + Sync + 'static> Windows<K> {
-    fn new(rule: Rule) -> Self {
+    pub(super) fn new(rule: Rule) -> Self {
         let open = Cache::builder()
             .max_capacity(WINDOWS_MAX)
             .eviction_policy(EvictionPolicy::lru())
@@ -234,6 +236,21 @@ impl<K: std::hash::Hash + Eq + Send + Sync + 'static> Windows<K> {
         self.add(key, now, take).await
     }
 
+    /// Takes one of the tries the rule allows; how long the window lasts yet when none is left.
+    /// Tries at the same time cannot take more than there are.
+    pub(super) async fn spend(&self, key: K, now: Millis) -> Option<Duration> {
+        let mut refused = None;
+        self.add(key, now, |window| {
+            if window.failures < self.rule.max {
+                window.failures += 1;
+            } else {
+                refused = self.left(window, now);
+            }
+        })
+        .await;
+        refused
+    }
+
     /// How long the window lasts yet, if it holds as many failures as the rule allows.
     async fn exceeded(&self, key: &K, now: Millis) -> Option<Duration> {
         self.remaining(key, now, |window| window.failures >= self.rule.max)
@@ -256,7 +273,8 @@ impl<K: std::hash::Hash + Eq + Send + Sync + 'static> Windows<K> {
         }
     }
 
-    async fn forget(&self, key: &K) {
+    /// Forgets the failures of `key`.
+    pub(super) async fn forget(&self, key: &K) {
         self.open.invalidate(key).await;
     }
 
@@ -433,6 +451,23 @@ mod tests {
             limits.refused(&alice, NOW).await;
         }
         assert_eq!(limits.probe_refusal(&alice, NOW).await, Some(PAIR.window));
+    }
+
+    #[tokio::test]
+    async fn no_more_tries_can_be_taken_than_there_are() {
+        let tries = Windows::new(Rule {
+            max: 3,
+            window: Duration::from_mins(10),
+        });
+        let taken = futures_util::future::join_all((0..9).map(|_| tries.spend(1, NOW))).await;
+        assert_eq!(taken.iter().filter(|left| left.is_none()).count(), 3);
+        assert_eq!(tries.spend(2, NOW).await, None);
+        let late = NOW.plus(Duration::from_mins(9));
+        assert_eq!(tries.spend(1, late).await, Some(Duration::from_mins(1)));
+        assert_eq!(
+            tries.spend(1, NOW.plus(Duration::from_mins(10))).await,
+            None
+        );
     }
 
     #[tokio::test]

@@ -25,6 +25,7 @@ mod synced;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod watch;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -41,6 +42,9 @@ pub use pairing::PairingCode;
 pub use password::{MAX_PASSWORD_BYTES, MIN_PASSWORD_BYTES, PasswordError};
 pub use session::Session;
 pub use tokens::{TokenDevice, Tokens};
+pub use watch::{MAX_WATCH_MODEL_BYTES, WatchAnswer, WatchError, WatchPairing};
+
+pub(crate) use limits::network;
 
 use crate::store::Store;
 use crate::store::meta::Conn;
@@ -55,6 +59,8 @@ pub struct Accounts {
     bearer: Arc<bearer::Bearer>,
     code_key: Arc<pairing::CodeKey>,
     synced: synced::Synced,
+    watches: Arc<watch::Tokens>,
+    watch_tries: Arc<watch::Tries>,
     clock: Clock,
 }
 
@@ -75,6 +81,8 @@ impl Accounts {
             bearer: Arc::new(bearer),
             code_key: Arc::new(code_key),
             synced: synced::Synced::new(),
+            watches: Arc::new(watch::Tokens::new(clock.clone())),
+            watch_tries: Arc::new(watch::Tries::new()),
             clock,
         }
     }
@@ -204,6 +212,40 @@ impl Accounts {
             .await
     }
 
+    /// Begins to pair a watch at `peer`; it shows the digits and polls with the secret. `model` is
+    /// what it calls itself; what cannot be a name is left out.
+    pub async fn watch_pair(
+        &self,
+        peer: IpAddr,
+        model: Option<&str>,
+    ) -> Result<WatchPairing, WatchError> {
+        watch::begin(&self.store.meta, self.clock.now(), peer, model).await
+    }
+
+    /// What a watch that polls with `secret` is told; its token for a minute after the first time.
+    pub async fn watch_poll(&self, secret: &str) -> Result<WatchAnswer, crate::store::Error> {
+        watch::poll(&self.store.meta, self.clock.now(), secret).await
+    }
+
+    /// Makes the watch that shows `code` a device of the account, called `name`, or as it calls
+    /// itself. `peer` is where the owner is logged in, for the limits; `None` on the command line,
+    /// which has none.
+    pub async fn watch_confirm(
+        &self,
+        peer: Option<IpAddr>,
+        account: AccountId,
+        code: &str,
+        name: Option<&str>,
+    ) -> Result<DeviceInfo, WatchError> {
+        let (meta, now) = (&self.store.meta, self.clock.now());
+        watch::confirm(meta, &self.watch_tries, now, peer, account, (code, name)).await
+    }
+
+    /// Checks the token of a watch at `peer`. It opens what is made for watches and nothing else.
+    pub async fn verify_watch(&self, peer: IpAddr, token: &str) -> Result<Session, Denied> {
+        self.watches.verify(&self.store.meta, peer, token).await
+    }
+
     /// Logins refused since the start.
     pub fn failures(&self) -> Failures {
         self.bearer.failures(self.basic.failures())
@@ -213,6 +255,7 @@ impl Accounts {
     fn forget_all(&self) {
         self.basic.forget_all();
         self.bearer.forget_all();
+        self.watches.recheck_all();
     }
 
     /// Passwords hashed since the start.

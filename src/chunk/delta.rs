@@ -151,7 +151,8 @@ impl Differ {
         }
     }
 
-    /// Takes the bytes that were wanted. `new` and `base` must not share memory.
+    /// Takes exactly the bytes that were wanted; whoever reads fewer, because a file has changed,
+    /// must not go on. `new` and `base` should not share memory, see [`patch::encode`].
     pub fn give(&mut self, new: &Bytes, base: &[u8]) {
         let Some(mut work) = self.work.take() else {
             return;

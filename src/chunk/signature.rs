@@ -126,6 +126,10 @@ impl Signature {
                 found.copy(at, &self.blocks[nth]);
                 at += self.block;
                 (next, sums) = (Some(nth + 1), None);
+                if let Some(short) = self.short(nth + 1, &new[at..]) {
+                    found.copy(at, short);
+                    at += short.len;
+                }
                 continue;
             }
             if let (Some(sums), Some(&byte)) = (&mut sums, new.get(at + self.block)) {
@@ -161,13 +165,20 @@ impl Signature {
         is(&self.blocks[nth]).then_some(nth)
     }
 
-    /// The short last block of a range can only be what the new bytes end with.
+    /// The block, if it is a short one, the last of its range, and the bytes begin with it.
+    fn short(&self, nth: usize, bytes: &[u8]) -> Option<&Block> {
+        let block = self.blocks.get(nth)?;
+        let begin = bytes.get(..block.len)?;
+        (block.len < self.block && entry(begin) == block.entry).then_some(block)
+    }
+
+    /// Short blocks are looked for behind the block before them and, here, where the new bytes end.
     fn match_end(&self, new: &[u8], found: &mut Matches) {
-        let left = new.len() - found.covered;
-        let short = |block: &&Block| block.len < self.block && block.len <= left;
-        for block in self.blocks.iter().filter(short) {
-            let at = new.len() - block.len;
-            if entry(&new[at..]) == block.entry {
+        for (nth, block) in self.blocks.iter().enumerate() {
+            let at = new.len().saturating_sub(block.len);
+            if at >= found.covered
+                && let Some(block) = self.short(nth, &new[at..])
+            {
                 found.copy(at, block);
                 return;
             }
@@ -253,6 +264,10 @@ fn filter_place(weak: u32) -> (usize, u64) {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::single_range_in_vec_init,
+    reason = "a list of one range is meant"
+)]
 mod tests {
     use proptest::prelude::*;
 
@@ -368,6 +383,9 @@ mod tests {
         new.splice(150_000..151_000, []);
         assert!(literals(&matched(&base, &new, 1024)) < 3 * 1024);
         assert_eq!(literals(&matched(&base, &noise(100_000, 2), 1024)), 100_000);
+        // What is appended, behind a block that was the last.
+        let new = [&base[..], b"appended"].concat();
+        assert_eq!(literals(&matched(&base, &new, 1024)), 8);
     }
 
     #[test]

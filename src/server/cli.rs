@@ -98,6 +98,16 @@ pub enum Device {
         /// The account the device will belong to
         account: String,
     },
+    /// Pair the watch that shows a code
+    Confirm {
+        /// The account the watch will belong to
+        account: String,
+        /// The six digits the watch shows
+        code: String,
+        /// A name to know it by [default: what the watch calls itself]
+        #[arg(long)]
+        name: Option<String>,
+    },
     /// List the devices of an account
     List {
         /// The account

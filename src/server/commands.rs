@@ -104,6 +104,17 @@ async fn device(command: Device, config: &Config) -> Result<String> {
             let PairingCode { code, expires_in } = accounts.pairing_code(account).await?;
             format!("code {code}, good once for {} minutes\n", expires_in / 60)
         }
+        Device::Confirm {
+            account,
+            code,
+            name,
+        } => {
+            let account = accounts.find(&account).await?;
+            let watch = accounts
+                .watch_confirm(None, account, &code, name.as_deref())
+                .await?;
+            format!("device {}, {}\n", watch.id, watch.name)
+        }
         Device::List { account } => {
             let account = accounts.find(&account).await?;
             let devices = accounts.device_list(account).await?;

@@ -52,6 +52,9 @@ pub enum Error {
     /// A change of accounts.
     #[error(transparent)]
     Accounts(#[from] accounts::Error),
+    /// A watch that could not be paired.
+    #[error(transparent)]
+    Watch(#[from] accounts::WatchError),
     /// A password that could not be read.
     #[error(transparent)]
     Password(#[from] password::Error),
@@ -86,6 +89,7 @@ impl Error {
             | Self::Store(_)
             | Self::Shared(_)
             | Self::Accounts(_)
+            | Self::Watch(_)
             | Self::Password(_)
             | Self::Tls(_)
             | Self::Bind { .. }

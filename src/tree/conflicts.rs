@@ -15,7 +15,7 @@ use crate::types::{ContentId, DeviceId, MAX_NAME_BYTES, Millis, NodeId, NodeName
 /// How far ahead of the server a device's clock may be before its times stop counting, in ms.
 const CLOCK_AHEAD_MAX: i64 = 5 * 60 * 1000;
 /// Most conflicts listed at once: two paths each are looked up.
-const CONFLICTS_MAX: u32 = 500;
+pub const CONFLICTS_MAX: u32 = 500;
 /// Most copies of one conflict name in one second before we give up.
 const NAMES_MAX: u32 = 1000;
 

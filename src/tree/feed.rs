@@ -105,6 +105,20 @@ impl Tree {
         Ok(newer.map(|(space, end)| (space, end.seq)).collect())
     }
 
+    /// Refuses a cursor that a pull would refuse.
+    pub async fn check_cursor(&self, cursor: &FeedCursor) -> Result<()> {
+        let now = self.feed_end().await?;
+        let valid = cursor
+            .0
+            .iter()
+            .all(|(space, mark)| now.of(*space).is_some_and(|end| mark.seq <= end.seq));
+        if valid {
+            Ok(())
+        } else {
+            Err(Error::StaleCursor)
+        }
+    }
+
     /// A receiver for each space the account sees, told of every change from now on.
     pub async fn watch(&self) -> Result<Vec<(SpaceId, tokio::sync::watch::Receiver<()>)>> {
         let mut conn = self.store.meta.read().await?;
@@ -233,6 +247,12 @@ impl FeedCursor {
     fn of(&self, space: SpaceId) -> Option<Mark> {
         let known = self.0.iter().find(|(known, _)| *known == space);
         known.map(|(_, mark)| *mark)
+    }
+
+    /// Moves on to the end of a turn in one space.
+    pub fn advance(&mut self, space: SpaceId, seq: i64) {
+        self.0.retain(|(known, _)| *known != space);
+        self.0.push((space, Mark::end_of(seq)));
     }
 
     /// Reads what [`fmt::Display`] wrote.

@@ -26,6 +26,13 @@ pub struct With {
 #[derive(Clone, Debug)]
 pub struct PageEnd(pub(super) String);
 
+impl PageEnd {
+    /// Behind a name, whether or not a child has it (any more).
+    pub fn after(name: &NodeName) -> Self {
+        Self(name.key())
+    }
+}
+
 /// Some children of a collection, in the order of their names.
 #[derive(Debug)]
 pub struct Page {

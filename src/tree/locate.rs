@@ -186,6 +186,7 @@ impl Tree {
         if !self.may_see(conn, space).await? {
             return Ok(None);
         }
+        // A node below something trashed is not trashed itself, so the way up decides.
         let Some(path) = self.path_of(conn, id, space).await? else {
             return Ok(None);
         };

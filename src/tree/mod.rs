@@ -3,10 +3,12 @@
 //! Knows nothing of HTTP and holds no SQL. Each verb is one file and one transaction. A root is the
 //! account's own space with the spaces of everyone mounted in it by name.
 
+mod activity;
 mod batch;
 mod conflicts;
 mod copy;
 mod create;
+mod delta;
 mod error;
 mod feed;
 mod find;
@@ -34,24 +36,28 @@ mod write;
 
 use std::sync::Arc;
 
+pub use activity::Standing;
 pub use batch::{BATCH_MAX, BatchItem};
+pub use conflicts::CONFLICTS_MAX;
 pub use copy::Reach;
 pub use create::{DEFAULT_FOLDERS, NewSpace, create_space};
+pub use delta::{ContentFacts, held};
 pub use error::{Error, Result};
 pub use feed::{FEED_MAX, Feed, FeedChange, FeedCursor};
 pub use find::{FIND_MAX, Found};
 pub use list::{Page, PageEnd, With};
 pub use locks::{LOCK_SECONDS_MAX, LockRequest};
 pub use model::{
-    Base, Conflict, Keep, Kind, Located, Lock, Node, Overwrite, Placed, Precondition, Property,
-    PropertyChange, Times, Usage, User, Version, Write, Written,
+    Base, Conflict, Keep, Kind, Located, Lock, Node, Overtaken, Overwrite, Placed, Precondition,
+    Property, PropertyChange, Times, Usage, User, Version, Write, Written,
 };
 pub use report::{Change, ChangeKind, Changes, Cursor};
-pub use trash::Trashed;
+pub use trash::{TrashMark, Trashed};
 pub use uploads::{
     NewUpload, UPLOAD_LIFETIME, UPLOAD_SIZE_MAX, UPLOADS_MAX, UploadAppender, UploadError,
     UploadSession,
 };
+pub use usage::Held;
 
 use futures_util::future::BoxFuture;
 

@@ -89,6 +89,18 @@ pub struct Write {
     pub created: Option<Millis>,
     /// What the writer's version was made from.
     pub base: Base,
+    /// What happens when that is not the head any more.
+    pub overtaken: Overtaken,
+}
+
+/// What happens to a write whose base is not the head any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overtaken {
+    /// Both contents stay, one as a conflict copy.
+    #[default]
+    KeepBoth,
+    /// Nothing is changed: [`super::Error::PreconditionFailed`].
+    Refuse,
 }
 
 /// What a writer's version was made from. When that is no longer the head, the later modification

@@ -48,16 +48,6 @@ impl Tree {
         })
         .await
     }
-
-    /// Whether a content is the current one of a node or one of its versions.
-    pub async fn has_content(&self, node: &Node, content: ContentId) -> Result<bool> {
-        if node.content == Some(content) {
-            return Ok(true);
-        }
-        let mut conn = self.store.meta.read().await?;
-        let older = versions::list(&mut conn, node.id).await?;
-        Ok(older.iter().any(|version| version.content == content.0))
-    }
 }
 
 async fn restore(

@@ -2,7 +2,7 @@
 
 use super::conflicts;
 use super::locate::Place;
-use super::model::{Base, Node, Precondition, Times, Write, Written};
+use super::model::{Base, Node, Overtaken, Precondition, Times, Write, Written};
 use super::turn::{Action, Deed};
 use super::{Error, Result, Tree, touch};
 use crate::store::content::{Checksum, INLINE_MAX, Staged, Upload};
@@ -95,7 +95,7 @@ pub(super) async fn put(
 }
 
 /// A write within an action; also returns by how many bytes the collection grew. Ancestors are left
-/// to the caller. Every refusal comes before the first change.
+/// to the caller. A refusal leaves at most a content behind that nothing names.
 pub(super) async fn put_in(
     conn: &mut Conn,
     tree: &Tree,
@@ -110,7 +110,11 @@ pub(super) async fn put_in(
         modified: how.modified,
         created: how.created,
     };
+    let refuse = how.overtaken == Overtaken::Refuse;
     let Some(old) = there else {
+        if refuse && matches!(how.base, Base::Content(_)) {
+            return Err(Error::PreconditionFailed);
+        }
         action.guard(conn, tree, place.parent).await?;
         let node = create(conn, action, place, staged, stamp).await?;
         let grown = signed(node.size);
@@ -125,12 +129,15 @@ pub(super) async fn put_in(
         Base::Nothing => true,
         Base::Content(base) => Some(base.0) != old.content,
     };
-    if overtaken {
+    if overtaken && !refuse {
         action.guard(conn, tree, place.parent).await?;
     }
     let content = name(conn, staged).await?;
     if how.base != Base::Unstated && old.content == Some(content.0.0) {
         return again(conn, action, old, stamp).await;
+    }
+    if overtaken && refuse {
+        return Err(Error::PreconditionFailed);
     }
     if overtaken {
         return conflicts::settle(conn, action, place, old, content, stamp).await;

@@ -105,10 +105,9 @@ proptest! {
         let cut = cut.index(whole.len());
         let ends: Vec<_> = (0..=records.len()).map(|n| encode(&records[..n]).len()).collect();
         let read = decode(&whole[..cut], &[64]);
-        match ends.iter().position(|end| *end == cut) {
-            Some(whole) => prop_assert_eq!(read, Ok(records[..whole].to_vec())),
-            None => prop_assert_eq!(read.unwrap_err().problem, Problem::Truncated),
-        }
+        let expected = ends.iter().position(|end| *end == cut);
+        let expected = expected.map(|whole| records[..whole].to_vec()).ok_or(Problem::Truncated);
+        prop_assert_eq!(read.map_err(|error| error.problem), expected);
     }
 
     #[test]

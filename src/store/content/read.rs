@@ -1,8 +1,9 @@
 //! Giving the bytes of one content back.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::StagedBody;
@@ -91,6 +92,38 @@ impl Reader {
     /// Where the next read starts.
     pub fn position(&self) -> u64 {
         self.position
+    }
+
+    /// Lets go of the chunks held in memory; the next read gets them again.
+    pub fn release(&mut self) {
+        if let Body::Chunks(chunks) = &mut self.body {
+            (chunks.current, chunks.ahead) = (None, None);
+        }
+    }
+
+    /// All bytes of a range, which must be small enough for memory; an error when it reaches beyond
+    /// the end of the content.
+    pub async fn read_range(&mut self, range: Range<u64>) -> Result<Bytes> {
+        let len = usize::try_from(range.end.saturating_sub(range.start))
+            .map_err(|_huge| Error::Corrupt("a range larger than memory"))?;
+        if len == 0 {
+            return Ok(Bytes::new());
+        }
+        self.seek(range.start);
+        let first = self.read(len).await?;
+        if first.len() == len {
+            return Ok(first);
+        }
+        let mut all = BytesMut::with_capacity(len);
+        let mut part = first;
+        while !part.is_empty() {
+            all.extend_from_slice(&part);
+            if all.len() == len {
+                return Ok(all.freeze());
+            }
+            part = self.read(len - all.len()).await?;
+        }
+        Err(Error::Corrupt("a range beyond the end of its content"))
     }
 
     /// The next bytes, 1..=`max` of them; empty only at the end of the content.

@@ -48,6 +48,8 @@ const PUT_SEGMENT: &str = "INSERT INTO segment (name, space) VALUES ($1, $2)
 const LOCATED: &str = "SELECT c.id, c.blinded, s.name, c.start, c.stored, c.raw
     FROM chunk c JOIN segment s ON s.id = c.segment
     WHERE c.id >= $1 AND c.id < $2 AND c.space = $3 ORDER BY c.id";
+const LISTED: &str = "SELECT blinded, raw FROM chunk
+    WHERE id >= $1 AND id < $2 AND space = $3 ORDER BY id";
 const BY_BLINDED: &str = "SELECT c.id, c.blinded, s.name, c.start, c.stored, c.raw
     FROM chunk c JOIN segment s ON s.id = c.segment WHERE c.space = $1 AND c.blinded = $2";
 const RAW_LEN: &str = "SELECT count(*), CAST(COALESCE(SUM(raw), 0) AS BIGINT)
@@ -199,6 +201,26 @@ pub async fn by_blinded(
     row.map(to_located).transpose()
 }
 
+/// Stand-ins and lengths in bytes of `count` consecutive chunks; an error when one is missing.
+pub async fn listed(
+    conn: &mut Conn,
+    space: SpaceId,
+    first: ChunkRow,
+    count: u32,
+) -> Result<Vec<(Blinded, u32)>> {
+    let query = sqlx::query_as(LISTED)
+        .bind(first.0)
+        .bind(first.0 + i64::from(count))
+        .bind(space.0);
+    let rows: Vec<(Vec<u8>, i64)> = query.fetch_all(conn).await?;
+    if rows.len() != count as usize {
+        return Err(Error::Corrupt("a chunk row is missing"));
+    }
+    rows.into_iter()
+        .map(|(blinded, raw)| Ok((to_blinded(&blinded)?, number(raw)?)))
+        .collect()
+}
+
 /// Bytes of `count` consecutive chunks together; an error when one is missing.
 pub async fn raw_len(conn: &mut Conn, space: SpaceId, first: ChunkRow, count: u32) -> Result<u64> {
     let query = sqlx::query_as(RAW_LEN)
@@ -313,6 +335,9 @@ mod tests {
             let none = by_blinded(&mut conn, space, &Blinded(blinded)).await;
             assert!(none.unwrap().is_none());
         }
+        let listed = listed(&mut conn, space, first, 100).await.unwrap();
+        let expected: Vec<_> = new.iter().map(|new| (new.blinded, new.raw)).collect();
+        assert_eq!(listed, expected);
         assert_eq!(
             raw_len(&mut conn, space, first, 100).await.unwrap(),
             (1..=100).sum::<u64>()
@@ -347,6 +372,8 @@ mod tests {
             raw_len(&mut conn, space, row, 2).await,
             Err(Error::Corrupt(_))
         ));
+        assert!(listed(&mut conn, space, row, 2).await.is_err());
         assert!(located(&mut conn, SpaceId(99), row, 1).await.is_err());
+        assert!(listed(&mut conn, SpaceId(99), row, 1).await.is_err());
     }
 }

@@ -22,6 +22,7 @@ pub mod totals;
 pub mod trash;
 pub mod uploads;
 pub mod versions;
+pub mod watch;
 mod writer;
 
 use std::path::Path;

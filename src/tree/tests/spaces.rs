@@ -1,7 +1,8 @@
 //! The shared space, and what crosses between spaces.
 
 use super::fixture::{Fixture, path, put, read};
-use crate::tree::{Error, Overwrite, Reach, Write};
+use crate::tree::{Error, Overwrite, PageEnd, Reach, With, Write};
+use crate::types::{NodeId, NodeName};
 
 #[tokio::test]
 async fn what_one_account_shares_the_other_sees() {
@@ -77,5 +78,45 @@ async fn many_who_ask_at_once_do_not_wait_for_each_other() {
         let asked = futures_util::future::join_all((0..16).map(|_| f.tree.lookup(&root)));
         let answered = tokio::time::timeout(std::time::Duration::from_secs(10), asked).await;
         assert!(answered.unwrap().iter().all(Result::is_ok));
+    }
+}
+
+#[tokio::test]
+async fn an_id_leads_to_what_the_account_sees_and_to_nothing_else() {
+    let f = Fixture::new().await;
+    let mine = f.put("/documents/mine", b"mine").await.id;
+    let ours = f.put("/shared/ours", b"ours").await.id;
+
+    assert_eq!(f.tree.by_id(mine).await.unwrap().name, "mine");
+    for tree in [&f.tree, &f.other] {
+        assert_eq!(tree.by_id(ours).await.unwrap().name, "ours");
+    }
+    for (tree, id) in [
+        (&f.other, mine),
+        (&f.tree, NodeId(-1)),
+        (&f.tree, NodeId(i64::MAX)),
+    ] {
+        assert!(matches!(tree.by_id(id).await, Err(Error::NotFound)));
+    }
+    f.tree.remove(&path("/documents")).await.unwrap();
+    assert!(matches!(f.tree.by_id(mine).await, Err(Error::NotFound)));
+}
+
+#[tokio::test]
+async fn a_listing_goes_on_behind_any_name() {
+    let f = Fixture::new().await;
+    for name in ["a", "c"] {
+        f.put(&format!("/documents/{name}"), b"x").await;
+    }
+    let folder = f.tree.lookup(&path("/documents")).await.unwrap();
+    for (after, expected) in [("a", &["c"][..]), ("b", &["c"]), ("c", &[])] {
+        let after = PageEnd::after(&NodeName::parse(after).unwrap());
+        let page = f
+            .tree
+            .list(&folder, With::default(), Some(after))
+            .await
+            .unwrap();
+        let names: Vec<_> = page.nodes.iter().map(|node| &*node.name).collect();
+        assert_eq!(names, expected);
     }
 }

@@ -14,6 +14,7 @@ mod delete;
 mod destination;
 mod durability;
 mod finder;
+mod garmin;
 mod locks;
 mod memory;
 mod names;
