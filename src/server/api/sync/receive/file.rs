@@ -233,11 +233,13 @@ fn broken(error: RebuildError) -> Problem {
         RebuildError::TooLong { .. } | RebuildError::TooShort { .. } => {
             Problem::new(problem::BAD_LENGTH, text).at("size")
         }
-        RebuildError::TooManyOperations | RebuildError::TooScattered => {
+        RebuildError::TooMany { .. } | RebuildError::TooScattered => {
             Problem::new(problem::TOO_LARGE, text)
         }
         RebuildError::Unknown(_) => Problem::new(problem::BAD_STREAM, text).at("REF"),
-        RebuildError::Patch(_) => Problem::new(problem::BAD_STREAM, text).at("PATCH"),
+        RebuildError::PatchTooLarge | RebuildError::Patch(_) => {
+            Problem::new(problem::BAD_STREAM, text).at("PATCH")
+        }
         RebuildError::Store(error) => error.into(),
     }
 }
