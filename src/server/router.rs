@@ -45,7 +45,7 @@ pub(crate) fn routes(shell: Shell) -> Router {
     let watches = garmin::routes(
         Arc::clone(&shell.store),
         shell.accounts.clone(),
-        Arc::clone(&shell.metrics),
+        session::Watches::new(shell.accounts.clone(), Arc::clone(&shell.metrics)),
         shell.clock.clone(),
     );
     let routes = Router::new()

@@ -31,7 +31,7 @@ use self::links::Links;
 use self::pace::Pace;
 use self::slices::Slices;
 use crate::accounts::Accounts;
-use crate::server::ops::metrics::Metrics;
+use crate::server::session::Watches;
 use crate::store::Store;
 use crate::types::{Clock, DeviceId};
 
@@ -51,7 +51,7 @@ const POLL_PACE: (Duration, u32) = (Duration::from_secs(5), 2);
 struct Face {
     store: Arc<Store>,
     accounts: Accounts,
-    metrics: Arc<Metrics>,
+    log_ins: Watches,
     clock: Clock,
     watches: Pace<DeviceId>,
     networks: Pace<[u8; 9]>,
@@ -65,13 +65,13 @@ struct Face {
 pub(crate) fn routes(
     store: Arc<Store>,
     accounts: Accounts,
-    metrics: Arc<Metrics>,
+    log_ins: Watches,
     clock: Clock,
 ) -> Router {
     let face = Face {
         store,
         accounts,
-        metrics,
+        log_ins,
         clock,
         watches: Pace::new(WATCH_PACE),
         networks: Pace::new(NETWORK_PACE),
