@@ -13,7 +13,7 @@ use moka::policy::EvictionPolicy;
 
 use super::limits::{Attempt, Limits};
 use super::password::{Hasher, MAX_PASSWORD_BYTES, Turn, Verdict};
-use super::{Denied, Session, app_password, name, random};
+use super::{Denied, Session, app_password, devices, name, random};
 use crate::store;
 use crate::store::meta::Meta;
 use crate::store::meta::accounts::{self, Credentials, SecretOwner};
@@ -40,6 +40,14 @@ pub struct Failures {
     pub limited: u64,
     /// Too many passwords were being checked already.
     pub busy: u64,
+    /// Access or refresh tokens whose time was over.
+    pub expired: u64,
+    /// Access tokens that this server did not sign for its API.
+    pub forged: u64,
+    /// Access or refresh tokens of a log-in that had ended.
+    pub ended: u64,
+    /// Refresh tokens that were used before.
+    pub reused: u64,
 }
 
 #[derive(Default)]
@@ -51,9 +59,10 @@ struct Counters {
 }
 
 /// Credentials that were right.
-struct Verified {
-    session: Session,
-    epoch: i64,
+pub(super) struct Verified {
+    pub(super) session: Session,
+    /// The account's epoch they were checked at.
+    pub(super) epoch: i64,
     /// When the database last confirmed them.
     confirmed: AtomicI64,
 }
@@ -70,7 +79,7 @@ pub(super) struct Basic {
     cache: Cache<[u8; 32], Arc<Verified>>,
     cache_secret: [u8; 32],
     hasher: Arc<Hasher>,
-    limits: Limits,
+    pub(super) limits: Limits,
     counters: Counters,
     clock: Clock,
 }
@@ -101,6 +110,18 @@ impl Basic {
         user: &str,
         password: &str,
     ) -> Result<Session, Denied> {
+        let verified = self.check(meta, peer, user, password).await?;
+        Ok(verified.session.clone())
+    }
+
+    /// Checks credentials and tells what else is known of them.
+    pub(super) async fn check(
+        &self,
+        meta: &Meta,
+        peer: IpAddr,
+        user: &str,
+        password: &str,
+    ) -> Result<Arc<Verified>, Denied> {
         // A name too long for any account is not worth normalizing.
         let known = user.len() <= name::MAX_SENT_BYTES;
         let attempt = self.limits.attempt(peer, if known { user } else { "" });
@@ -109,15 +130,13 @@ impl Basic {
             return Err(self.wrong(&attempt, user).await);
         }
         let key = self.cache_key(&attempt, user, password);
-        if let Some(session) = self.remembered(meta, &attempt, &key).await? {
-            return Ok(session);
+        if let Some(verified) = self.remembered(meta, &attempt, &key).await? {
+            return Ok(verified);
         }
         // One check for all requests with these credentials that come at once.
-        let check = Box::pin(self.check(meta, &attempt, user, password));
-        match self.cache.try_get_with(key, check).await {
-            Ok(verified) => Ok(verified.session.clone()),
-            Err(denied) => Err(Denied::clone(&denied)),
-        }
+        let check = Box::pin(self.check_unknown(meta, &attempt, user, password));
+        let checked = self.cache.try_get_with(key, check).await;
+        checked.map_err(|denied| Denied::clone(&denied))
     }
 
     /// Forgets what was right before; for a change of credentials made in this process.
@@ -133,7 +152,19 @@ impl Basic {
             revoked: read(&self.counters.revoked),
             limited: read(&self.counters.limited),
             busy: read(&self.counters.busy),
+            ..Failures::default()
         }
+    }
+
+    /// Counts and logs a guess that was wrong. The text is stable: fail2ban looks for it.
+    pub(super) fn note_wrong(&self, peer: IpAddr) {
+        self.counters.wrong.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!("authentication failed from {peer}");
+    }
+
+    /// Counts a guess that was refused unchecked.
+    pub(super) fn note_limited(&self) {
+        self.counters.limited.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The network is part of the key: a stranger elsewhere cannot probe for what the owner's
@@ -152,7 +183,7 @@ impl Basic {
         meta: &Meta,
         attempt: &Attempt,
         key: &[u8; 32],
-    ) -> Result<Option<Session>, Denied> {
+    ) -> Result<Option<Arc<Verified>>, Denied> {
         let Some(verified) = self.cache.get(key).await else {
             return Ok(None);
         };
@@ -160,11 +191,11 @@ impl Basic {
         if verified.session.device.is_none()
             && let Some(retry_after) = self.limits.probe_refusal(attempt, self.clock.now()).await
         {
-            self.counters.limited.fetch_add(1, Ordering::Relaxed);
+            self.note_limited();
             return Err(Denied::Limited { retry_after });
         }
         if self.still_holds(meta, &verified).await? {
-            return Ok(Some(verified.session.clone()));
+            return Ok(Some(verified));
         }
         self.cache.invalidate(key).await;
         Ok(None)
@@ -187,7 +218,7 @@ impl Basic {
         Ok(true)
     }
 
-    async fn check(
+    async fn check_unknown(
         &self,
         meta: &Meta,
         attempt: &Attempt,
@@ -247,7 +278,7 @@ impl Basic {
             return Ok(AppPassword::Revoked);
         }
         let epoch = owner.epoch;
-        let session = device_session(owner);
+        let session = device_session(owner)?;
         Ok(AppPassword::Valid(Arc::new(Verified {
             session,
             epoch,
@@ -288,15 +319,13 @@ impl Basic {
             return Ok(());
         };
         self.limits.refused(attempt, now).await;
-        self.counters.limited.fetch_add(1, Ordering::Relaxed);
+        self.note_limited();
         Err(Denied::Limited { retry_after })
     }
 
-    /// Counts and logs a failure. The text is stable: fail2ban looks for it.
     async fn wrong(&self, attempt: &Attempt, user: &str) -> Denied {
         self.limits.failed(attempt, self.clock.now()).await;
-        self.counters.wrong.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!("authentication failed from {}", attempt.peer);
+        self.note_wrong(attempt.peer);
         tracing::debug!(user.name = user, "authentication failed for a user");
         Denied::Wrong
     }
@@ -321,14 +350,16 @@ async fn renew(meta: &Meta, account: &Credentials, renewed: String) {
     }
 }
 
-fn device_session(owner: SecretOwner) -> Session {
-    Session {
+fn device_session(owner: SecretOwner) -> Result<Session, store::Error> {
+    Ok(Session {
         account: AccountId(owner.account),
         name: owner.name,
         space: SpaceId(owner.space),
         admin: owner.admin,
         device: Some(DeviceId(owner.device)),
-    }
+        kind: Some(devices::stored_kind(&owner.kind)?),
+        family: None,
+    })
 }
 
 fn password_session(account: Credentials) -> Session {
@@ -338,6 +369,8 @@ fn password_session(account: Credentials) -> Session {
         space: SpaceId(account.space),
         admin: account.admin,
         device: None,
+        kind: None,
+        family: None,
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::{Error, Result, app_password};
 use crate::store;
-use crate::store::meta::Meta;
 use crate::store::meta::accounts::{self, Device, NewDevice};
+use crate::store::meta::{Meta, tokens};
 use crate::types::{AccountId, DeviceId, Millis};
 
 /// Longest device name, in bytes; some clients send their whole `User-Agent`.
@@ -68,6 +68,16 @@ pub struct DeviceInfo {
     pub revoked: Option<Millis>,
 }
 
+/// Whether a device may be called so.
+pub(super) fn is_name(name: &str) -> bool {
+    (1..=MAX_DEVICE_NAME_BYTES).contains(&name.len()) && !name.chars().any(char::is_control)
+}
+
+/// Reads the kind of a stored device.
+pub(super) fn stored_kind(text: &str) -> Result<DeviceKind, store::Error> {
+    DeviceKind::parse(text).ok_or(store::Error::Corrupt("a device's type"))
+}
+
 /// Adds a device and returns its app password, which is not kept and cannot be shown again.
 pub(super) async fn add(
     meta: &Meta,
@@ -106,7 +116,27 @@ pub(super) async fn list(meta: &Meta, account: AccountId) -> Result<Vec<DeviceIn
     rows.into_iter().map(info).collect()
 }
 
-/// Revokes a device; again is fine.
+/// Gives a device another name.
+pub(super) async fn rename(
+    meta: &Meta,
+    account: AccountId,
+    device: DeviceId,
+    name: &str,
+) -> Result<DeviceInfo> {
+    if !is_name(name) {
+        return Err(Error::DeviceName);
+    }
+    let name = name.to_owned();
+    meta.write(move |tx| {
+        Box::pin(async move {
+            let renamed = accounts::rename_device(tx, account, device, &name).await?;
+            info(renamed.ok_or(Error::NotFound)?)
+        })
+    })
+    .await
+}
+
+/// Revokes a device and ends its log-in by token; again is fine.
 pub(super) async fn revoke(
     meta: &Meta,
     now: Millis,
@@ -115,8 +145,10 @@ pub(super) async fn revoke(
 ) -> Result<()> {
     meta.write(move |tx| {
         Box::pin(async move {
-            let found = accounts::revoke(tx, account, device, now).await?;
-            if found { Ok(()) } else { Err(Error::NotFound) }
+            if !accounts::revoke(tx, account, device, now).await? {
+                return Err(Error::NotFound);
+            }
+            Ok(tokens::end_of_device(tx, device).await?)
         })
     })
     .await
@@ -130,13 +162,8 @@ pub(super) async fn synced(meta: &Meta, now: Millis, device: DeviceId) -> Result
     .await
 }
 
-/// Whether a device may be called so.
-pub(super) fn is_name(name: &str) -> bool {
-    (1..=MAX_DEVICE_NAME_BYTES).contains(&name.len()) && !name.chars().any(char::is_control)
-}
-
 fn info(row: Device) -> Result<DeviceInfo> {
-    let kind = DeviceKind::parse(&row.kind).ok_or(store::Error::Corrupt("a device's type"))?;
+    let kind = stored_kind(&row.kind)?;
     Ok(DeviceInfo {
         id: DeviceId(row.id),
         name: row.name,
@@ -175,6 +202,25 @@ mod tests {
             revoked: Some(Millis(3)),
         };
         assert_eq!(list(meta, alice).await.unwrap(), [expected]);
+    }
+
+    #[tokio::test]
+    async fn a_device_is_renamed_by_its_account_only() {
+        let fixture = Fixture::new().await;
+        let meta = &fixture.meta;
+        let alice = fixture.add("alice", "correct horse").await;
+        let bob = fixture.add("bob", "correct horse").await;
+        let (phone, _secret) = fixture.add_device(alice, "phone").await;
+
+        let renamed = rename(meta, alice, phone, "Pixel").await.unwrap();
+        assert_eq!(renamed, list(meta, alice).await.unwrap()[0]);
+        assert_eq!((renamed.id, renamed.name.as_str()), (phone, "Pixel"));
+
+        let stranger = rename(meta, bob, phone, "mine").await;
+        assert!(matches!(stranger, Err(Error::NotFound)));
+        let empty = rename(meta, alice, phone, "").await;
+        assert!(matches!(empty, Err(Error::DeviceName)));
+        assert_eq!(list(meta, alice).await.unwrap()[0].name, "Pixel");
     }
 
     #[tokio::test]

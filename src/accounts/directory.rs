@@ -5,7 +5,7 @@ use futures_util::future::BoxFuture;
 use super::name::{self, AccountName};
 use super::{Error, Result};
 use crate::store::meta::accounts::{self, Listed};
-use crate::store::meta::{Conn, Meta, spaces};
+use crate::store::meta::{Conn, Meta, spaces, tokens};
 use crate::types::{AccountId, Millis, SpaceId};
 
 /// Begins the name of a space whose account was removed: `removed:<account id>:<old name>`.
@@ -103,15 +103,14 @@ pub(super) async fn find(meta: &Meta, name: &str) -> Result<AccountId> {
         .ok_or(Error::NotFound)
 }
 
-/// Sets the hash of an account's password.
+/// Sets the hash of an account's password and ends its log-ins by token.
 pub(super) async fn set_password(meta: &Meta, name: &str, phc: String) -> Result<()> {
     let key = name::key(name);
     meta.write(move |tx| {
         Box::pin(async move {
-            accounts::set_password(tx, &key, &phc)
-                .await?
-                .map(|_id| ())
-                .ok_or(Error::NotFound)
+            let account = accounts::set_password(tx, &key, &phc).await?;
+            let account = account.ok_or(Error::NotFound)?;
+            Ok(tokens::end_of_account(tx, account).await?)
         })
     })
     .await

@@ -51,9 +51,12 @@ impl From<HashError> for Error {
 /// Why a login was refused.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Denied {
-    /// Unknown user, wrong password or a revoked device: 401.
-    #[error("wrong user name or password")]
+    /// Unknown user, wrong password, a revoked device or a token of no log-in: 401.
+    #[error("wrong credentials")]
     Wrong,
+    /// An access token whose time is over; the refresh token gives another one: 401.
+    #[error("the access token has expired")]
+    Expired,
     /// Too many failures: 429 with `Retry-After`.
     #[error("too many failed logins")]
     Limited {
@@ -79,6 +82,59 @@ impl From<HashError> for Denied {
         match error {
             HashError::Busy => Self::Busy,
             HashError::Damaged => store::Error::Corrupt(DAMAGED).into(),
+        }
+    }
+}
+
+/// Why a device was not let in. Nothing was changed, except that a token used twice ends its log-in.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum LoginError {
+    /// Unknown user, wrong password or pairing code, or a refresh token of no log-in.
+    #[error("wrong user name, password, code or token")]
+    Wrong,
+    /// Too many failures.
+    #[error("too many failed logins")]
+    Limited {
+        /// Until the limit ends.
+        retry_after: Duration,
+    },
+    /// Too many passwords are being checked already.
+    #[error("too many passwords are being checked")]
+    Busy,
+    /// The log-in is too old or was not used for too long.
+    #[error("the log-in has expired")]
+    Expired,
+    /// The refresh token was used before.
+    #[error("the refresh token was used before")]
+    Reused,
+    /// The credentials are right, but not for this. The text tells a person what to do.
+    #[error("{0}")]
+    NotAllowed(&'static str),
+    /// A device name that is empty, too long or holds control characters.
+    #[error("a device name must have 1 to 255 bytes and no control characters")]
+    DeviceName,
+    /// The account has no such device, or it was revoked.
+    #[error("no such device")]
+    NotFound,
+    /// The store failed.
+    #[error(transparent)]
+    Store(Arc<store::Error>),
+}
+
+impl From<store::Error> for LoginError {
+    fn from(error: store::Error) -> Self {
+        Self::Store(Arc::new(error))
+    }
+}
+
+impl From<Denied> for LoginError {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Wrong => Self::Wrong,
+            Denied::Expired => Self::Expired,
+            Denied::Limited { retry_after } => Self::Limited { retry_after },
+            Denied::Busy => Self::Busy,
+            Denied::Store(error) => Self::Store(error),
         }
     }
 }

@@ -36,6 +36,11 @@ const ACCOUNT: Rule = Rule {
     max: 100,
     window: Duration::from_hours(1),
 };
+/// Pairing codes tried from one network; a person mistypes a code once or twice.
+const CODE: Rule = Rule {
+    max: 5,
+    window: Duration::from_mins(10),
+};
 /// Guesses in a pair's window, refused ones included, from which on even cached passwords are
 /// refused: else the cache would tell right from wrong as often as asked. A client that repeats an
 /// outdated password every second stays below it.
@@ -64,6 +69,7 @@ pub(super) struct Limits {
     pairs: Windows<u128>,
     networks: Windows<[u8; 9]>,
     accounts: Windows<u128>,
+    codes: Windows<[u8; 9]>,
     delayed: Semaphore,
 }
 
@@ -74,6 +80,7 @@ impl Limits {
             pairs: Windows::new(PAIR),
             networks: Windows::new(NETWORK),
             accounts: Windows::new(ACCOUNT),
+            codes: Windows::new(CODE),
             delayed: Semaphore::new(DELAYED_MAX),
         }
     }
@@ -121,6 +128,18 @@ impl Limits {
     /// Forgets this user's failures from this network.
     pub(super) async fn succeeded(&self, attempt: &Attempt) {
         self.pairs.forget(&attempt.pair).await;
+    }
+
+    /// Counts a pairing code before it is checked, so that guesses at once do not slip past the
+    /// limit; or tells how long until one may be tried.
+    pub(super) async fn take_code(&self, attempt: &Attempt, now: Millis) -> Option<Duration> {
+        self.codes.take(attempt.network, now).await
+    }
+
+    /// Undoes [`Self::take_code`] for a code that was not wrong.
+    pub(super) async fn give_code_back(&self, attempt: &Attempt, now: Millis) {
+        let undo = |window: &mut Window| window.failures = window.failures.saturating_sub(1);
+        self.codes.add(attempt.network, now, undo).await;
     }
 
     /// Waits when the account had too many failures, from wherever.
@@ -195,14 +214,26 @@ impl<K: std::hash::Hash + Eq + Send + Sync + 'static> Windows<K> {
         Self { rule, open }
     }
 
-    async fn add(&self, key: K, now: Millis, count: impl FnOnce(&mut Window)) {
+    async fn add<T>(&self, key: K, now: Millis, count: impl FnOnce(&mut Window) -> T) -> T {
         let fresh = async { Arc::new(Mutex::new(Window::begin(now))) };
         let window = self.open.get_with(key, fresh).await;
         let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
         if self.left(&window, now).is_none() {
             *window = Window::begin(now);
         }
-        count(&mut window);
+        count(&mut window)
+    }
+
+    /// Counts a failure, or tells how long the window lasts yet when it is full.
+    async fn take(&self, key: K, now: Millis) -> Option<Duration> {
+        let take = |window: &mut Window| {
+            if window.failures >= self.rule.max {
+                return self.left(window, now);
+            }
+            window.failures += 1;
+            None
+        };
+        self.add(key, now, take).await
     }
 
     /// Takes one of the tries the rule allows; how long the window lasts yet when none is left.

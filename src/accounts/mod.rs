@@ -1,19 +1,30 @@
-//! Who may log in: accounts, their passwords and the app passwords of their devices.
+//! Who may log in: accounts, their passwords, the app passwords of their devices, and the tokens of
+//! devices that logged in.
 //!
 //! Knows nothing of HTTP, prompts or trees, and holds no SQL. What it hands out is a [`Session`].
 
+mod access;
 mod app_password;
 mod basic;
+mod bearer;
 mod devices;
 mod directory;
 mod error;
 #[cfg(test)]
 mod fixture;
 mod limits;
+mod login;
 mod name;
+mod pairing;
 mod password;
 mod random;
+mod refresh;
+mod refresh_token;
 mod session;
+mod synced;
+#[cfg(test)]
+mod tests;
+mod tokens;
 mod watch;
 
 use std::net::IpAddr;
@@ -24,10 +35,13 @@ use futures_util::future::BoxFuture;
 pub use basic::Failures;
 pub use devices::{DeviceInfo, DeviceKind, MAX_DEVICE_NAME_BYTES};
 pub use directory::{AccountInfo, NewAccount, REMOVED_SPACE};
-pub use error::{Denied, Error, Result};
+pub use error::{Denied, Error, LoginError, Result};
+pub use login::Credentials;
 pub use name::{MAX_NAME_BYTES, NameError};
+pub use pairing::PairingCode;
 pub use password::{MAX_PASSWORD_BYTES, MIN_PASSWORD_BYTES, PasswordError};
 pub use session::Session;
+pub use tokens::{TokenDevice, Tokens};
 pub use watch::{MAX_WATCH_MODEL_BYTES, WatchAnswer, WatchError, WatchPairing};
 
 pub(crate) use limits::network;
@@ -42,6 +56,9 @@ pub struct Accounts {
     store: Arc<Store>,
     hasher: Arc<password::Hasher>,
     basic: Arc<basic::Basic>,
+    bearer: Arc<bearer::Bearer>,
+    code_key: Arc<pairing::CodeKey>,
+    synced: synced::Synced,
     watches: Arc<watch::Tokens>,
     watch_tries: Arc<watch::Tries>,
     clock: Clock,
@@ -50,12 +67,20 @@ pub struct Accounts {
 impl Accounts {
     /// The accounts in `store`.
     pub fn open(store: Arc<Store>, clock: Clock) -> Self {
-        let hasher = password::Hasher::new(password::PARAMS);
-        let basic = Arc::new(basic::Basic::new(Arc::clone(&hasher), clock.clone()));
+        Self::with_hasher(store, clock, password::Hasher::new(password::PARAMS))
+    }
+
+    fn with_hasher(store: Arc<Store>, clock: Clock, hasher: Arc<password::Hasher>) -> Self {
+        let basic = basic::Basic::new(Arc::clone(&hasher), clock.clone());
+        let bearer = bearer::Bearer::new(&store.keys.token_key(), clock.clone());
+        let code_key = pairing::CodeKey(store.keys.code_key());
         Self {
             store,
             hasher,
-            basic,
+            basic: Arc::new(basic),
+            bearer: Arc::new(bearer),
+            code_key: Arc::new(code_key),
+            synced: synced::Synced::new(),
             watches: Arc::new(watch::Tokens::new(clock.clone())),
             watch_tries: Arc::new(watch::Tries::new()),
             clock,
@@ -101,12 +126,14 @@ impl Accounts {
     }
 
     /// Sets an account's password. The old one ends at once here and within 5 s in other
-    /// processes; app passwords go on.
+    /// processes, and so do all log-ins by token and all pairing codes: whoever changes a password
+    /// because a stranger knows it wants the stranger out. Devices log in again; app passwords go
+    /// on.
     pub async fn set_password(&self, name: &str, password: &str) -> Result<()> {
         password::check_new(password)?;
         let phc = self.hasher.hash(password).await?;
         directory::set_password(&self.store.meta, name, phc).await?;
-        self.basic.forget_all();
+        self.forget_all();
         Ok(())
     }
 
@@ -115,13 +142,12 @@ impl Accounts {
         directory::set_quota(&self.store.meta, name, quota).await
     }
 
-    /// Removes an account: its password, its devices and their app passwords are gone, its name is
+    /// Removes an account: its password, its devices and all that let them in are gone, its name is
     /// free. Its files stay where they are, in a space renamed to [`REMOVED_SPACE`]…, until a
     /// garbage collection takes them; nobody can log in to them. Its locks run out by themselves.
     pub async fn remove(&self, name: &str) -> Result<()> {
         directory::remove(&self.store.meta, name).await?;
-        self.basic.forget_all();
-        self.watches.recheck_all();
+        self.forget_all();
         Ok(())
     }
 
@@ -140,17 +166,35 @@ impl Accounts {
         devices::list(&self.store.meta, account).await
     }
 
-    /// Revokes a device: at once here, within 5 s in other processes. Again is fine.
+    /// Gives a device another name.
+    pub async fn device_rename(
+        &self,
+        account: AccountId,
+        device: DeviceId,
+        name: &str,
+    ) -> Result<DeviceInfo> {
+        devices::rename(&self.store.meta, account, device, name).await
+    }
+
+    /// Revokes a device and ends its log-in: at once here, within 5 s in other processes. Again is
+    /// fine.
     pub async fn device_revoke(&self, account: AccountId, device: DeviceId) -> Result<()> {
         devices::revoke(&self.store.meta, self.clock.now(), account, device).await?;
-        self.basic.forget_all();
-        self.watches.recheck_all();
+        self.forget_all();
         Ok(())
     }
 
-    /// Notes that a device has synced; meant for once a sync, not once a request.
+    /// Notes that a device has synced, at most once a minute.
     pub async fn device_synced(&self, device: DeviceId) -> Result<()> {
-        devices::synced(&self.store.meta, self.clock.now(), device).await
+        let now = self.clock.now();
+        if !self.synced.is_due(device, now).await {
+            return Ok(());
+        }
+        let noted = devices::synced(&self.store.meta, now, device).await;
+        if noted.is_err() {
+            self.synced.forget(device).await;
+        }
+        noted
     }
 
     /// Checks the HTTP Basic credentials of one request (RFC 7617) from the client at `peer`.
@@ -204,145 +248,18 @@ impl Accounts {
 
     /// Logins refused since the start.
     pub fn failures(&self) -> Failures {
-        self.basic.failures()
+        self.bearer.failures(self.basic.failures())
+    }
+
+    /// Forgets what was right before; for a change made in this process.
+    fn forget_all(&self) {
+        self.basic.forget_all();
+        self.bearer.forget_all();
+        self.watches.recheck_all();
     }
 
     /// Passwords hashed since the start.
     pub fn hashes(&self) -> u64 {
         self.hasher.hashes()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::crypto::MasterKey;
-    use crate::store::meta::versions::Keep;
-    use crate::tree::{DEFAULT_FOLDERS, NewSpace, create_space};
-    use crate::types::Millis;
-
-    const PASSWORD: &str = "correct horse";
-
-    async fn server() -> (tempfile::TempDir, Arc<Store>, Accounts) {
-        let folder = tempfile::tempdir().unwrap();
-        let (database, data) = (folder.path().join("db"), folder.path().join("data"));
-        let master = MasterKey::generate().unwrap();
-        let store = Store::open(&database, &data, master, Keep::default())
-            .await
-            .unwrap();
-        let accounts = Accounts::open(Arc::clone(&store), Clock::from_fn(|| Millis(1)));
-        (folder, store, accounts)
-    }
-
-    async fn add(store: &Arc<Store>, accounts: &Accounts, name: &str) -> Result<AccountId> {
-        let store = Arc::clone(store);
-        let space = format!("~{name}");
-        let password = PASSWORD.to_owned();
-        let new = NewAccount {
-            name: name.to_owned(),
-            password,
-            admin: true,
-            quota: Some(10),
-        };
-        accounts
-            .add(new, move |tx| {
-                Box::pin(async move {
-                    let (name, folders) = (space.as_str(), DEFAULT_FOLDERS);
-                    let new = NewSpace {
-                        name,
-                        everyone: false,
-                        quota: None,
-                        folders,
-                    };
-                    create_space(tx, &store.keys, new, Millis(1)).await
-                })
-            })
-            .await
-    }
-
-    async fn login(accounts: &Accounts, password: &str) -> Result<Session, Denied> {
-        accounts
-            .verify_basic([192, 0, 2, 1].into(), "alice", password)
-            .await
-    }
-
-    #[tokio::test]
-    async fn an_account_is_made_with_its_space_and_can_be_removed_and_made_again() {
-        let (_folder, store, accounts) = server().await;
-        assert!(accounts.is_empty().await.unwrap());
-        let alice = add(&store, &accounts, "alice").await.unwrap();
-
-        assert!(!accounts.is_empty().await.unwrap());
-        assert!(matches!(
-            add(&store, &accounts, "alice").await,
-            Err(Error::Taken)
-        ));
-        let session = login(&accounts, PASSWORD).await.unwrap();
-        assert_eq!((session.account, session.admin), (alice, true));
-        let listed = accounts.list().await.unwrap();
-        assert_eq!(
-            (listed.len(), listed[0].quota, listed[0].used),
-            (1, Some(10), 0)
-        );
-
-        accounts.remove("alice").await.unwrap();
-        assert!(accounts.is_empty().await.unwrap());
-        assert!(matches!(
-            login(&accounts, PASSWORD).await,
-            Err(Denied::Wrong)
-        ));
-        let again = add(&store, &accounts, "alice").await.unwrap();
-        let fresh = login(&accounts, PASSWORD).await.unwrap();
-        assert_eq!((fresh.account, fresh.space != session.space), (again, true));
-    }
-
-    #[tokio::test]
-    async fn a_change_made_here_is_seen_by_the_next_request() {
-        let (_folder, store, accounts) = server().await;
-        let alice = add(&store, &accounts, "alice").await.unwrap();
-        let (phone, secret) = accounts
-            .device_add(alice, "phone", DeviceKind::Mobile)
-            .await
-            .unwrap();
-        login(&accounts, PASSWORD).await.unwrap();
-        assert_eq!(login(&accounts, &secret).await.unwrap().device, Some(phone));
-
-        accounts
-            .set_password("ALICE", "another horse")
-            .await
-            .unwrap();
-        assert!(matches!(
-            login(&accounts, PASSWORD).await,
-            Err(Denied::Wrong)
-        ));
-        assert!(login(&accounts, "another horse").await.is_ok());
-        assert!(login(&accounts, &secret).await.is_ok());
-
-        accounts.device_revoke(alice, phone).await.unwrap();
-        assert!(matches!(
-            login(&accounts, &secret).await,
-            Err(Denied::Wrong)
-        ));
-        assert!(
-            accounts.device_list(alice).await.unwrap()[0]
-                .revoked
-                .is_some()
-        );
-    }
-
-    #[tokio::test]
-    async fn names_and_passwords_that_cannot_be_make_no_account() {
-        let (_folder, store, accounts) = server().await;
-        assert!(matches!(
-            add(&store, &accounts, "a/b").await,
-            Err(Error::Name(_))
-        ));
-        add(&store, &accounts, "alice").await.unwrap();
-        let short = accounts.set_password("alice", "1234567").await;
-        assert!(matches!(
-            short,
-            Err(Error::Password(PasswordError::TooShort))
-        ));
-        assert!(login(&accounts, PASSWORD).await.is_ok());
     }
 }

@@ -1,6 +1,7 @@
 //! Who a request acts for, once its credentials were checked.
 
-use crate::types::{AccountId, DeviceId, SpaceId};
+use super::DeviceKind;
+use crate::types::{AccountId, DeviceId, FamilyId, SpaceId};
 
 /// A login that was checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +14,10 @@ pub struct Session {
     pub space: SpaceId,
     /// Whether it may administer the server.
     pub admin: bool,
-    /// The device whose app password was used; `None` for the account's password.
+    /// The device whose app password or token was used; `None` for the account's password.
     pub device: Option<DeviceId>,
+    /// What that device runs.
+    pub kind: Option<DeviceKind>,
+    /// The log-in whose token was used; `None` for Basic.
+    pub family: Option<FamilyId>,
 }

@@ -1,4 +1,4 @@
-//! Small objects sealed as a whole, to lie in a database row.
+//! Small objects sealed as a whole, to lie in a database row: contents, and ends of unfinished ones.
 //!
 //! ```text
 //! version 1 | flags 1 | length 4 | salt 16 | ciphertext | tag 16
@@ -18,11 +18,12 @@ const FLAG_ZSTD: u8 = 1;
 /// Version, flags and length.
 const HEAD_LEN: usize = 6;
 const SALT_LEN: usize = 16;
-/// Largest object, in bytes: room above what the store puts into rows, and a bound for decompression.
-const PLAIN_MAX: usize = 64 * 1024;
+/// Largest object, in bytes: the end of an unfinished upload is shorter than a longest chunk. A bound
+/// for decompression, too.
+const PLAIN_MAX: usize = 2 * 1024 * 1024;
 
 impl SpaceKeys {
-    /// Seals a small object (at most 64 KiB) for its database row; salted, so no nonce can repeat.
+    /// Seals a small object (at most 2 MiB) for its database row; salted, so no nonce can repeat.
     pub fn seal_inline(&self, root: Blinded, plain: &[u8]) -> Result<Vec<u8>, Error> {
         let length = u32::try_from(plain.len()).map_err(|_too_long| Error::Sealed)?;
         if plain.len() > PLAIN_MAX {

@@ -86,6 +86,21 @@ impl MasterKey {
         std::array::from_fn(|at| hash.as_bytes()[at])
     }
 
+    /// The key that signs access tokens, derived from this one.
+    pub fn token_key(&self) -> Zeroizing<[u8; KEY_LEN]> {
+        self.derive(b"sync-server access tokens")
+    }
+
+    /// The key that hashes pairing codes, derived from this one.
+    pub fn code_key(&self) -> Zeroizing<[u8; KEY_LEN]> {
+        self.derive(b"sync-server pairing codes")
+    }
+
+    /// A key for one purpose; none of them tells anything of another or of this one.
+    fn derive(&self, purpose: &[u8]) -> Zeroizing<[u8; KEY_LEN]> {
+        Zeroizing::new(blake3::keyed_hash(&self.0, purpose).into())
+    }
+
     /// The key in the file; `None` when there is no file.
     fn load(path: &Path) -> Result<Option<Self>, Error> {
         let file = match File::open(path) {
@@ -267,6 +282,16 @@ mod tests {
             assert!(master.unwrap(SPACE, &changed).is_err(), "byte {at}");
             assert!(master.unwrap(SPACE, &wrapped[..at]).is_err(), "cut at {at}");
         }
+    }
+
+    #[test]
+    fn derived_keys_differ_by_purpose_and_by_master() {
+        let (one, other) = (MasterKey([9; 32]), MasterKey([8; 32]));
+        assert_eq!(one.token_key(), MasterKey([9; 32]).token_key());
+        assert_ne!(one.token_key(), one.code_key());
+        assert_ne!(one.token_key(), other.token_key());
+        assert_ne!(one.code_key(), other.code_key());
+        assert_ne!(one.token_key()[..8], one.fingerprint());
     }
 
     #[test]

@@ -17,7 +17,7 @@ mod space;
 pub use compress::{compress, decompress};
 pub use master::{MasterKey, Origin};
 pub use record::{RECORD_TAG_LEN, RecordContext, RecordKey};
-pub use space::{Blinded, ChunkId, RootHasher, SegmentId, SpaceKey, SpaceKeys};
+pub use space::{Blinded, ChunkId, ClientKeys, RootHasher, SegmentId, SpaceKey, SpaceKeys};
 
 /// What can go wrong with keys and sealed bytes.
 #[derive(Debug, thiserror::Error)]

@@ -40,6 +40,20 @@ pub struct SpaceKeys {
     pub(super) inline: [u8; KEY_LEN],
 }
 
+/// The keys of a space that its members' clients get. They open nothing: sealing uses others, and
+/// none leads to another. With them and the database one can tell whether known bytes are stored.
+#[derive(ZeroizeOnDrop)]
+pub struct ClientKeys {
+    /// Keys chunk ids.
+    pub chunk: [u8; KEY_LEN],
+    /// Keys the stand-ins of chunk ids.
+    pub blind: [u8; KEY_LEN],
+    /// Keys the roots of contents.
+    pub root: [u8; KEY_LEN],
+    /// Seed of the content-defined cutter.
+    pub gear: u64,
+}
+
 /// Computes [`SpaceKeys::root`] chunk by chunk.
 #[derive(Clone)]
 pub struct RootHasher(blake3::Hasher);
@@ -100,11 +114,12 @@ impl SpaceKeys {
         half(&blake3::keyed_hash(&self.blind, &id.0))
     }
 
-    /// The database's stand-in for a whole content: over its ordered (id, length) list.
-    pub fn root(&self, chunks: &[(ChunkId, u32)]) -> Blinded {
+    /// The database's stand-in for a whole content: over the ordered (stand-in, length) list of its
+    /// chunks, so that rows alone say it.
+    pub fn root(&self, chunks: &[(Blinded, u32)]) -> Blinded {
         let mut hasher = self.root_hasher();
-        for (id, len) in chunks {
-            hasher.push(id, *len);
+        for (blinded, len) in chunks {
+            hasher.push(blinded, *len);
         }
         hasher.finish()
     }
@@ -117,6 +132,16 @@ impl SpaceKeys {
     /// Seed of the content-defined cutter, secret so that chunk lengths reveal nothing.
     pub fn gear_seed(&self) -> u64 {
         self.gear_seed
+    }
+
+    /// The keys with which a member's client names chunks and contents as this server does.
+    pub fn client_keys(&self) -> ClientKeys {
+        ClientKeys {
+            chunk: self.id,
+            blind: self.blind,
+            root: self.root,
+            gear: self.gear_seed,
+        }
     }
 
     /// The key of one segment.
@@ -135,9 +160,9 @@ impl SpaceKeys {
 }
 
 impl RootHasher {
-    /// Adds the next chunk: its id and its length in bytes.
-    pub fn push(&mut self, id: &ChunkId, len: u32) {
-        self.0.update(&id.0).update(&len.to_be_bytes());
+    /// Adds the next chunk: its stand-in and its length in bytes.
+    pub fn push(&mut self, blinded: &Blinded, len: u32) {
+        self.0.update(&blinded.0).update(&len.to_be_bytes());
     }
 
     /// The root of what was pushed.
@@ -184,13 +209,13 @@ mod tests {
         let keys = keys(1, 1);
         let id = keys.chunk_id(b"x");
         assert_ne!(keys.blind(&id).0, id.0[..16]);
-        assert_ne!(keys.blind(&id), keys.root(&[(id, 1)]));
+        assert_ne!(keys.blind(&id), keys.root(&[(keys.blind(&id), 1)]));
     }
 
     #[test]
     fn a_root_depends_on_order_and_lengths_and_can_be_computed_in_steps() {
         let keys = keys(1, 1);
-        let (a, b) = (keys.chunk_id(b"a"), keys.chunk_id(b"b"));
+        let [a, b] = [b"a", b"b"].map(|plain| keys.blind(&keys.chunk_id(plain)));
         let root = keys.root(&[(a, 1), (b, 1)]);
         assert_ne!(root, keys.root(&[(b, 1), (a, 1)]));
         assert_ne!(root, keys.root(&[(a, 1), (b, 2)]));
@@ -199,6 +224,25 @@ mod tests {
         steps.push(&a, 1);
         steps.push(&b, 1);
         assert_eq!(steps.finish(), root);
+    }
+
+    #[test]
+    fn clients_get_the_keys_that_name_and_none_that_open() {
+        let keys = keys(1, 1);
+        let client = keys.client_keys();
+        let id = blake3::keyed_hash(&client.chunk, b"x");
+        assert_eq!(keys.chunk_id(b"x").0, *id.as_bytes());
+        let blinded = half(&blake3::keyed_hash(&client.blind, id.as_bytes()));
+        assert_eq!(keys.blind(&keys.chunk_id(b"x")), blinded);
+        let listed = [&blinded.0[..], &1_u32.to_be_bytes()].concat();
+        let root = half(&blake3::keyed_hash(&client.root, &listed));
+        assert_eq!(keys.root(&[(blinded, 1)]), root);
+        assert_eq!(client.gear, keys.gear_seed());
+        for secret in [&keys.segment, &keys.inline] {
+            for given in [&client.chunk, &client.blind, &client.root] {
+                assert_ne!(secret, given);
+            }
+        }
     }
 
     /// Changing this breaks every store there is: the vector pins the derivation of version 1.
@@ -217,8 +261,8 @@ mod tests {
         );
         assert_eq!(hex(&keys.blind(&id).0), "37bff0819e8cb462a75f4beb85860bc7");
         assert_eq!(
-            hex(&keys.root(&[(id, 7)]).0),
-            "6a58963b396f1e064f0c086a80905af6"
+            hex(&keys.root(&[(keys.blind(&id), 7)]).0),
+            "838fe715298fffe43200c81788284e63"
         );
         assert_eq!(format!("{:x}", keys.gear_seed()), "df24f9c52c0e798");
     }

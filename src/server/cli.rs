@@ -30,7 +30,7 @@ pub enum Command {
     /// Accounts; works beside a running server
     #[command(subcommand)]
     User(User),
-    /// App passwords, one for each device; works beside a running server
+    /// Devices: app passwords and pairing; works beside a running server
     #[command(subcommand)]
     Device(Device),
     /// What is stored, in numbers
@@ -83,7 +83,7 @@ pub enum User {
     },
 }
 
-/// App passwords.
+/// Devices.
 #[derive(Debug, Subcommand)]
 pub enum Device {
     /// Make an app password and print it once
@@ -92,6 +92,11 @@ pub enum Device {
         account: String,
         /// A name to know it by, e.g. "Anna's phone"
         name: String,
+    },
+    /// Make a code that lets one device in, once, and print it
+    Pair {
+        /// The account the device will belong to
+        account: String,
     },
     /// Pair the watch that shows a code
     Confirm {
@@ -108,7 +113,7 @@ pub enum Device {
         /// The account
         account: String,
     },
-    /// Revoke an app password
+    /// Revoke a device: its app password and its log-in end
     Revoke {
         /// The account
         account: String,
@@ -159,6 +164,15 @@ mod tests {
     }
 
     #[test]
+    fn a_device_is_paired_with_an_account() {
+        let command = parse("sync-server device pair anna").unwrap().command;
+        let Some(Command::Device(Device::Pair { account })) = command else {
+            panic!("{command:?}")
+        };
+        assert_eq!(account, "anna");
+    }
+
+    #[test]
     fn a_quota_is_a_size_or_none() {
         assert_eq!(quota("none"), Ok(Quota(None)));
         assert_eq!(quota("2 KiB"), Ok(Quota(Some(2048))));
@@ -170,6 +184,7 @@ mod tests {
         for line in [
             "sync-server fly",
             "sync-server user add",
+            "sync-server device pair",
             "sync-server --port x",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");

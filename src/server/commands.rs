@@ -9,7 +9,7 @@ use super::cli::{Command, Device, PasswordSource, Quota, User};
 use super::config::Config;
 use super::error::Result;
 use super::{healthcheck, password, serve, startup};
-use crate::accounts::{DeviceKind, NewAccount};
+use crate::accounts::{DeviceKind, NewAccount, PairingCode};
 use crate::store::meta::totals;
 use crate::types::{Clock, DeviceId};
 use startup::Opened;
@@ -99,6 +99,11 @@ async fn device(command: Device, config: &Config) -> Result<String> {
                 .await?;
             format!("device {id}, password {secret}\n")
         }
+        Device::Pair { account } => {
+            let account = accounts.find(&account).await?;
+            let PairingCode { code, expires_in } = accounts.pairing_code(account).await?;
+            format!("code {code}, good once for {} minutes\n", expires_in / 60)
+        }
         Device::Confirm {
             account,
             code,
@@ -174,4 +179,43 @@ async fn close(opened: &Opened, text: String) -> Result<String> {
 /// Bytes for people.
 fn size(bytes: u64) -> String {
     bytesize::ByteSize(bytes).display().iec().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+    use crate::accounts::Credentials;
+
+    const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    #[tokio::test]
+    async fn a_printed_code_lets_a_device_in_to_the_account() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config {
+            db_path: folder.path().join("db/sync.db"),
+            data_path: folder.path().join("data"),
+            key_file: folder.path().join("config/master.key"),
+            ..Config::default()
+        };
+        let opened = startup::open(&config, Clock::system()).await.unwrap();
+        let clock = Clock::system();
+        startup::first_account(&opened, &config, &clock)
+            .await
+            .unwrap();
+        let account = "Admin".to_owned();
+
+        let text = device(Device::Pair { account }, &config).await.unwrap();
+
+        let code = text.strip_prefix("code ").unwrap();
+        let (code, rest) = code.split_once(',').unwrap();
+        assert_eq!(rest, " good once for 10 minutes\n");
+        let (who, kind) = (Credentials::Code(code), DeviceKind::Linux);
+        let made = opened.accounts.register(PEER, who, "laptop", kind).await;
+        assert_eq!(made.unwrap().name, startup::FIRST_ACCOUNT);
+        let account = "nobody".to_owned();
+        assert!(device(Device::Pair { account }, &config).await.is_err());
+        opened.store.close().await;
+    }
 }

@@ -145,7 +145,17 @@ fn is_compressible(content_type: &HeaderValue) -> bool {
         .to_ascii_lowercase();
     match essence.split_once('/') {
         Some(("text", subtype)) => subtype != "event-stream",
-        Some((_, "xml" | "json" | "javascript" | "wasm" | "x-ndjson" | "rtf" | "sql")) => true,
+        Some((
+            _,
+            "vnd.sync-server.stream"
+            | "xml"
+            | "json"
+            | "javascript"
+            | "wasm"
+            | "x-ndjson"
+            | "rtf"
+            | "sql",
+        )) => true,
         Some((_, subtype)) => subtype.ends_with("+xml") || subtype.ends_with("+json"),
         None => false,
     }

@@ -7,13 +7,25 @@ mod observe;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::Response;
 use ipnet::IpNet;
 
 pub(crate) use client::Client;
 
-use super::compress;
 use super::ops::metrics::Metrics;
+use super::{api, compress};
+
+/// Refusals from around the routes of the API get its form, too. Watches have a form of their own.
+async fn problems(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let rest = path.strip_prefix(api::PREFIX);
+    match rest {
+        Some(rest) if !rest.starts_with("/garmin") => api::shape(request, next).await,
+        Some(_) | None => next.run(request).await,
+    }
+}
 
 /// Wraps the routes. A request passes the layers from the last line up to the first, its response
 /// back down.
@@ -22,6 +34,7 @@ pub(crate) fn wrap(routes: Router, metrics: Arc<Metrics>, proxies: Arc<[IpNet]>)
         .layer(from_fn(compress::response))
         .layer(from_fn(compress::request))
         .layer(from_fn(guard::catch_panic))
+        .layer(from_fn(problems))
         .layer(from_fn(guard::add_headers))
         .layer(from_fn_with_state(metrics, observe::observe))
         .layer(from_fn_with_state(proxies, client::identify))

@@ -1,5 +1,6 @@
 //! HTTP on top of the rules: connections, sessions, routes and what wraps them.
 
+mod api;
 pub mod cli;
 mod commands;
 mod compress;
@@ -55,7 +56,14 @@ pub async fn serve(config: Config) -> Result<()> {
     let url = startup::url(listener.address()?, tls.is_some());
     let mut text = startup::greeting(&config, opened.key, login.as_ref(), &url);
     text.push_str(&ready_line(listener.address()?, tls.is_some()));
-    let router = router::routes(shell(&config, opened, metrics, clock));
+    let shell = shell(
+        &config,
+        opened,
+        metrics,
+        clock,
+        (stop.clone(), tasks.clone()),
+    );
+    let router = router::routes(shell);
     stdout().write_all(text.as_bytes())?;
     stdout().flush()?;
 
@@ -80,7 +88,13 @@ fn ready_line(address: SocketAddr, tls: bool) -> String {
     )
 }
 
-fn shell(config: &Config, opened: startup::Opened, metrics: Arc<Metrics>, clock: Clock) -> Shell {
+fn shell(
+    config: &Config,
+    opened: startup::Opened,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    (stop, tasks): (CancellationToken, TaskTracker),
+) -> Shell {
     let apple_files = match config.webdav.apple_files {
         config::AppleFiles::Keep => webdav::AppleFiles::Keep,
         config::AppleFiles::Hide => webdav::AppleFiles::Hide,
@@ -97,6 +111,8 @@ fn shell(config: &Config, opened: startup::Opened, metrics: Arc<Metrics>, clock:
         metrics_token: config.metrics_token.clone(),
         proxies: config.trusted_proxies.as_slice().into(),
         clock,
+        stop,
+        tasks,
     }
 }
 

@@ -9,13 +9,15 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{any, get};
 use http::{Method, StatusCode, header};
 use ipnet::IpNet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::config::Secret;
 use super::listener::Peer;
 use super::middleware::{self, Client};
 use super::ops::metrics::Metrics;
 use super::ops::{health, scrape};
-use super::{garmin, session, webdav};
+use super::{api, garmin, session, webdav};
 use crate::accounts::Accounts;
 use crate::store::Store;
 use crate::tree::{Tree, User};
@@ -37,6 +39,10 @@ pub(crate) struct Shell {
     pub proxies: Arc<[IpNet]>,
     /// Where "now" comes from.
     pub clock: Clock,
+    /// Ends what waits for something to happen.
+    pub stop: CancellationToken,
+    /// Owns what outlives its request.
+    pub tasks: TaskTracker,
 }
 
 /// All routes with everything around them.
@@ -48,6 +54,15 @@ pub(crate) fn routes(shell: Shell) -> Router {
         session::Watches::new(shell.accounts.clone(), Arc::clone(&shell.metrics)),
         shell.clock.clone(),
     );
+    let api = api::routes(api::Api {
+        store: Arc::clone(&shell.store),
+        accounts: shell.accounts.clone(),
+        metrics: Arc::clone(&shell.metrics),
+        clock: shell.clock.clone(),
+        stop: shell.stop.clone(),
+        tasks: shell.tasks.clone(),
+        waiting: api::Waiting::new(),
+    });
     let routes = Router::new()
         .route("/", any(front))
         .route("/health", get(healthy))
@@ -56,6 +71,7 @@ pub(crate) fn routes(shell: Shell) -> Router {
         .route("/dav/", any(dav))
         .route("/dav/{*path}", any(dav))
         .nest_service("/api/v1/garmin", watches)
+        .nest_service(api::PREFIX, api)
         .fallback(elsewhere)
         .with_state(Arc::new(shell));
     middleware::wrap(routes, metrics, proxies)

@@ -50,7 +50,7 @@ impl Watches {
     pub(super) async fn log_in(&self, client: Client, token: &str) -> Result<Session, Denied> {
         let verified = self.accounts.verify_watch(client.ip, token).await;
         verified.inspect_err(|denied| match denied {
-            Denied::Wrong => self.metrics.auth_failed("wrong"),
+            Denied::Wrong | Denied::Expired => self.metrics.auth_failed("wrong"),
             Denied::Limited { .. } => self.metrics.auth_failed("limited"),
             Denied::Busy => self.metrics.auth_failed("busy"),
             Denied::Store(_) => {}
@@ -62,6 +62,10 @@ fn refuse(denied: &Denied, metrics: &Metrics) -> Response<Body> {
     match denied {
         Denied::Wrong => {
             metrics.auth_failed("wrong");
+            challenge()
+        }
+        Denied::Expired => {
+            metrics.auth_failed("expired");
             challenge()
         }
         Denied::Limited { retry_after } => {

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use zeroize::Zeroizing;
+
 use super::meta::{self, Meta, spaces};
 use super::{Error, Result};
 use crate::crypto::{MasterKey, SpaceKey, SpaceKeys};
@@ -39,6 +41,16 @@ impl KeyRing {
     /// A fresh key for a new space, wrapped for its row.
     pub fn new_space_key(&self, space: SpaceId) -> Result<Vec<u8>> {
         Ok(self.master.wrap(space, &SpaceKey::generate()?)?)
+    }
+
+    /// The key that signs access tokens; the same after a restart.
+    pub fn token_key(&self) -> Zeroizing<[u8; 32]> {
+        self.master.token_key()
+    }
+
+    /// The key that hashes pairing codes; the same after a restart.
+    pub fn code_key(&self) -> Zeroizing<[u8; 32]> {
+        self.master.code_key()
     }
 
     /// The keys of a space.

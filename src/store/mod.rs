@@ -4,6 +4,7 @@
 pub mod blob;
 pub mod content;
 mod error;
+mod events;
 mod keys;
 pub mod meta;
 mod mounts;
@@ -12,6 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use error::{Error, Result};
+pub use events::Events;
 pub use keys::KeyRing;
 pub use mounts::Mounts;
 
@@ -27,6 +29,8 @@ pub struct Store {
     pub keys: KeyRing,
     /// The spaces everyone sees.
     pub mounts: Mounts,
+    /// Who waits for changes.
+    pub events: Events,
     /// Which previous contents stay.
     pub keep: meta::versions::Keep,
 }
@@ -47,6 +51,7 @@ impl Store {
             segments,
             keys,
             mounts: Mounts::default(),
+            events: Events::default(),
             keep,
         }))
     }

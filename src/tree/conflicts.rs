@@ -3,44 +3,103 @@
 use jiff::Timestamp;
 
 use super::locate::Place;
-use super::model::{Conflict, Written};
-use super::turn::Action;
+use super::model::{Conflict, Keep, Node, Written};
+use super::turn::{Action, Deed};
 use super::write::{Stamp, create_at, replace};
 use super::{Error, Result, Tree};
+use crate::store::meta::Conn;
+use crate::store::meta::conflicts::{self, ConflictRow};
 use crate::store::meta::nodes::{self, NodeRow};
-use crate::store::meta::{Conn, conflicts};
-use crate::types::{ContentId, MAX_NAME_BYTES, Millis, NodeId, NodeName, NodePath};
+use crate::types::{ContentId, DeviceId, MAX_NAME_BYTES, Millis, NodeId, NodeName, SpaceId};
 
 /// How far ahead of the server a device's clock may be before its times stop counting, in ms.
 const CLOCK_AHEAD_MAX: i64 = 5 * 60 * 1000;
+/// Most conflicts listed at once: two paths each are looked up.
+pub const CONFLICTS_MAX: u32 = 500;
 /// Most copies of one conflict name in one second before we give up.
 const NAMES_MAX: u32 = 1000;
 
 impl Tree {
-    /// Conflicts of the space at `at` that nobody has resolved.
-    pub async fn conflicts(&self, at: &NodePath) -> Result<Vec<Conflict>> {
-        let space = self.space_at(at).await?;
-        let rows = conflicts::open(&mut *self.store.meta.read().await?, space).await?;
-        let conflict = |(id, node, copy, at)| Conflict {
-            id,
-            node: NodeId(node),
-            copy: NodeId(copy),
-            at: Millis(at),
-        };
-        Ok(rows.into_iter().map(conflict).collect())
+    /// Conflicts nobody has resolved, in all spaces the account sees, oldest first, those after an
+    /// id; at most `limit`.
+    pub async fn conflicts(&self, after: i64, limit: u32) -> Result<Vec<Conflict>> {
+        let limit = limit.min(CONFLICTS_MAX) as usize;
+        let mut conn = self.store.meta.read().await?;
+        let mut rows = Vec::new();
+        for space in self.spaces(&mut conn).await? {
+            rows.extend(conflicts::open(&mut conn, space, after, limit).await?);
+        }
+        rows.sort_by_key(|row| row.id);
+        rows.truncate(limit);
+        let mut found = Vec::with_capacity(rows.len());
+        for row in rows {
+            found.push(Conflict {
+                id: row.id,
+                node: self.located(&mut conn, NodeId(row.node)).await?,
+                copy: self.located(&mut conn, NodeId(row.copy)).await?,
+                device: row.device.map(DeviceId),
+                at: Millis(row.created_at),
+            });
+        }
+        Ok(found)
     }
 
-    /// Marks a conflict as resolved; both files stay as they are.
-    pub async fn resolve_conflict(&self, at: &NodePath, id: i64) -> Result<()> {
-        let (space, now) = (self.space_at(at).await?, self.clock.now());
-        let meta = &self.store.meta;
-        let done: Result<bool> = meta
-            .write(move |conn| {
-                Box::pin(async move { Ok(conflicts::resolve(conn, space, id, now).await?) })
-            })
-            .await;
-        if done? { Ok(()) } else { Err(Error::NotFound) }
+    /// Ends a conflict. What is not kept stays as a version or in trash.
+    pub async fn resolve_conflict(&self, id: i64, keep: Keep) -> Result<()> {
+        let mut conn = self.store.meta.read().await?;
+        let row = conflicts::by_id(&mut conn, id).await?;
+        let row = row.ok_or(Error::NotFound)?;
+        let space = SpaceId(row.space);
+        if !self.may_see(&mut conn, space).await? {
+            return Err(Error::NotFound);
+        }
+        drop(conn);
+        let tree = self.clone();
+        self.write(space, move |conn| {
+            Box::pin(async move { resolve(conn, &tree, &row, keep).await })
+        })
+        .await
     }
+}
+
+async fn resolve(conn: &mut Conn, tree: &Tree, row: &ConflictRow, keep: Keep) -> Result<()> {
+    let action = Action::begin(conn, tree, SpaceId(row.space), 0).await?;
+    if !conflicts::resolve(conn, action.space, row.id, action.now).await? {
+        return Err(Error::NotFound);
+    }
+    if keep == Keep::Both {
+        return Ok(());
+    }
+    let copy = live(conn, NodeId(row.copy)).await?;
+    if keep == Keep::Copy {
+        let copy = copy.as_ref().ok_or(Error::NotFound)?;
+        let node = live(conn, NodeId(row.node)).await?.ok_or(Error::NotFound)?;
+        action.guard(conn, tree, NodeId(node.id)).await?;
+        let parent = NodeId(node.parent.ok_or(Error::NotFound)?);
+        let content = ContentId(copy.content.ok_or(Error::IsACollection)?);
+        let stamp = Stamp {
+            modified: Some(Millis(copy.mtime)),
+            created: None,
+        };
+        let (_, grown) = replace(conn, &action, node, (content, copy.size), stamp).await?;
+        // What grows here goes to trash below, so the quota is not asked.
+        action.carry(conn, parent, grown).await?;
+    }
+    // A copy that somebody deleted already needs no more doing.
+    let Some(copy) = copy else { return Ok(()) };
+    action.guard_all(conn, tree, NodeId(copy.id)).await?;
+    action.discard(conn, &copy).await?;
+    action
+        .log(conn, Deed::Delete, copy.id, copy.tree_size)
+        .await
+}
+
+/// A node that is neither in trash nor below something that is.
+async fn live(conn: &mut Conn, id: NodeId) -> Result<Option<NodeRow>> {
+    if nodes::names_up(conn, id).await?.is_none() {
+        return Ok(None);
+    }
+    Ok(nodes::by_id(conn, id).await?)
 }
 
 /// Decides between the head `old` and a content that was based on something else.
@@ -54,7 +113,18 @@ pub(super) async fn settle(
     old: NodeRow,
     (content, size): (ContentId, i64),
     stamp: Stamp,
-) -> Result<Written> {
+) -> Result<(Written, i64)> {
+    // The request may come a second time, because its answer was lost.
+    if let Some(copy) = conflicts::kept(conn, NodeId(old.id), content).await? {
+        let node = old.into();
+        let conflict = Some(Node::from(copy));
+        let written = Written {
+            node,
+            created: false,
+            conflict,
+        };
+        return Ok((written, 0));
+    }
     let latest = Millis(action.now.0 + CLOCK_AHEAD_MAX);
     let modified = stamp.modified.unwrap_or(action.now).min(latest);
     let head_modified = old.mtime.min(old.written.saturating_add(CLOCK_AHEAD_MAX));
@@ -86,16 +156,15 @@ pub(super) async fn settle(
     } else {
         (old.into(), 0)
     };
-    action
-        .settle(conn, place.parent, grown + super::write::signed(copy.size))
-        .await?;
+    let grown = grown + super::write::signed(copy.size);
     let pair = (node_id, copy.id);
     conflicts::insert(conn, action.space, pair, action.device, action.now).await?;
-    Ok(Written {
+    let written = Written {
         node,
         created: false,
         conflict: Some(copy),
-    })
+    };
+    Ok((written, grown))
 }
 
 /// A free name next to `place`: `name.conflict-YYYYMMDD-HHMMSS-DEVICE.ext`.
@@ -106,7 +175,7 @@ async fn free_place(
     device: Option<i64>,
 ) -> Result<Place> {
     let device = match device {
-        Some(id) => conflicts::device_name(conn, crate::types::DeviceId(id)).await?,
+        Some(id) => conflicts::device_name(conn, DeviceId(id)).await?,
         None => None,
     };
     let device = device.unwrap_or_else(|| "web".to_owned());

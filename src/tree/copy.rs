@@ -45,9 +45,11 @@ impl Tree {
             depth: to.depth(),
         };
         let tree = self.clone();
-        let meta = &self.store.meta;
-        meta.write(move |conn| Box::pin(async move { copy.run(conn, &tree).await }))
-            .await
+        let space = copy.source.space;
+        self.write(space, move |conn| {
+            Box::pin(async move { copy.run(conn, &tree).await })
+        })
+        .await
     }
 }
 

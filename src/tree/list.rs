@@ -24,7 +24,7 @@ pub struct With {
 
 /// Where a page ended.
 #[derive(Clone, Debug)]
-pub struct PageEnd(String);
+pub struct PageEnd(pub(super) String);
 
 impl PageEnd {
     /// Behind a name, whether or not a child has it (any more).
@@ -49,14 +49,25 @@ pub struct Page {
 impl Tree {
     /// One page of at most 1000 children. What is mounted in the account's root comes first.
     pub async fn list(&self, of: &Node, with: With, after: Option<PageEnd>) -> Result<Page> {
+        self.list_some(of, with, after, PAGE).await
+    }
+
+    /// The same with at most `limit` children.
+    pub(super) async fn list_some(
+        &self,
+        of: &Node,
+        with: With,
+        after: Option<PageEnd>,
+        limit: i64,
+    ) -> Result<Page> {
         if !of.is_collection() {
             return Err(Error::NotACollection);
         }
         let mut conn = self.store.meta.read().await?;
         let first = after.is_none();
         let after = after.map_or(String::new(), |end| end.0);
-        let rows = nodes::members(&mut conn, of.id, &after, PAGE).await?;
-        let full = i64::try_from(rows.len()).is_ok_and(|count| count == PAGE);
+        let rows = nodes::members(&mut conn, of.id, &after, limit).await?;
+        let full = i64::try_from(rows.len()).is_ok_and(|count| count == limit);
         let upto = rows
             .last()
             .map(|(_, name, ..)| key_of(name))

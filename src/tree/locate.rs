@@ -1,6 +1,6 @@
 //! From paths to nodes: which space, which row.
 
-use super::model::Node;
+use super::model::{Located, Node};
 use super::{Error, Result, Tree};
 use crate::store::meta::nodes::{self, COLLECTION, NodeRow};
 use crate::store::meta::spaces::Space;
@@ -78,20 +78,6 @@ impl Tree {
             node.name = mount;
         }
         Ok(node)
-    }
-
-    /// The live node with this id; `NotFound` too when it is not in this account's tree.
-    pub async fn by_id(&self, id: NodeId) -> Result<Node> {
-        let mut conn = self.store.meta.read().await?;
-        let row = nodes::by_id(&mut conn, id).await?.ok_or(Error::NotFound)?;
-        let space = SpaceId(row.space);
-        // A node below something trashed is not trashed itself, so the way up decides.
-        if !self.may_see(&mut conn, space).await?
-            || self.path_of(&mut conn, id, space).await?.is_none()
-        {
-            return Err(Error::NotFound);
-        }
-        Ok(row.into())
     }
 
     /// Makes the account's root validate what is mounted in it, too.
@@ -183,6 +169,39 @@ impl Tree {
             .iter()
             .find(|mount| mount.id == space.0)
             .map(|mount| mount.name.clone()))
+    }
+
+    /// A live node by its id, and where it is. A node the account may not see is not found.
+    pub async fn by_id(&self, id: NodeId) -> Result<Located> {
+        let mut conn = self.store.meta.read().await?;
+        self.located(&mut conn, id).await?.ok_or(Error::NotFound)
+    }
+
+    /// The same; `None` when it is not there.
+    pub(super) async fn located(&self, conn: &mut Conn, id: NodeId) -> Result<Option<Located>> {
+        let Some(row) = nodes::by_id(conn, id).await? else {
+            return Ok(None);
+        };
+        let space = SpaceId(row.space);
+        if !self.may_see(conn, space).await? {
+            return Ok(None);
+        }
+        // A node below something trashed is not trashed itself, so the way up decides.
+        let Some(path) = self.path_of(conn, id, space).await? else {
+            return Ok(None);
+        };
+        let mut node = Node::from(row);
+        if let (None, Some(name)) = (node.parent, path.names().first()) {
+            node.name = name.to_string();
+        }
+        Ok(Some(Located { node, path }))
+    }
+
+    /// The spaces the account sees: its own first.
+    pub(super) async fn spaces(&self, conn: &mut Conn) -> Result<Vec<SpaceId>> {
+        let mounts = self.store.mounts.all(conn).await?;
+        let mounted = mounts.iter().map(|mount| SpaceId(mount.id));
+        Ok(std::iter::once(self.user.space).chain(mounted).collect())
     }
 
     /// Whether the account may see a space.

@@ -57,9 +57,9 @@ impl Tree {
             place,
         };
         let (tree, at) = (self.clone(), at.clone());
-        let meta = &self.store.meta;
-        let empty = self.stage_empty(spot.space).await?;
-        meta.write(move |conn| {
+        let space = spot.space;
+        let empty = self.stage_empty(space).await?;
+        self.write(space, move |conn| {
             Box::pin(async move {
                 let (row, made) = take(conn, &tree, &target, request, empty).await?;
                 Ok((row::lock(row, at), made))

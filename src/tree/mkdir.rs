@@ -16,10 +16,11 @@ impl Tree {
             Err(Error::Forbidden(_)) => return Err(Error::Exists),
             place => place?,
         };
-        let tree = self.clone();
-        let meta = &self.store.meta;
-        meta.write(move |conn| Box::pin(async move { make(conn, &tree, &place, modified).await }))
-            .await
+        let (tree, space) = (self.clone(), place.space);
+        self.write(space, move |conn| {
+            Box::pin(async move { make(conn, &tree, &place, modified).await })
+        })
+        .await
     }
 }
 

@@ -3,10 +3,15 @@
 //! Knows nothing of HTTP and holds no SQL. Each verb is one file and one transaction. A root is the
 //! account's own space with the spaces of everyone mounted in it by name.
 
+mod activity;
+mod batch;
 mod conflicts;
 mod copy;
 mod create;
+mod delta;
 mod error;
+mod feed;
+mod find;
 mod list;
 mod locate;
 mod locks;
@@ -30,20 +35,30 @@ mod write;
 
 use std::sync::Arc;
 
+pub use activity::Standing;
+pub use batch::{BATCH_MAX, BatchItem};
+pub use conflicts::CONFLICTS_MAX;
 pub use copy::Reach;
 pub use create::{DEFAULT_FOLDERS, NewSpace, create_space};
+pub use delta::{ContentFacts, held};
 pub use error::{Error, Result};
+pub use feed::{FEED_MAX, Feed, FeedChange, FeedCursor};
+pub use find::{FIND_MAX, Found};
 pub use list::{Page, PageEnd, With};
 pub use locks::{LOCK_SECONDS_MAX, LockRequest};
 pub use model::{
-    Conflict, Kind, Lock, Node, Overwrite, Placed, Precondition, Property, PropertyChange, Times,
-    Usage, User, Version, Write, Written,
+    Base, Conflict, Keep, Kind, Located, Lock, Node, Overtaken, Overwrite, Placed, Precondition,
+    Property, PropertyChange, Times, Usage, User, Version, Write, Written,
 };
 pub use report::{Change, ChangeKind, Changes, Cursor};
-pub use trash::Trashed;
+pub use trash::{TrashMark, Trashed};
+pub use usage::Held;
+
+use futures_util::future::BoxFuture;
 
 use crate::store::Store;
-use crate::types::Clock;
+use crate::store::meta::Conn;
+use crate::types::{Clock, SpaceId};
 
 /// One account's tree, as one device uses it. Cheap to clone.
 #[derive(Clone)]
@@ -72,6 +87,17 @@ impl Tree {
             tokens: tokens.into(),
             ..self.clone()
         }
+    }
+
+    /// Runs a verb's transaction on a space and, once it is durable, wakes those who wait for it.
+    async fn write<T, F>(&self, space: SpaceId, work: F) -> Result<T>
+    where
+        F: for<'t> FnOnce(&'t mut Conn) -> BoxFuture<'t, Result<T>> + Send + 'static,
+        T: Send + 'static,
+    {
+        let done = self.store.meta.write(work).await?;
+        self.store.events.announce(space);
+        Ok(done)
     }
 
     /// Who uses it.

@@ -87,9 +87,33 @@ pub struct Write {
     pub modified: Option<Millis>,
     /// Creation time the client states.
     pub created: Option<Millis>,
-    /// The content the writer's version is based on. When it is no longer the head, the later
-    /// modification wins and the other is kept beside it as a conflict copy.
-    pub base: Option<ContentId>,
+    /// What the writer's version was made from.
+    pub base: Base,
+    /// What happens when that is not the head any more.
+    pub overtaken: Overtaken,
+}
+
+/// What happens to a write whose base is not the head any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overtaken {
+    /// Both contents stay, one as a conflict copy.
+    #[default]
+    KeepBoth,
+    /// Nothing is changed: [`super::Error::PreconditionFailed`].
+    Refuse,
+}
+
+/// What a writer's version was made from. When that is no longer the head, the later modification
+/// wins and the other is kept beside it as a conflict copy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Base {
+    /// The writer does not say: its version becomes the head.
+    #[default]
+    Unstated,
+    /// Nothing: the writer believes that no file is there.
+    Nothing,
+    /// This content.
+    Content(ContentId),
 }
 
 /// What a write did.
@@ -101,6 +125,17 @@ pub struct Written {
     pub created: bool,
     /// The copy that keeps the losing content of a conflict.
     pub conflict: Option<Node>,
+}
+
+impl Written {
+    /// A write that met nobody else's.
+    pub(super) fn plain(node: Node, created: bool) -> Self {
+        Self {
+            node,
+            created,
+            conflict: None,
+        }
+    }
 }
 
 /// Whether MOVE and COPY may replace what lies at the destination (RFC 4918 §10.6).
@@ -206,15 +241,37 @@ pub struct Usage {
     pub available: Option<u64>,
 }
 
+/// A node and where it is in the account's tree.
+#[derive(Clone, Debug)]
+pub struct Located {
+    /// The node.
+    pub node: Node,
+    /// Its path.
+    pub path: crate::types::NodePath,
+}
+
 /// A conflict nobody has resolved yet.
 #[derive(Clone, Debug)]
 pub struct Conflict {
     /// Its id.
     pub id: i64,
-    /// The winner.
-    pub node: NodeId,
-    /// The node that keeps the loser.
-    pub copy: NodeId,
+    /// The winner; `None` when it was deleted since.
+    pub node: Option<Located>,
+    /// The node that keeps the loser; `None` when it was deleted since.
+    pub copy: Option<Located>,
+    /// The device whose write met another's.
+    pub device: Option<DeviceId>,
     /// When it arose.
     pub at: Millis,
+}
+
+/// What stays of a conflict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Both files as they are.
+    Both,
+    /// The winner; the copy goes to trash.
+    Node,
+    /// The copy: it becomes the winner's next version.
+    Copy,
 }

@@ -31,9 +31,9 @@ impl Tree {
         let row = walk(&mut conn, spot.root, spot.names).await?;
         drop(conn);
         let row = row.ok_or(Error::NotFound)?;
-        let (tree, spot) = (self.clone(), (spot.space, NodeId(row.id)));
-        let meta = &self.store.meta;
-        meta.write(move |conn| {
+        let (tree, space) = (self.clone(), spot.space);
+        let spot = (space, NodeId(row.id));
+        self.write(space, move |conn| {
             Box::pin(async move { patch(conn, &tree, spot, &changes, times).await })
         })
         .await

@@ -6,7 +6,7 @@ use super::turn::{Action, Deed};
 use super::write::{Stamp, replace};
 use super::{Error, Result, Tree};
 use crate::store::meta::nodes::{self, COLLECTION, FILE, NodeRow};
-use crate::store::meta::{Conn, conflicts, locks, props, spaces, subtree, versions};
+use crate::store::meta::{Conn, conflicts, feed, locks, props, spaces, subtree, versions};
 use crate::types::{ContentId, MAX_DEPTH, Millis, NodeId, NodePath};
 
 impl Tree {
@@ -31,10 +31,11 @@ impl Tree {
             deeper,
             depth: to.depth(),
         };
-        let tree = self.clone();
-        let meta = &self.store.meta;
-        meta.write(move |conn| Box::pin(async move { move_.run(conn, &tree).await }))
-            .await
+        let (tree, space) = (self.clone(), move_.source.space);
+        self.write(space, move |conn| {
+            Box::pin(async move { move_.run(conn, &tree).await })
+        })
+        .await
     }
 }
 
@@ -160,6 +161,7 @@ impl Move {
         props::copy(conn, from, to).await?;
         props::clear(conn, from).await?;
         nodes::delete(conn, from).await?;
+        feed::bury(conn, action.space, action.turn.seq, from).await?;
         nodes::put_gone(conn, &row, action.turn.seq).await?;
         conflicts::forget(conn, from).await?;
         action

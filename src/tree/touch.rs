@@ -12,10 +12,11 @@ impl Tree {
     /// Sets modification and creation time.
     pub async fn touch(&self, at: &NodePath, times: Times) -> Result<Node> {
         let place = self.place(at).await?;
-        let tree = self.clone();
-        let meta = &self.store.meta;
-        meta.write(move |conn| Box::pin(async move { set(conn, &tree, &place, times).await }))
-            .await
+        let (tree, space) = (self.clone(), place.space);
+        self.write(space, move |conn| {
+            Box::pin(async move { set(conn, &tree, &place, times).await })
+        })
+        .await
     }
 }
 

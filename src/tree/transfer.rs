@@ -73,8 +73,7 @@ impl Tree {
         self.refuse_too_many(&top).await?;
         let plan = self.plan(top, target, reach, to.depth()).await?;
         let (tree, target) = (self.clone(), target.clone());
-        let meta = &self.store.meta;
-        meta.write(move |conn| {
+        self.write(target.space, move |conn| {
             Box::pin(async move { place_all(conn, &tree, &target, overwrite, plan).await })
         })
         .await

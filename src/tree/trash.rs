@@ -1,5 +1,7 @@
 //! What was deleted: listing, restoring, forgetting.
 
+use std::fmt;
+
 use super::locate::{Place, root_of};
 use super::model::Node;
 use super::turn::{Action, Deed};
@@ -10,6 +12,8 @@ use crate::types::{NodeId, NodeName, NodePath, SpaceId};
 
 /// Trashed nodes in one page.
 const PAGE: i64 = 1000;
+/// Before all that was ever deleted.
+const FIRST: (i64, i64) = (i64::MIN, 0);
 /// Most names tried for something whose old name is taken.
 const NAMES_MAX: u32 = 1000;
 
@@ -22,6 +26,35 @@ pub struct Trashed {
     pub from: Option<NodePath>,
 }
 
+/// Where a page of the trash ended. Opaque to clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TrashMark {
+    space: SpaceId,
+    at: i64,
+    id: i64,
+}
+
+impl TrashMark {
+    /// Reads what [`fmt::Display`] wrote.
+    pub fn parse(text: &str) -> Option<Self> {
+        let numbers = text.split('.').map(|part| part.parse().ok());
+        match numbers.collect::<Option<Vec<i64>>>()?[..] {
+            [space, at, id] => Some(Self {
+                space: SpaceId(space),
+                at,
+                id,
+            }),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for TrashMark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.space, self.at, self.id)
+    }
+}
+
 impl Tree {
     /// One page of the trash of the space at `at`, oldest first, after a given trashed node.
     pub async fn trash(&self, at: &NodePath, after: Option<&Node>) -> Result<Vec<Trashed>> {
@@ -29,12 +62,56 @@ impl Tree {
         let mut conn = self.store.meta.read().await?;
         let after = after
             .and_then(|node| node.trashed.map(|trashed| (trashed.0, node.id.0)))
-            .unwrap_or((i64::MIN, 0));
+            .unwrap_or(FIRST);
+        self.trash_of(&mut conn, space, after, PAGE).await
+    }
+
+    /// At most `limit` deleted nodes of all spaces the account sees, of each oldest first, and where
+    /// to go on.
+    pub async fn trash_page(
+        &self,
+        after: Option<TrashMark>,
+        limit: u32,
+    ) -> Result<(Vec<Trashed>, Option<TrashMark>)> {
+        let limit = limit.clamp(1, 1000) as usize;
+        let mut conn = self.store.meta.read().await?;
+        let mut spaces = self.spaces(&mut conn).await?;
+        spaces.sort();
         let mut found = Vec::new();
-        for row in trash::list(&mut conn, space, after, PAGE).await? {
+        for space in spaces {
+            let from = match after {
+                Some(mark) if space < mark.space => continue,
+                Some(mark) if space == mark.space => (mark.at, mark.id),
+                Some(_) | None => FIRST,
+            };
+            // One more than wanted tells whether anything follows.
+            let room = i64::try_from(limit + 1 - found.len()).unwrap_or(PAGE);
+            found.extend(self.trash_of(&mut conn, space, from, room).await?);
+            if found.len() > limit {
+                found.truncate(limit);
+                let next = found.last().map(|last| TrashMark {
+                    space: last.node.space,
+                    at: last.node.trashed.map_or(0, |at| at.0),
+                    id: last.node.id.0,
+                });
+                return Ok((found, next));
+            }
+        }
+        Ok((found, None))
+    }
+
+    async fn trash_of(
+        &self,
+        conn: &mut Conn,
+        space: SpaceId,
+        after: (i64, i64),
+        limit: i64,
+    ) -> Result<Vec<Trashed>> {
+        let mut found = Vec::new();
+        for row in trash::list(conn, space, after, limit).await? {
             let above = row.parent.map(NodeId);
             let from = match above {
-                Some(above) => self.path_of(&mut conn, above, space).await?,
+                Some(above) => self.path_of(conn, above, space).await?,
                 None => None,
             };
             let name = NodeName::parse(&row.name)?;
@@ -51,18 +128,20 @@ impl Tree {
     pub async fn restore(&self, id: NodeId) -> Result<Node> {
         let space = self.trashed_space(id).await?;
         let tree = self.clone();
-        let meta = &self.store.meta;
-        meta.write(move |conn| Box::pin(async move { put_back(conn, &tree, space, id).await }))
-            .await
+        self.write(space, move |conn| {
+            Box::pin(async move { put_back(conn, &tree, space, id).await })
+        })
+        .await
     }
 
     /// Forgets a deleted node for good, with its versions and everything below.
     pub async fn purge(&self, id: NodeId) -> Result<()> {
         let space = self.trashed_space(id).await?;
         let tree = self.clone();
-        let meta = &self.store.meta;
-        meta.write(move |conn| Box::pin(async move { forget(conn, &tree, space, id).await }))
-            .await
+        self.write(space, move |conn| {
+            Box::pin(async move { forget(conn, &tree, space, id).await })
+        })
+        .await
     }
 
     async fn trashed_space(&self, id: NodeId) -> Result<SpaceId> {
@@ -87,6 +166,9 @@ async fn put_back(conn: &mut Conn, tree: &Tree, space: SpaceId, id: NodeId) -> R
     let place = free_place(conn, tree, space, &row).await?;
     action.guard(conn, tree, place.parent).await?;
     nodes::place(conn, id, place.parent, &place.name, action.turn.seq).await?;
+    if row.kind == COLLECTION {
+        nodes::set_restored(conn, id, action.turn.seq).await?;
+    }
     action.settle(conn, place.parent, row.tree_size).await?;
     action
         .log(conn, Deed::Restore, row.id, row.tree_size)
@@ -97,7 +179,7 @@ async fn put_back(conn: &mut Conn, tree: &Tree, space: SpaceId, id: NodeId) -> R
 async fn forget(conn: &mut Conn, tree: &Tree, space: SpaceId, id: NodeId) -> Result<()> {
     let action = Action::begin(conn, tree, space, 0).await?;
     let row = trashed(nodes::by_id(conn, id).await?)?;
-    subtree::forget(conn, id).await?;
+    subtree::forget(conn, id, action.turn.seq).await?;
     action.log(conn, Deed::Purge, row.id, row.tree_size).await
 }
 

@@ -10,6 +10,7 @@ use crate::store::meta::{Conn, locks};
 use crate::types::{DeviceId, Millis, NodeId, SpaceId};
 
 /// One write to one space, from its turn to its log entry. Lives inside one transaction.
+#[derive(Clone)]
 pub(super) struct Action {
     pub(super) space: SpaceId,
     pub(super) turn: Turn,
@@ -65,6 +66,18 @@ impl Action {
             account: tree.user.account.0,
             tokens: std::sync::Arc::clone(&tree.tokens),
         })
+    }
+
+    /// The same action with its new nodes counted from the `n`-th on.
+    pub(super) fn from_nth(&self, n: i64) -> Self {
+        let first_node = NodeId(self.turn.first_node.0 + n);
+        Self {
+            turn: Turn {
+                first_node,
+                ..self.turn
+            },
+            ..self.clone()
+        }
     }
 
     /// The live node at a place.

@@ -1,6 +1,5 @@
 //! Previous contents of a file.
 
-use super::locate::Place;
 use super::model::{Node, Version};
 use super::turn::{Action, Deed};
 use super::write::{Stamp, replace};
@@ -8,7 +7,7 @@ use super::{Error, Result, Tree, row};
 use crate::store::content::Reader;
 use crate::store::meta::versions::{self, VersionRow};
 use crate::store::meta::{Conn, nodes};
-use crate::types::{ContentId, DeviceId, Millis, NodeId, NodePath};
+use crate::types::{ContentId, DeviceId, Millis, NodeId, SpaceId};
 
 impl Tree {
     /// The versions of a file, newest first; the first is what it holds now.
@@ -40,21 +39,28 @@ impl Tree {
         Ok(Reader::open(&self.store, found.ok_or(Error::NotFound)?.content).await?)
     }
 
-    /// Makes a previous version the current content; what was current becomes a version.
-    pub async fn restore_version(&self, at: &NodePath, number: i64) -> Result<Node> {
-        let place = self.place(at).await?;
+    /// Makes a previous version of a file its current content; what was current becomes a version.
+    pub async fn restore_version(&self, id: NodeId, number: i64) -> Result<Node> {
+        let space = self.by_id(id).await?.node.space;
         let tree = self.clone();
-        let meta = &self.store.meta;
-        meta.write(move |conn| Box::pin(async move { restore(conn, &tree, &place, number).await }))
-            .await
+        self.write(space, move |conn| {
+            Box::pin(async move { restore(conn, &tree, space, (id, number)).await })
+        })
+        .await
     }
 }
 
-async fn restore(conn: &mut Conn, tree: &Tree, place: &Place, number: i64) -> Result<Node> {
-    let action = Action::begin(conn, tree, place.space, 0).await?;
-    let head = action.at(conn, place).await?.ok_or(Error::NotFound)?;
-    action.guard(conn, tree, NodeId(head.id)).await?;
-    let wanted = versions::by_number(conn, NodeId(head.id), number).await?;
+async fn restore(
+    conn: &mut Conn,
+    tree: &Tree,
+    space: SpaceId,
+    (id, number): (NodeId, i64),
+) -> Result<Node> {
+    let action = Action::begin(conn, tree, space, 0).await?;
+    let head = nodes::by_id(conn, id).await?.ok_or(Error::NotFound)?;
+    let parent = NodeId(head.parent.ok_or(Error::NotFound)?);
+    action.guard(conn, tree, id).await?;
+    let wanted = versions::by_number(conn, id, number).await?;
     let wanted = wanted.ok_or(Error::NotFound)?;
     let stamp = Stamp {
         modified: Some(Millis(wanted.mtime)),
@@ -62,7 +68,8 @@ async fn restore(conn: &mut Conn, tree: &Tree, place: &Place, number: i64) -> Re
     };
     let content = (ContentId(wanted.content), wanted.size);
     let (node, grown) = replace(conn, &action, head, content, stamp).await?;
-    action.settle(conn, place.parent, grown).await?;
+    // Fails when the file went to trash meanwhile, with or without what it lies in.
+    action.settle(conn, parent, grown).await?;
     action
         .log(conn, Deed::Restore, node.id.0, wanted.size)
         .await?;

@@ -2,13 +2,16 @@
 
 use super::conflicts;
 use super::locate::Place;
-use super::model::{Node, Precondition, Write, Written};
+use super::model::{Base, Node, Overtaken, Precondition, Times, Write, Written};
 use super::turn::{Action, Deed};
-use super::{Error, Result, Tree};
+use super::{Error, Result, Tree, touch};
 use crate::store::content::{Checksum, INLINE_MAX, Staged, Upload};
 use crate::store::meta::nodes::{self, COLLECTION, NewContent, NewNode, NodeRow};
 use crate::store::meta::{Conn, contents, versions};
 use crate::types::{ContentId, ETag, Millis, NodeId, NodePath, SpaceId};
+
+/// Nodes a write may make: the file and a conflict copy.
+pub(super) const NODES: i64 = 2;
 
 /// The times of a file that a LOCK makes.
 pub(super) const EMPTY: Stamp = Stamp {
@@ -47,8 +50,7 @@ impl Tree {
             return Err(Error::NoParent);
         }
         let tree = self.clone();
-        let meta = &self.store.meta;
-        meta.write(move |conn| {
+        self.write(place.space, move |conn| {
             Box::pin(async move { put(conn, &tree, &place, &staged, &how).await })
         })
         .await
@@ -86,40 +88,82 @@ pub(super) async fn put(
     staged: &Staged,
     how: &Write,
 ) -> Result<Written> {
-    let action = Action::begin(conn, tree, place.space, 2).await?;
+    let action = Action::begin(conn, tree, place.space, NODES).await?;
+    let (written, grown) = put_in(conn, tree, &action, place, staged, how).await?;
+    action.settle(conn, place.parent, grown).await?;
+    Ok(written)
+}
+
+/// A write within an action; also returns by how many bytes the collection grew. Ancestors are left
+/// to the caller. A refusal leaves at most a content behind that nothing names.
+pub(super) async fn put_in(
+    conn: &mut Conn,
+    tree: &Tree,
+    action: &Action,
+    place: &Place,
+    staged: &Staged,
+    how: &Write,
+) -> Result<(Written, i64)> {
     let there = action.at(conn, place).await?;
     check(&how.when, there.as_ref())?;
     let stamp = Stamp {
         modified: how.modified,
         created: how.created,
     };
+    let refuse = how.overtaken == Overtaken::Refuse;
     let Some(old) = there else {
+        if refuse && matches!(how.base, Base::Content(_)) {
+            return Err(Error::PreconditionFailed);
+        }
         action.guard(conn, tree, place.parent).await?;
-        let node = create(conn, &action, place, staged, stamp).await?;
-        action.settle(conn, place.parent, signed(node.size)).await?;
-        return Ok(Written {
-            node,
-            created: true,
-            conflict: None,
-        });
+        let node = create(conn, action, place, staged, stamp).await?;
+        let grown = signed(node.size);
+        return Ok((Written::plain(node, true), grown));
     };
     if old.kind == COLLECTION {
         return Err(Error::IsACollection);
     }
     action.guard(conn, tree, NodeId(old.id)).await?;
-    if how.base.is_some_and(|base| Some(base.0) != old.content) {
+    let overtaken = match how.base {
+        Base::Unstated => false,
+        Base::Nothing => true,
+        Base::Content(base) => Some(base.0) != old.content,
+    };
+    if overtaken && !refuse {
         action.guard(conn, tree, place.parent).await?;
-        let content = name(conn, staged).await?;
-        return conflicts::settle(conn, &action, place, old, content, stamp).await;
     }
     let content = name(conn, staged).await?;
-    let (node, grown) = replace(conn, &action, old, content, stamp).await?;
-    action.settle(conn, place.parent, grown).await?;
-    Ok(Written {
-        node,
-        created: false,
-        conflict: None,
-    })
+    if how.base != Base::Unstated && old.content == Some(content.0.0) {
+        return again(conn, action, old, stamp).await;
+    }
+    if overtaken && refuse {
+        return Err(Error::PreconditionFailed);
+    }
+    if overtaken {
+        return conflicts::settle(conn, action, place, old, content, stamp).await;
+    }
+    let (node, grown) = replace(conn, action, old, content, stamp).await?;
+    Ok((Written::plain(node, false), grown))
+}
+
+/// The head has the bytes already: a request that was sent again, or two devices with one mind.
+async fn again(
+    conn: &mut Conn,
+    action: &Action,
+    old: NodeRow,
+    stamp: Stamp,
+) -> Result<(Written, i64)> {
+    let same = |stated: Option<Millis>, known| stated.is_none_or(|stated| stated.0 == known);
+    let node = if same(stamp.modified, old.mtime) && same(stamp.created, old.created) {
+        old.into()
+    } else {
+        let times = Times {
+            modified: stamp.modified,
+            created: stamp.created,
+        };
+        touch::apply(conn, action, old, times).await?
+    };
+    Ok((Written::plain(node, false), 0))
 }
 
 /// Makes a file; ancestors are left to the caller.

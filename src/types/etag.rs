@@ -36,6 +36,14 @@ impl ETag {
         Self(text.trim_matches('"').to_owned())
     }
 
+    /// The content that a file's tag names; `None` for any other tag.
+    pub fn content(&self) -> Option<ContentId> {
+        let digits = self.0.strip_prefix('f')?;
+        let id = ContentId(i64::from_str_radix(digits, 16).ok()?);
+        // One spelling each: no sign, no leading zeroes, no capitals.
+        (id.0 > 0 && Self::file(id) == *self).then_some(id)
+    }
+
     /// Without quotes.
     pub fn bare(&self) -> &str {
         &self.0
@@ -59,6 +67,25 @@ mod tests {
         assert_eq!(tag.to_string(), "\"fff\"");
         for text in ["\"fff\"", "W/\"fff\"", "fff", " \"fff\" "] {
             assert_eq!(ETag::parse(text), tag);
+        }
+    }
+
+    #[test]
+    fn only_a_files_tag_names_a_content() {
+        assert_eq!(ETag::parse("f1a").content(), Some(ContentId(26)));
+        for text in [
+            "",
+            "f",
+            "f0",
+            "f01",
+            "f1A",
+            "f+1",
+            "f-1",
+            "d1",
+            "none",
+            "f8000000000000000",
+        ] {
+            assert_eq!(ETag::parse(text).content(), None, "{text}");
         }
     }
 }

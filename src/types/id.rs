@@ -33,12 +33,20 @@ id!(
     ChunkRow
 );
 id!(
+    /// An upload that is taken in several requests.
+    UploadId
+);
+id!(
     /// A person who logs in.
     AccountId
 );
 id!(
     /// One app password or paired device of an account.
     DeviceId
+);
+id!(
+    /// One log-in by token: the refresh tokens that replace one another.
+    FamilyId
 );
 id!(
     /// Position in the change sequence of one space; gap-free, in commit order.

@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 
 use super::*;
 use crate::accounts::fixture::{Fixture, HOME, PASSWORD, alice, is_wrong, login};
-use crate::accounts::{devices, directory};
+use crate::accounts::{DeviceKind, devices, directory};
 
 #[tokio::test]
 async fn the_right_password_opens_the_account_whatever_the_case_of_the_name() {
@@ -16,6 +16,8 @@ async fn the_right_password_opens_the_account_whatever_the_case_of_the_name() {
         space: fixture.space_of("alice").await,
         admin: false,
         device: None,
+        kind: None,
+        family: None,
     };
     for user in ["Alice", "alice", "ALICE"] {
         let session = login(&fixture, &basic, HOME, user, PASSWORD).await.unwrap();
@@ -213,6 +215,10 @@ async fn an_app_password_opens_its_account_without_a_hash() {
         .await
         .unwrap();
     assert_eq!((session.account, session.device), (account, Some(phone)));
+    assert_eq!(
+        (session.kind, session.family),
+        (Some(DeviceKind::Webdav), None)
+    );
     assert_eq!(fixture.hasher.hashes(), before);
 
     assert!(is_wrong(

@@ -14,7 +14,7 @@ use moka::future::Cache;
 use moka::policy::EvictionPolicy;
 use sha2::{Digest, Sha256};
 
-use crate::accounts::{Denied, Session, app_password, random};
+use crate::accounts::{Denied, DeviceKind, Session, app_password, random};
 use crate::store;
 use crate::store::meta::watch::TokenOwner;
 use crate::store::meta::{Meta, accounts, watch};
@@ -157,6 +157,8 @@ fn session(owner: TokenOwner) -> Session {
         space: SpaceId(owner.space),
         admin: owner.admin,
         device: Some(DeviceId(owner.device)),
+        kind: Some(DeviceKind::Garmin),
+        family: None,
     }
 }
 

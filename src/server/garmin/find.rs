@@ -83,7 +83,7 @@ pub(super) fn folder() -> NodePath {
 /// The file with this id, anywhere in the account's tree.
 pub(super) async fn by_id(tree: &Tree, id: &str) -> Result<(Node, FileKind), Error> {
     let id = decode(id).ok_or(Error::NotFound)?;
-    file(tree.by_id(id).await?)
+    file(tree.by_id(id).await?.node)
 }
 
 /// The file with this id, or with this name in [`FOLDER`]: ids have no dot, names have one.

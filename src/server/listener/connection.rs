@@ -119,7 +119,7 @@ impl Server {
             stream,
             activity: Arc::clone(&activity),
         });
-        let mut connection = pin!(self.builder.serve_connection(io, service));
+        let mut connection = pin!(self.builder.serve_connection_with_upgrades(io, service));
         let mut stopping = false;
         let mut end: Option<Instant> = None;
         loop {

@@ -16,6 +16,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
@@ -53,6 +54,7 @@ struct Inner {
     folder: PathBuf,
     active: Active,
     handles: Handles,
+    reads: AtomicU64,
 }
 
 impl Segments {
@@ -61,11 +63,11 @@ impl Segments {
         let folder = folder.join("seg");
         blocking(move || {
             make_durable_folder(&folder).map_err(Error::io("making the data folder"))?;
-            let (active, handles) = (Active::default(), Handles::default());
             Ok(Self(Arc::new(Inner {
                 folder,
-                active,
-                handles,
+                active: Active::default(),
+                handles: Handles::default(),
+                reads: AtomicU64::new(0),
             })))
         })
         .await
@@ -106,6 +108,11 @@ impl Segments {
         .await
     }
 
+    /// How many records this process has read.
+    pub fn reads(&self) -> u64 {
+        self.0.reads.load(Ordering::Relaxed)
+    }
+
     /// How often this process has waited for the disk; shared waits count once.
     pub fn syncs(&self) -> u64 {
         self.0.active.syncs()
@@ -114,6 +121,7 @@ impl Segments {
 
 impl Inner {
     fn read(&self, keys: &SpaceKeys, place: Place) -> Result<(ChunkId, Bytes)> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
         if !record::STORED.contains(&(place.stored as usize)) {
             return Err(Error::Corrupt("a chunk row states an impossible length"));
         }

@@ -2,16 +2,30 @@
 //!
 //! An [`Upload`] takes bytes, cuts, seals and stores them as they come and holds a bounded buffer;
 //! [`Upload::finish`] returns a [`Staged`] content whose bytes are durable (or inline, ≤ 8 KiB).
-//! Dropping an upload leaves no trace that a reader could see.
+//! Dropping an upload leaves no trace that a reader could see. A [`Rebuild`] makes a content out of
+//! another one and what was changed.
 
+mod base;
 mod checksum;
+mod diff;
+mod list;
+mod park;
 mod places;
+mod prove;
 mod read;
+mod rebuild;
 mod settle;
+mod signatures;
 mod upload;
 
 pub use checksum::Checksum;
+pub use diff::{DIFF_CHUNKS_MAX, Diff, DiffError};
+pub use list::ContentChunks;
+pub use park::Parked;
+pub use prove::proves;
 pub use read::Reader;
+pub use rebuild::{Rebuild, RebuildError};
+pub use signatures::{RANGES_MAX, SignatureError, Signatures};
 pub use upload::{Staged, StagedBody, Upload};
 
 /// Objects up to this many bytes are sealed into their database row: one fsync, no segment record.

@@ -1,14 +1,16 @@
 //! Giving the bytes of one content back.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::StagedBody;
 use super::places::{Places, Span};
-use crate::crypto::SpaceKeys;
-use crate::store::meta::contents;
+use crate::crypto::{Blinded, SpaceKeys};
+use crate::store::meta::chunks::Located;
+use crate::store::meta::contents::{self, Content};
 use crate::store::{Error, Result, Store};
 use crate::types::ContentId;
 
@@ -48,16 +50,15 @@ impl Reader {
     /// Opens a content by its row.
     pub async fn open(store: &Arc<Store>, content: ContentId) -> Result<Self> {
         let row = contents::load(&mut *store.meta.read().await?, content).await?;
+        Self::over(store, row).await
+    }
+
+    /// A reader of a content that may not have a row.
+    pub(super) async fn over(store: &Arc<Store>, row: Content) -> Result<Self> {
         let keys = store.keys.of(&store.meta, row.space).await?;
         let body = match row.body {
             StagedBody::Inline(sealed) => {
-                let bytes = keys.open_inline(row.root, &sealed)?;
-                if bytes.len() as u64 != row.size {
-                    return Err(Error::Corrupt(
-                        "a content has another size than its row says",
-                    ));
-                }
-                Body::Inline(bytes.into())
+                Body::Inline(open_inline(&keys, row.root, row.size, &sealed)?)
             }
             StagedBody::Chunks(manifest) => {
                 let places = Places::new(row.space, row.size, manifest);
@@ -93,6 +94,38 @@ impl Reader {
         self.position
     }
 
+    /// Lets go of the chunks held in memory; the next read gets them again.
+    pub fn release(&mut self) {
+        if let Body::Chunks(chunks) = &mut self.body {
+            (chunks.current, chunks.ahead) = (None, None);
+        }
+    }
+
+    /// All bytes of a range, which must be small enough for memory; an error when it reaches beyond
+    /// the end of the content.
+    pub async fn read_range(&mut self, range: Range<u64>) -> Result<Bytes> {
+        let len = usize::try_from(range.end.saturating_sub(range.start))
+            .map_err(|_huge| Error::Corrupt("a range larger than memory"))?;
+        if len == 0 {
+            return Ok(Bytes::new());
+        }
+        self.seek(range.start);
+        let first = self.read(len).await?;
+        if first.len() == len {
+            return Ok(first);
+        }
+        let mut all = BytesMut::with_capacity(len);
+        let mut part = first;
+        while !part.is_empty() {
+            all.extend_from_slice(&part);
+            if all.len() == len {
+                return Ok(all.freeze());
+            }
+            part = self.read(len - all.len()).await?;
+        }
+        Err(Error::Corrupt("a range beyond the end of its content"))
+    }
+
     /// The next bytes, 1..=`max` of them; empty only at the end of the content.
     pub async fn read(&mut self, max: usize) -> Result<Bytes> {
         if self.position >= self.size {
@@ -111,6 +144,22 @@ impl Reader {
         self.position += part.len() as u64;
         Ok(part)
     }
+}
+
+/// The bytes of a content that lies in its row.
+pub(super) fn open_inline(
+    keys: &SpaceKeys,
+    root: Blinded,
+    size: u64,
+    sealed: &[u8],
+) -> Result<Bytes> {
+    let bytes = keys.open_inline(root, sealed)?;
+    if bytes.len() as u64 != size {
+        return Err(Error::Corrupt(
+            "a content has another size than its row says",
+        ));
+    }
+    Ok(bytes.into())
 }
 
 impl Chunks {
@@ -132,7 +181,8 @@ impl Chunks {
         if reads_on && self.ahead.is_none() && current.end() < size {
             // What is wrong with the next chunk is told when it is asked for.
             if let Ok(next) = self.places.find(&self.store.meta, current.end()).await {
-                let task = read_chunk(Arc::clone(&self.store), Arc::clone(&self.keys), next);
+                let (store, keys) = (Arc::clone(&self.store), Arc::clone(&self.keys));
+                let task = read_chunk(store, keys, next.chunk);
                 self.ahead = Some((next, AbortOnDropHandle::new(tokio::spawn(task))));
             }
         }
@@ -159,7 +209,8 @@ impl Chunks {
             .take()
             .is_some_and(|chunk| chunk.end() == position);
         let span = self.places.find(&self.store.meta, position).await?;
-        let bytes = read_chunk(Arc::clone(&self.store), Arc::clone(&self.keys), span).await?;
+        let (store, keys) = (Arc::clone(&self.store), Arc::clone(&self.keys));
+        let bytes = read_chunk(store, keys, span.chunk).await?;
         Ok((
             Chunk {
                 start: span.start,
@@ -170,12 +221,17 @@ impl Chunks {
     }
 }
 
-async fn read_chunk(store: Arc<Store>, keys: Arc<SpaceKeys>, span: Span) -> Result<Bytes> {
-    let (id, bytes) = store.segments.read(&keys, span.chunk.place).await?;
-    if keys.blind(&id) != span.chunk.blinded {
+/// Reads a chunk and holds it against its row.
+pub(super) async fn read_chunk(
+    store: Arc<Store>,
+    keys: Arc<SpaceKeys>,
+    chunk: Located,
+) -> Result<Bytes> {
+    let (id, bytes) = store.segments.read(&keys, chunk.place).await?;
+    if keys.blind(&id) != chunk.blinded {
         return Err(Error::Corrupt("another chunk lies where the row says"));
     }
-    if bytes.len() != span.chunk.raw as usize {
+    if bytes.len() != chunk.raw as usize {
         return Err(Error::Corrupt(
             "a chunk has another length than its row says",
         ));

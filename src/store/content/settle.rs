@@ -10,7 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::chunk::{Manifest, RUNS_MAX};
 use crate::crypto::{Blinded, ChunkId, SpaceKeys};
 use crate::store::blob::Piece;
-use crate::store::meta::chunks::{self, NewChunk};
+use crate::store::meta::chunks::{self, Located, NewChunk};
 use crate::store::{Error, Result, Store};
 use crate::types::ChunkRow;
 
@@ -37,7 +37,10 @@ impl Cut {
 pub(super) struct Settler {
     store: Arc<Store>,
     keys: Arc<SpaceKeys>,
+    /// What is durable and has rows.
     manifest: Manifest,
+    /// Bytes of the content that the manifest covers.
+    covered: u64,
     group: Group,
     settling: Option<Settling>,
     /// The new rows of the last group that has settled.
@@ -51,7 +54,10 @@ struct Group {
     order: Vec<Slot>,
     new: Vec<NewChunk>,
     index: HashSet<Blinded>,
-    bytes: u64,
+    /// Bytes of the new records.
+    stored: u64,
+    /// Bytes of the content.
+    raw: u64,
 }
 
 /// One chunk of the content.
@@ -67,15 +73,27 @@ enum Slot {
 struct Settling {
     order: Vec<Slot>,
     index: HashSet<Blinded>,
+    raw: u64,
     rows: AbortOnDropHandle<Result<Rows>>,
 }
 
 impl Settler {
     pub(super) fn new(store: &Arc<Store>, keys: &Arc<SpaceKeys>) -> Self {
+        Self::resume(store, keys, Manifest::default(), 0)
+    }
+
+    /// Goes on behind chunks that have their rows; `covered` is how many bytes these are.
+    pub(super) fn resume(
+        store: &Arc<Store>,
+        keys: &Arc<SpaceKeys>,
+        manifest: Manifest,
+        covered: u64,
+    ) -> Self {
         Self {
             store: Arc::clone(store),
             keys: Arc::clone(keys),
-            manifest: Manifest::default(),
+            manifest,
+            covered,
             group: Group::default(),
             settling: None,
             settled: Rows::default(),
@@ -107,6 +125,7 @@ impl Settler {
                 (None, None) => Slot::Awaited(blinded),
             };
             self.group.order.push(slot);
+            self.group.raw += u64::from(raw);
             if matches!(slot, Slot::Awaited(_)) && !self.knows(&blinded) {
                 self.group.index.insert(blinded);
                 pieces.push(Piece {
@@ -118,24 +137,48 @@ impl Settler {
         }
         let places = self.store.segments.append(&self.keys, pieces).await?;
         for ((blinded, raw), place) in new.into_iter().zip(places) {
-            self.group.bytes += u64::from(place.stored);
+            self.group.stored += u64::from(place.stored);
             self.group.new.push(NewChunk {
                 blinded,
                 place,
                 raw,
             });
         }
-        if self.group.bytes >= GROUP_BYTES || self.group.order.len() >= GROUP_CHUNKS {
-            self.next_group().await?;
+        self.send_full().await
+    }
+
+    /// Takes the next chunk of the content, one that is stored already.
+    pub(super) async fn add_known(&mut self, chunk: &Located) -> Result<()> {
+        self.group.order.push(Slot::Row(chunk.row));
+        self.group.raw += u64::from(chunk.raw);
+        self.send_full().await
+    }
+
+    /// Sends what was taken on its way to the disk, however little it is.
+    pub(super) async fn send(&mut self) -> Result<()> {
+        if self.group.order.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        self.next_group().await
+    }
+
+    /// What is durable and has rows, and how many bytes of the content that is.
+    pub(super) fn settled(&self) -> (&Manifest, u64) {
+        (&self.manifest, self.covered)
     }
 
     /// Returns once all chunks are durable and have rows.
-    pub(super) async fn finish(mut self) -> Result<Manifest> {
-        self.next_group().await?;
+    pub(super) async fn finish(mut self) -> Result<(Manifest, u64)> {
+        self.send().await?;
         self.wait().await?;
-        Ok(self.manifest)
+        Ok((self.manifest, self.covered))
+    }
+
+    async fn send_full(&mut self) -> Result<()> {
+        if self.group.stored >= GROUP_BYTES || self.group.order.len() >= GROUP_CHUNKS {
+            self.next_group().await?;
+        }
+        Ok(())
     }
 
     fn knows(&self, blinded: &Blinded) -> bool {
@@ -154,17 +197,24 @@ impl Settler {
             order,
             new,
             index,
-            bytes: _,
+            raw,
+            stored: _,
         } = std::mem::take(&mut self.group);
         let rows = settle(Arc::clone(&self.store), Arc::clone(&self.keys), new);
         let rows = AbortOnDropHandle::new(tokio::spawn(rows));
-        self.settling = Some(Settling { order, index, rows });
+        self.settling = Some(Settling {
+            order,
+            index,
+            raw,
+            rows,
+        });
         Ok(())
     }
 
     async fn wait(&mut self) -> Result<()> {
         let Some(Settling {
             order,
+            raw,
             rows,
             index: _,
         }) = self.settling.take()
@@ -172,17 +222,16 @@ impl Settler {
             return Ok(());
         };
         let rows = rows.await.map_err(|_stopped| Error::Closing)??;
-        for slot in order {
-            let row = match slot {
-                Slot::Row(row) => Some(row),
-                Slot::Awaited(blinded) => {
-                    rows.get(&blinded).or(self.settled.get(&blinded)).copied()
-                }
-            };
-            self.manifest
-                .push(row.ok_or(Error::Corrupt("a chunk got no row"))?);
+        let row = |slot| match slot {
+            Slot::Row(row) => Some(row),
+            Slot::Awaited(blinded) => rows.get(&blinded).or(self.settled.get(&blinded)).copied(),
+        };
+        let order: Option<Vec<_>> = order.into_iter().map(row).collect();
+        for row in order.ok_or(Error::Corrupt("a chunk got no row"))? {
+            self.manifest.push(row);
         }
         self.settled = rows;
+        self.covered += raw;
         if self.manifest.runs().len() > RUNS_MAX {
             let reason = std::io::ErrorKind::FileTooLarge.into();
             return Err(Error::io("storing an upload of too many scattered chunks")(

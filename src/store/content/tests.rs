@@ -14,6 +14,11 @@ use crate::store::{Error, Result, Store};
 use crate::types::{ContentId, NodeId, SpaceId};
 use std::sync::Arc;
 
+mod diff;
+mod park;
+mod rebuild;
+mod signatures;
+
 const MIB: usize = 1 << 20;
 
 struct Fixture {

@@ -7,12 +7,13 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::checksum::Verifier;
 use super::settle::{Cut, Settler};
-use super::{Checksum, INLINE_MAX};
+use super::{Checksum, INLINE_MAX, Parked};
 use crate::chunk::{Class, Cutter, Manifest};
 use crate::crypto::{Blinded, RootHasher, SpaceKeys};
 use crate::store::blob::blocking;
+use crate::store::meta::chunks::{self, Located};
 use crate::store::{Error, Result, Store};
-use crate::types::SpaceId;
+use crate::types::{ChunkRow, SpaceId};
 
 /// Bytes collected before they are cut, for each class: at least twice the longest chunk.
 const BUFFER_SMALL: usize = 512 * 1024;
@@ -22,6 +23,8 @@ const BUFFER_LARGE: usize = 4 * 1024 * 1024;
 const SHARES: usize = 64;
 /// Shares an upload of large chunks takes.
 const SHARES_LARGE: u32 = 8;
+/// Chunk rows read at once where a root is computed from them.
+const ROWS: u32 = 1024;
 
 static MEMORY: Semaphore = Semaphore::const_new(SHARES);
 
@@ -33,6 +36,8 @@ pub struct Staged {
     pub root: Blinded,
     /// Bytes.
     pub size: u64,
+    /// How it is cut.
+    pub class: Class,
     /// Where the bytes are.
     pub body: StagedBody,
     /// The verified checksum, when the client stated one.
@@ -40,6 +45,7 @@ pub struct Staged {
 }
 
 /// The two places a content's bytes can be.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StagedBody {
     /// Sealed, to be put into the row itself.
     Inline(Vec<u8>),
@@ -67,7 +73,8 @@ pub struct Upload {
 /// What an upload above inline size needs besides.
 struct Chunked {
     cutter: Arc<Cutter>,
-    root: RootHasher,
+    /// `None` when chunks of an earlier process are among them: then the rows are read at the end.
+    root: Option<RootHasher>,
     settler: Settler,
     _share: SemaphorePermit<'static>,
 }
@@ -80,17 +87,50 @@ impl Upload {
         expected: Option<u64>,
         checksum: Option<Checksum>,
     ) -> Result<Self> {
+        let keys = store.keys.of(&store.meta, space).await?;
+        let verifier = checksum.map(Verifier::new);
         Ok(Self {
+            verifier,
+            ..Self::begin(store, keys, Class::of(expected))
+        })
+    }
+
+    /// An upload that is cut as `class`, whatever its size turns out to be.
+    pub(super) fn begin(store: &Arc<Store>, keys: Arc<SpaceKeys>, class: Class) -> Self {
+        Self {
             store: Arc::clone(store),
-            keys: store.keys.of(&store.meta, space).await?,
-            class: Class::of(expected),
+            keys,
+            class,
             buffer: BytesMut::new(),
             verified: 0,
-            verifier: checksum.map(Verifier::new),
+            verifier: None,
             written: 0,
             chunked: None,
             torn: false,
-        })
+        }
+    }
+
+    /// Goes on where [`Self::park`] stopped.
+    pub async fn resume(
+        store: &Arc<Store>,
+        space: SpaceId,
+        class: Class,
+        parked: Parked,
+    ) -> Result<Self> {
+        let keys = store.keys.of(&store.meta, space).await?;
+        let mut upload = Self::begin(store, keys, class);
+        upload.written = parked.written();
+        upload.buffer.extend_from_slice(&parked.tail);
+        if parked.covered > 0 || parked.tail.len() > INLINE_MAX {
+            let mut chunked = upload.begin_chunks().await?;
+            if parked.covered > 0 {
+                chunked.root = None;
+            }
+            let (manifest, covered) = (parked.manifest, parked.covered);
+            chunked.settler = Settler::resume(&upload.store, &upload.keys, manifest, covered);
+            upload.chunked = Some(chunked);
+        }
+        Ok(upload)
     }
 
     /// Bytes pushed so far.
@@ -101,21 +141,96 @@ impl Upload {
     /// Takes the next bytes; waits while earlier ones are being stored. After an error, or when the
     /// call was given up half way, the upload cannot be finished any more.
     pub async fn push(&mut self, bytes: Bytes) -> Result<()> {
-        if self.torn {
-            return Err(torn());
-        }
-        self.torn = true;
+        self.tear()?;
         self.written += bytes.len() as u64;
         self.take(bytes).await?;
         self.torn = false;
         Ok(())
     }
 
+    /// Sends the chunks there are on their way to the disk, so that [`Self::settled`] grows.
+    pub async fn send(&mut self) -> Result<()> {
+        self.tear()?;
+        if let Some(chunked) = &mut self.chunked {
+            chunked.settler.send().await?;
+        }
+        self.torn = false;
+        Ok(())
+    }
+
+    /// The chunks from the beginning on that are durable, and how many bytes these are.
+    pub fn settled(&self) -> Option<(&Manifest, u64)> {
+        let chunked = self.chunked.as_ref()?;
+        Some(chunked.settler.settled())
+    }
+
+    /// Stops for now: what arrived becomes durable chunks and a rest shorter than the longest chunk,
+    /// which the caller must keep. A stated checksum is forgotten.
+    pub async fn park(mut self) -> Result<Parked> {
+        self.cut().await?;
+        let (manifest, covered) = match self.chunked.take() {
+            Some(chunked) => chunked.settler.finish().await?,
+            None => (Manifest::default(), 0),
+        };
+        let parked = Parked {
+            manifest,
+            covered,
+            tail: self.buffer.freeze(),
+        };
+        if parked.written() != self.written {
+            return Err(Error::Corrupt("an upload lost count of its bytes"));
+        }
+        Ok(parked)
+    }
+
+    /// Cuts what is there and says how many bytes at its end no cut is decided for yet.
+    pub(super) async fn cut(&mut self) -> Result<usize> {
+        self.tear()?;
+        if let Some(mut chunked) = self.chunked.take() {
+            if self.buffer.len() > self.class.min() {
+                self.store_buffer(&mut chunked, false).await?;
+            }
+            self.chunked = Some(chunked);
+        }
+        self.torn = false;
+        Ok(self.buffer.len())
+    }
+
+    /// Whether the next byte begins a chunk for sure.
+    pub(super) fn at_cut(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
+    /// Forgets the last bytes; they must not be cut yet, and nothing may be verified.
+    pub(super) fn take_back(&mut self, bytes: usize) {
+        let kept = self.buffer.len().checked_sub(bytes);
+        self.buffer
+            .truncate(kept.expect("what is taken back was left over by a cut"));
+        self.written -= bytes as u64;
+    }
+
+    /// Takes a chunk that is stored already, without its bytes; only at a cut, and only when the
+    /// cutter would end it where it ends.
+    pub(super) async fn push_known(&mut self, chunk: &Located) -> Result<()> {
+        debug_assert!(self.at_cut() && self.verifier.is_none());
+        self.tear()?;
+        let mut chunked = match self.chunked.take() {
+            Some(chunked) => chunked,
+            None => self.begin_chunks().await?,
+        };
+        if let Some(root) = &mut chunked.root {
+            root.push(&chunk.blinded, chunk.raw);
+        }
+        chunked.settler.add_known(chunk).await?;
+        self.written += u64::from(chunk.raw);
+        self.chunked = Some(chunked);
+        self.torn = false;
+        Ok(())
+    }
+
     /// Makes everything durable. `Ok(None)` when the stated checksum does not match (nothing is kept).
     pub async fn finish(mut self) -> Result<Option<Staged>> {
-        if self.torn {
-            return Err(torn());
-        }
+        self.tear()?;
         let Some(mut chunked) = self.chunked.take() else {
             return self.finish_inline();
         };
@@ -124,15 +239,27 @@ impl Upload {
         if !proven {
             return Ok(None);
         }
-        let root = chunked.root.finish();
-        let body = StagedBody::Chunks(chunked.settler.finish().await?);
+        let (manifest, covered) = chunked.settler.finish().await?;
+        let root = match chunked.root {
+            Some(root) => root.finish(),
+            None => root_of(&self.store, &self.keys, &manifest, covered).await?,
+        };
         Ok(Some(Staged {
             space: self.keys.space,
             root,
             size: self.written,
-            body,
+            class: self.class,
+            body: StagedBody::Chunks(manifest),
             checksum,
         }))
+    }
+
+    /// Marks the upload as torn until what begins here is done.
+    fn tear(&mut self) -> Result<()> {
+        if std::mem::replace(&mut self.torn, true) {
+            return Err(torn());
+        }
+        Ok(())
     }
 
     async fn take(&mut self, mut bytes: Bytes) -> Result<()> {
@@ -167,7 +294,7 @@ impl Upload {
             .map_err(|_closed| Error::Closing)?;
         Ok(Chunked {
             cutter: Arc::new(Cutter::new(self.class, self.keys.gear_seed())),
-            root: self.keys.root_hasher(),
+            root: Some(self.keys.root_hasher()),
             settler: Settler::new(&self.store, &self.keys),
             _share: share,
         })
@@ -187,8 +314,10 @@ impl Upload {
         })
         .await?;
         self.verifier = verifier;
-        for cut in &cuts {
-            chunked.root.push(&cut.id, cut.len());
+        if let Some(root) = &mut chunked.root {
+            for cut in &cuts {
+                root.push(&cut.blinded, cut.len());
+            }
         }
         chunked.settler.add(cuts).await?;
         self.verified = rest.len();
@@ -211,7 +340,8 @@ impl Upload {
         // Shorter than the shortest chunk, so it is one, or none when there are no bytes.
         if !self.buffer.is_empty() {
             let length = u32::try_from(self.buffer.len()).expect("inline objects are small");
-            root.push(&self.keys.chunk_id(&self.buffer), length);
+            let id = self.keys.chunk_id(&self.buffer);
+            root.push(&self.keys.blind(&id), length);
         }
         let root = root.finish();
         let body = StagedBody::Inline(self.keys.seal_inline(root, &self.buffer)?);
@@ -219,10 +349,36 @@ impl Upload {
             space: self.keys.space,
             root,
             size: self.written,
+            class: self.class,
             body,
             checksum,
         }))
     }
+}
+
+/// The root of chunks that have rows; they must be `size` bytes.
+async fn root_of(
+    store: &Store,
+    keys: &SpaceKeys,
+    manifest: &Manifest,
+    size: u64,
+) -> Result<Blinded> {
+    let (mut root, mut bytes) = (keys.root_hasher(), 0);
+    for &(first, count) in manifest.runs() {
+        for at in (0..count).step_by(ROWS as usize) {
+            let first = ChunkRow(first.0 + i64::from(at));
+            let mut conn = store.meta.read().await?;
+            let rows = chunks::located(&mut conn, keys.space, first, ROWS.min(count - at)).await?;
+            for chunk in rows {
+                root.push(&chunk.blinded, chunk.raw);
+                bytes += u64::from(chunk.raw);
+            }
+        }
+    }
+    if bytes != size {
+        return Err(Error::Corrupt("an upload lost count of its bytes"));
+    }
+    Ok(root.finish())
 }
 
 /// Whether the claim holds (also when there was none), and the claim.

@@ -29,6 +29,8 @@ pub struct Credentials {
 pub struct SecretOwner {
     /// The device's id.
     pub device: i64,
+    /// The text of its kind.
+    pub kind: String,
     /// When it was revoked, in milliseconds since 1970.
     pub revoked_at: Option<i64>,
     /// The account's id.
@@ -134,11 +136,16 @@ const ADD_DEVICE: &str = "INSERT INTO devices (account_id, name, type, secret_ha
     SELECT id, $2, $3, $4, $5 FROM account WHERE id = $1 RETURNING id";
 const DEVICES: &str = "SELECT id, name, type, created_at, last_sync, revoked_at
     FROM devices WHERE account_id = $1 ORDER BY id";
-const BY_SECRET: &str = "SELECT d.id AS device, d.revoked_at, a.id AS account, a.name, a.name_key,
+const BY_SECRET: &str =
+    "SELECT d.id AS device, d.type AS kind, d.revoked_at, a.id AS account, a.name, a.name_key,
         a.admin, a.epoch, a.space
     FROM devices d JOIN account a ON a.id = d.account_id WHERE d.secret_hash = $1";
 const REVOKE: &str = "UPDATE devices SET revoked_at = COALESCE(revoked_at, $3)
     WHERE account_id = $1 AND id = $2 RETURNING id";
+const DEVICE: &str = "SELECT id, name, type, created_at, last_sync, revoked_at
+    FROM devices WHERE account_id = $1 AND id = $2";
+const RENAME_DEVICE: &str = "UPDATE devices SET name = $3 WHERE account_id = $1 AND id = $2
+    RETURNING id, name, type, created_at, last_sync, revoked_at";
 const SYNCED: &str = "UPDATE devices SET last_sync = $2 WHERE id = $1";
 
 /// Makes an account; `None` when the name is taken.
@@ -234,6 +241,30 @@ pub async fn devices(conn: &mut Conn, account: AccountId) -> Result<Vec<Device>>
         .bind(account.0)
         .fetch_all(conn)
         .await?)
+}
+
+/// One device of an account, revoked or not.
+pub async fn device(
+    conn: &mut Conn,
+    account: AccountId,
+    device: DeviceId,
+) -> Result<Option<Device>> {
+    let query = sqlx::query_as(DEVICE).bind(account.0).bind(device.0);
+    Ok(query.fetch_optional(conn).await?)
+}
+
+/// Gives a device another name; `None` when the account has no such device.
+pub async fn rename_device(
+    conn: &mut Conn,
+    account: AccountId,
+    device: DeviceId,
+    name: &str,
+) -> Result<Option<Device>> {
+    let query = sqlx::query_as(RENAME_DEVICE)
+        .bind(account.0)
+        .bind(device.0)
+        .bind(name);
+    Ok(query.fetch_optional(conn).await?)
 }
 
 /// Whose secret has this SHA-256; revoked devices are found too.

@@ -48,6 +48,10 @@ const PUT_SEGMENT: &str = "INSERT INTO segment (name, space) VALUES ($1, $2)
 const LOCATED: &str = "SELECT c.id, c.blinded, s.name, c.start, c.stored, c.raw
     FROM chunk c JOIN segment s ON s.id = c.segment
     WHERE c.id >= $1 AND c.id < $2 AND c.space = $3 ORDER BY c.id";
+const LISTED: &str = "SELECT blinded, raw FROM chunk
+    WHERE id >= $1 AND id < $2 AND space = $3 ORDER BY id";
+const BY_BLINDED: &str = "SELECT c.id, c.blinded, s.name, c.start, c.stored, c.raw
+    FROM chunk c JOIN segment s ON s.id = c.segment WHERE c.space = $1 AND c.blinded = $2";
 const RAW_LEN: &str = "SELECT count(*), CAST(COALESCE(SUM(raw), 0) AS BIGINT)
     FROM chunk WHERE id >= $1 AND id < $2 AND space = $3";
 static FIND: LazyLock<[String; 2]> = LazyLock::new(|| [find_sql(FIND_FEW), find_sql(FIND_MAX)]);
@@ -173,32 +177,48 @@ pub async fn located(
     first: ChunkRow,
     count: u32,
 ) -> Result<Vec<Located>> {
-    type Row = (i64, Vec<u8>, Vec<u8>, i64, i64, i64);
     let query = sqlx::query_as(LOCATED)
         .bind(first.0)
         .bind(first.0 + i64::from(count))
         .bind(space.0);
-    let rows: Vec<Row> = query.fetch_all(conn).await?;
+    let rows: Vec<LocatedRow> = query.fetch_all(conn).await?;
     if rows.len() != count as usize {
         return Err(Error::Corrupt("a chunk row is missing"));
     }
-    let located = |(row, blinded, segment, start, stored, raw): Row| {
-        let segment = segment
-            .try_into()
-            .map_err(|_| Error::Corrupt("a segment's name"))?;
-        let offset = u64::try_from(start).map_err(|_| Error::Corrupt("a chunk row's offset"))?;
-        Ok(Located {
-            row: ChunkRow(row),
-            blinded: to_blinded(&blinded)?,
-            place: Place {
-                segment: SegmentId(segment),
-                offset,
-                stored: number(stored)?,
-            },
-            raw: number(raw)?,
-        })
-    };
-    rows.into_iter().map(located).collect()
+    rows.into_iter().map(to_located).collect()
+}
+
+/// The chunk with this stand-in, if the space has it.
+pub async fn by_blinded(
+    conn: &mut Conn,
+    space: SpaceId,
+    blinded: &Blinded,
+) -> Result<Option<Located>> {
+    let query = sqlx::query_as(BY_BLINDED)
+        .bind(space.0)
+        .bind(&blinded.0[..]);
+    let row: Option<LocatedRow> = query.fetch_optional(conn).await?;
+    row.map(to_located).transpose()
+}
+
+/// Stand-ins and lengths in bytes of `count` consecutive chunks; an error when one is missing.
+pub async fn listed(
+    conn: &mut Conn,
+    space: SpaceId,
+    first: ChunkRow,
+    count: u32,
+) -> Result<Vec<(Blinded, u32)>> {
+    let query = sqlx::query_as(LISTED)
+        .bind(first.0)
+        .bind(first.0 + i64::from(count))
+        .bind(space.0);
+    let rows: Vec<(Vec<u8>, i64)> = query.fetch_all(conn).await?;
+    if rows.len() != count as usize {
+        return Err(Error::Corrupt("a chunk row is missing"));
+    }
+    rows.into_iter()
+        .map(|(blinded, raw)| Ok((to_blinded(&blinded)?, number(raw)?)))
+        .collect()
 }
 
 /// Bytes of `count` consecutive chunks together; an error when one is missing.
@@ -212,6 +232,26 @@ pub async fn raw_len(conn: &mut Conn, space: SpaceId, first: ChunkRow, count: u3
         return Err(Error::Corrupt("a chunk row is missing"));
     }
     u64::try_from(bytes).map_err(|_negative| Error::Corrupt("a chunk row's length"))
+}
+
+/// Row, stand-in, segment, offset, bytes of the record, bytes of the chunk.
+type LocatedRow = (i64, Vec<u8>, Vec<u8>, i64, i64, i64);
+
+fn to_located((row, blinded, segment, start, stored, raw): LocatedRow) -> Result<Located> {
+    let segment = segment
+        .try_into()
+        .map_err(|_| Error::Corrupt("a segment's name"))?;
+    let offset = u64::try_from(start).map_err(|_| Error::Corrupt("a chunk row's offset"))?;
+    Ok(Located {
+        row: ChunkRow(row),
+        blinded: to_blinded(&blinded)?,
+        place: Place {
+            segment: SegmentId(segment),
+            offset,
+            stored: number(stored)?,
+        },
+        raw: number(raw)?,
+    })
 }
 
 fn to_blinded(bytes: &[u8]) -> Result<Blinded> {
@@ -288,7 +328,16 @@ mod tests {
         let located = located(&mut conn, space, first, 100).await.unwrap();
         for (chunk, located) in new.iter().zip(located) {
             assert_eq!((chunk.place, chunk.raw), (located.place, located.raw));
+            let one = by_blinded(&mut conn, space, &chunk.blinded).await.unwrap();
+            assert_eq!(one.unwrap().row, located.row);
         }
+        for (space, blinded) in [(space, [200; 16]), (SpaceId(99), [9; 16])] {
+            let none = by_blinded(&mut conn, space, &Blinded(blinded)).await;
+            assert!(none.unwrap().is_none());
+        }
+        let listed = listed(&mut conn, space, first, 100).await.unwrap();
+        let expected: Vec<_> = new.iter().map(|new| (new.blinded, new.raw)).collect();
+        assert_eq!(listed, expected);
         assert_eq!(
             raw_len(&mut conn, space, first, 100).await.unwrap(),
             (1..=100).sum::<u64>()
@@ -323,6 +372,8 @@ mod tests {
             raw_len(&mut conn, space, row, 2).await,
             Err(Error::Corrupt(_))
         ));
+        assert!(listed(&mut conn, space, row, 2).await.is_err());
         assert!(located(&mut conn, SpaceId(99), row, 1).await.is_err());
+        assert!(listed(&mut conn, SpaceId(99), row, 1).await.is_err());
     }
 }

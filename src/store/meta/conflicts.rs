@@ -1,13 +1,37 @@
 //! Conflicts that nobody has resolved yet.
 
 use super::Conn;
+use super::nodes::{NodeRow, select_node};
 use crate::store::Result;
-use crate::types::{DeviceId, Millis, NodeId, SpaceId};
+use crate::types::{ContentId, DeviceId, Millis, NodeId, SpaceId};
+
+/// An open conflict.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct ConflictRow {
+    /// Its id.
+    pub id: i64,
+    /// The space both nodes lie in.
+    pub space: i64,
+    /// The winner.
+    pub node: i64,
+    /// The node that keeps the loser.
+    pub copy: i64,
+    /// The device whose write met another's.
+    pub device: Option<i64>,
+    /// When, ms.
+    pub created_at: i64,
+}
 
 const INSERT: &str = "INSERT INTO conflict (space, node, copy, device, created_at)
     VALUES ($1, $2, $3, $4, $5)";
-const OPEN: &str = "SELECT id, node, copy, created_at FROM conflict
-    WHERE space = $1 AND resolved_at IS NULL ORDER BY id";
+const OPEN: &str = "SELECT id, space, node, copy, device, created_at FROM conflict
+    WHERE space = $1 AND id > $2 AND resolved_at IS NULL ORDER BY id LIMIT $3";
+const BY_ID: &str = "SELECT id, space, node, copy, device, created_at FROM conflict
+    WHERE id = $1 AND resolved_at IS NULL";
+const KEPT: &str = select_node!(
+    "JOIN conflict x ON x.copy = n.id
+    WHERE x.node = $1 AND x.resolved_at IS NULL AND n.content = $2 AND n.trashed IS NULL LIMIT 1"
+);
 const RESOLVE: &str = "UPDATE conflict SET resolved_at = $3
     WHERE space = $1 AND id = $2 AND resolved_at IS NULL";
 const FORGET: &str = "DELETE FROM conflict WHERE node = $1 OR copy = $1";
@@ -30,9 +54,27 @@ pub async fn insert(
     Ok(())
 }
 
-/// Open conflicts of a space: (id, winner, copy, when).
-pub async fn open(conn: &mut Conn, space: SpaceId) -> Result<Vec<(i64, i64, i64, i64)>> {
-    Ok(sqlx::query_as(OPEN).bind(space.0).fetch_all(conn).await?)
+/// Open conflicts of a space after an id, at most `limit`.
+pub async fn open(
+    conn: &mut Conn,
+    space: SpaceId,
+    after: i64,
+    limit: usize,
+) -> Result<Vec<ConflictRow>> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let query = sqlx::query_as(OPEN).bind(space.0).bind(after).bind(limit);
+    Ok(query.fetch_all(conn).await?)
+}
+
+/// An open conflict.
+pub async fn by_id(conn: &mut Conn, id: i64) -> Result<Option<ConflictRow>> {
+    Ok(sqlx::query_as(BY_ID).bind(id).fetch_optional(conn).await?)
+}
+
+/// The copy that keeps this content as the loser of an open conflict with a node.
+pub async fn kept(conn: &mut Conn, node: NodeId, content: ContentId) -> Result<Option<NodeRow>> {
+    let query = sqlx::query_as(KEPT).bind(node.0).bind(content.0);
+    Ok(query.fetch_optional(conn).await?)
 }
 
 /// Marks one as resolved; `false` when there is no such open one.

@@ -1,7 +1,7 @@
 //! Contents: the immutable bytes that file versions name.
 
 use super::Conn;
-use crate::chunk::Manifest;
+use crate::chunk::{Class, Manifest};
 use crate::crypto::Blinded;
 use crate::store::content::{Checksum, Staged, StagedBody};
 use crate::store::{Error, Result};
@@ -15,18 +15,26 @@ pub struct Content {
     pub root: Blinded,
     /// Bytes.
     pub size: u64,
+    /// How it is cut.
+    pub class: Class,
     /// Where the bytes are.
     pub body: StagedBody,
     /// The checksum its uploader stated and we verified (`SHA1:<hex>`).
     pub checksum: Option<String>,
 }
 
-const INSERT: &str = "INSERT INTO content (space, root, size, sealed, manifest, checksum)
-    VALUES ($1, $2, $3, $4, $5, $6)
+/// `content.class` of contents cut finely.
+const SMALL: i64 = 0;
+/// `content.class` of contents cut coarsely.
+const LARGE: i64 = 1;
+
+const INSERT: &str = "INSERT INTO content (space, root, size, sealed, manifest, checksum, class)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)
     ON CONFLICT (space, root) DO UPDATE SET checksum = COALESCE(content.checksum, excluded.checksum)
     RETURNING id";
 const LOAD: &str =
-    "SELECT space, root, size, sealed, manifest, checksum FROM content WHERE id = $1";
+    "SELECT space, root, size, class, sealed, manifest, checksum FROM content WHERE id = $1";
+const BY_ROOT: &str = "SELECT id FROM content WHERE space = $1 AND root = $2 AND size = $3";
 
 /// Gives a staged content a row, or finds the one that equal bytes have already.
 pub async fn insert(conn: &mut Conn, staged: &Staged) -> Result<ContentId> {
@@ -41,7 +49,11 @@ pub async fn insert(conn: &mut Conn, staged: &Staged) -> Result<ContentId> {
         .bind(size)
         .bind(sealed)
         .bind(manifest)
-        .bind(staged.checksum.as_ref().map(Checksum::as_str));
+        .bind(staged.checksum.as_ref().map(Checksum::as_str))
+        .bind(match staged.class {
+            Class::Small => SMALL,
+            Class::Large => LARGE,
+        });
     Ok(ContentId(query.fetch_one(conn).await?))
 }
 
@@ -51,6 +63,7 @@ pub async fn load(conn: &mut Conn, content: ContentId) -> Result<Content> {
         i64,
         Vec<u8>,
         i64,
+        Option<i64>,
         Option<Vec<u8>>,
         Option<Vec<u8>>,
         Option<String>,
@@ -59,7 +72,7 @@ pub async fn load(conn: &mut Conn, content: ContentId) -> Result<Content> {
         .bind(content.0)
         .fetch_optional(conn)
         .await?;
-    let (space, root, size, sealed, manifest, checksum) =
+    let (space, root, size, class, sealed, manifest, checksum) =
         row.ok_or(Error::Corrupt("a content has no row"))?;
     let body = match (sealed, manifest) {
         (Some(sealed), None) => StagedBody::Inline(sealed),
@@ -75,11 +88,36 @@ pub async fn load(conn: &mut Conn, content: ContentId) -> Result<Content> {
         .try_into()
         .map_err(|_length| Error::Corrupt("a content's root"))?;
     let size = u64::try_from(size).map_err(|_negative| Error::Corrupt("a content's size"))?;
+    let class = match class {
+        Some(SMALL) => Class::Small,
+        Some(LARGE) => Class::Large,
+        Some(_) => return Err(Error::Corrupt("a content's class")),
+        // Rows made before there was the column: their size decided.
+        None => Class::of(Some(size)),
+    };
     Ok(Content {
         space: SpaceId(space),
         root: Blinded(root),
         size,
+        class,
         body,
         checksum,
     })
+}
+
+/// The content of a space that has this root and this many bytes, if there is one.
+pub async fn known_root(
+    conn: &mut Conn,
+    space: SpaceId,
+    root: Blinded,
+    size: u64,
+) -> Result<Option<ContentId>> {
+    let Ok(size) = i64::try_from(size) else {
+        return Ok(None);
+    };
+    let query = sqlx::query_scalar(BY_ROOT)
+        .bind(space.0)
+        .bind(&root.0[..])
+        .bind(size);
+    Ok(query.fetch_optional(conn).await?.map(ContentId))
 }

@@ -80,6 +80,7 @@ const SET_TIMES: &str =
 const PLACE: &str = "UPDATE node SET parent = $2, name = $3, name_key = $4, seq = $5,
     place_seq = $5, tree_seq = $5, trashed = NULL WHERE id = $1";
 const TRASH: &str = "UPDATE node SET trashed = $2, seq = $3, tree_seq = $3 WHERE id = $1";
+const SET_RESTORED: &str = "UPDATE node SET restored = $2 WHERE id = $1";
 const SET_TREE_SIZE: &str = "UPDATE node SET tree_size = $2 WHERE id = $1";
 const DELETE: &str = "DELETE FROM node WHERE id = $1";
 const TOUCH_UP: &str = "WITH RECURSIVE up (id, parent) AS (
@@ -277,6 +278,16 @@ pub async fn trash(conn: &mut Conn, id: NodeId, at: Millis, seq: Seq) -> Result<
     sqlx::query(TRASH)
         .bind(id.0)
         .bind(at.0)
+        .bind(seq.0)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Notes that a collection came back from trash with all that lies below.
+pub async fn set_restored(conn: &mut Conn, id: NodeId, seq: Seq) -> Result<()> {
+    sqlx::query(SET_RESTORED)
+        .bind(id.0)
         .bind(seq.0)
         .execute(conn)
         .await?;

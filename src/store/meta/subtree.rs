@@ -53,6 +53,10 @@ macro_rules! with_trashed {
     };
 }
 
+const BURY: &str = with_trashed!(
+    "INSERT INTO tombstone (space, seq, node)
+     SELECT n.space, $2, n.id FROM node n JOIN sub ON sub.id = n.id"
+);
 const FORGET: &[&str] = &[
     with_trashed!("DELETE FROM prop WHERE node IN (SELECT id FROM sub)"),
     with_trashed!("DELETE FROM version WHERE node IN (SELECT id FROM sub)"),
@@ -122,8 +126,14 @@ pub async fn copy(conn: &mut Conn, top: NodeId, to: &CopyTarget<'_>) -> Result<N
         ))
 }
 
-/// Forgets a trashed node and everything below it, but not what lies in trash on its own.
-pub async fn forget(conn: &mut Conn, top: NodeId) -> Result<()> {
+/// Forgets a trashed node and everything below it, but not what lies in trash on its own. The feed
+/// goes on telling that they are gone.
+pub async fn forget(conn: &mut Conn, top: NodeId, seq: Seq) -> Result<()> {
+    sqlx::query(BURY)
+        .bind(top.0)
+        .bind(seq.0)
+        .execute(&mut *conn)
+        .await?;
     for statement in FORGET {
         sqlx::query(*statement)
             .bind(top.0)

@@ -2,6 +2,7 @@
 
 use super::Conn;
 use crate::store::Result;
+use crate::types::SpaceId;
 
 const PROBE: &str = "SELECT COUNT(*) FROM setting";
 
@@ -16,6 +17,12 @@ const TOTALS: &str = "SELECT
 
 const USED: &str = "SELECT space.name, node.tree_size, space.quota
     FROM space LEFT JOIN node ON node.id = space.root ORDER BY space.name";
+
+const HELD: &str = "SELECT
+    (SELECT CAST(COALESCE(SUM(v.size), 0) AS BIGINT)
+       FROM version v JOIN node n ON n.id = v.node WHERE n.space = $1),
+    (SELECT CAST(COALESCE(SUM(tree_size), 0) AS BIGINT)
+       FROM node WHERE space = $1 AND trashed IS NOT NULL)";
 
 /// Counts of what there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +73,11 @@ pub async fn totals(conn: &mut Conn) -> Result<Totals> {
         trashed,
         conflicts,
     })
+}
+
+/// Bytes of previous versions and bytes in trash of a space. Reads all its versions.
+pub async fn held(conn: &mut Conn, space: SpaceId) -> Result<(i64, i64)> {
+    Ok(sqlx::query_as(HELD).bind(space.0).fetch_one(conn).await?)
 }
 
 /// What each space uses, by name.

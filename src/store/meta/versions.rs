@@ -3,7 +3,7 @@
 use super::Conn;
 use super::nodes::NodeRow;
 use crate::store::Result;
-use crate::types::{Millis, NodeId};
+use crate::types::{ContentId, Millis, NodeId};
 
 /// A row of `version`.
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -56,6 +56,9 @@ const PRUNE: &str = "DELETE FROM version WHERE node = $1 AND number IN (
                    COALESCE(lag(written) OVER (ORDER BY number DESC), $4) AS replaced
               FROM version WHERE node = $1) AS ranked
          WHERE place > $3 OR (place > $2 AND replaced < $5))";
+const NAMES: &str = "SELECT
+    (SELECT count(*) FROM node WHERE id = $1 AND content = $2)
+    + (SELECT count(*) FROM version WHERE node = $1 AND content = $2)";
 const ADOPT: &str = "UPDATE version SET node = $2, number = number + $3 WHERE node = $1";
 
 /// Keeps a file's present content as a version.
@@ -86,6 +89,14 @@ pub async fn by_number(conn: &mut Conn, node: NodeId, number: i64) -> Result<Opt
         .bind(number)
         .fetch_optional(conn)
         .await?)
+}
+
+/// Whether a file holds a content now or did in one of its versions.
+pub async fn names_content(conn: &mut Conn, node: NodeId, content: ContentId) -> Result<bool> {
+    let query = sqlx::query_scalar::<_, i64>(NAMES)
+        .bind(node.0)
+        .bind(content.0);
+    Ok(query.fetch_one(conn).await? > 0)
 }
 
 /// Drops what `keep` does not hold.

@@ -1,7 +1,7 @@
 //! Two writers, one base.
 
 use super::fixture::{Fixture, START, path, put};
-use crate::tree::Write;
+use crate::tree::{Base, Keep, Write};
 use crate::types::{ContentId, Millis};
 
 async fn diverged(modified: i64) -> (Fixture, crate::tree::Written) {
@@ -19,7 +19,7 @@ async fn diverged(modified: i64) -> (Fixture, crate::tree::Written) {
 
 fn write(base: ContentId, modified: i64) -> Write {
     Write {
-        base: Some(base),
+        base: Base::Content(base),
         modified: Some(Millis(modified)),
         ..Write::default()
     }
@@ -32,7 +32,7 @@ async fn the_later_modification_wins_and_the_other_stays_beside_it() {
     let copy = written.conflict.unwrap();
     assert_eq!(copy.name, "a.conflict-20270115-080000-web.txt");
     assert_eq!(f.text(&format!("/{}", copy.name)).await, "theirs");
-    assert_eq!(f.tree.conflicts(&path("/")).await.unwrap().len(), 1);
+    assert_eq!(f.tree.conflicts(0, 10).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -53,10 +53,10 @@ async fn a_clock_that_runs_ahead_wins_by_five_minutes_at_most() {
 #[tokio::test]
 async fn a_conflict_is_listed_until_it_is_resolved() {
     let (f, _) = diverged(START + 2000).await;
-    let id = f.tree.conflicts(&path("/")).await.unwrap()[0].id;
-    f.tree.resolve_conflict(&path("/"), id).await.unwrap();
-    assert!(f.tree.conflicts(&path("/")).await.unwrap().is_empty());
-    assert!(f.tree.resolve_conflict(&path("/"), id).await.is_err());
+    let id = f.tree.conflicts(0, 10).await.unwrap()[0].id;
+    f.tree.resolve_conflict(id, Keep::Both).await.unwrap();
+    assert!(f.tree.conflicts(0, 10).await.unwrap().is_empty());
+    assert!(f.tree.resolve_conflict(id, Keep::Both).await.is_err());
 }
 
 #[tokio::test]
@@ -67,4 +67,32 @@ async fn a_writer_whose_base_is_the_head_makes_no_conflict() {
         .await
         .unwrap();
     assert!(written.conflict.is_none());
+}
+
+#[tokio::test]
+async fn a_conflict_is_resolved_by_keeping_one_or_both_and_nothing_is_lost() {
+    for (keep, text, files, versions) in [
+        (Keep::Both, "ours", 2, 3),
+        (Keep::Node, "ours", 1, 3),
+        (Keep::Copy, "theirs", 1, 4),
+    ] {
+        let (f, written) = diverged(START + 2000).await;
+        let id = f.tree.conflicts(0, 10).await.unwrap()[0].id;
+        f.tree.resolve_conflict(id, keep).await.unwrap();
+
+        assert!(f.tree.conflicts(0, 10).await.unwrap().is_empty());
+        assert_eq!(f.text("/a.txt").await, text, "{keep:?}");
+        let names = f.names("/").await;
+        let kept = names.iter().filter(|name| name.starts_with('a')).count();
+        assert_eq!(kept, files, "{keep:?}: {names:?}");
+        let trashed = f.tree.trash(&path("/"), None).await.unwrap().len();
+        assert_eq!(kept + trashed, 2);
+        let history = f.tree.versions(&written.node).await.unwrap();
+        assert_eq!(history.len(), versions, "{keep:?}");
+        let (root, top) = (f.tree.lookup(&path("/")).await.unwrap(), "/a.txt");
+        let used = f.tree.usage(&root).await.unwrap().used;
+        let copy = if files == 2 { 6 } else { 0 };
+        assert_eq!(used, f.tree.lookup(&path(top)).await.unwrap().size + copy);
+        assert!(f.tree.resolve_conflict(id, keep).await.is_err());
+    }
 }

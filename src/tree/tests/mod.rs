@@ -1,6 +1,8 @@
 //! The rules, seen through the verbs only.
 
+mod batching;
 mod conflict;
+mod feeding;
 mod fixture;
 mod history;
 mod locking;

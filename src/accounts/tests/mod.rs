@@ -1,0 +1,8 @@
+//! Tests of the accounts of a whole server, with a clock that only moves when told to.
+
+mod bearer;
+mod changes;
+mod fixture;
+mod login;
+mod pairing;
+mod refresh;

@@ -1,0 +1,168 @@
+//! What handlers take: parsed once, refused with a problem.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, FromRequestParts};
+use http::request::Parts;
+use http::{HeaderMap, header};
+use serde::de::DeserializeOwned;
+
+use super::Api;
+use super::problem::{self, Problem, Result};
+use crate::accounts::Session;
+use crate::server::middleware::Client;
+use crate::store::content::Checksum;
+use crate::tree::{Base, Located, Tree, User};
+use crate::types::{ETag, Millis, NodeId, NodePath};
+
+/// A JSON body. Its length is limited by the layer around the routes.
+#[derive(FromRequest)]
+#[from_request(via(axum::Json), rejection(Problem))]
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: serde::Serialize> axum::response::IntoResponse for Json<T> {
+    fn into_response(self) -> axum::response::Response {
+        axum::Json(self.0).into_response()
+    }
+}
+
+/// Query parameters.
+pub(super) struct Query<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let axum::extract::Query(query) =
+            axum::extract::Query::from_request_parts(parts, state).await?;
+        Ok(Self(query))
+    }
+}
+
+/// Parameters of the route.
+#[derive(FromRequestParts)]
+#[from_request(via(axum::extract::Path), rejection(Problem))]
+pub(super) struct Path<T>(pub(super) T);
+
+/// Who asks, proved by an access token.
+pub(super) struct Caller {
+    /// The log-in.
+    pub(super) session: Session,
+    /// The account's tree.
+    pub(super) tree: Tree,
+}
+
+impl FromRequestParts<Arc<Api>> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self> {
+        let client = client(parts)?;
+        let token = bearer(&parts.headers).ok_or_else(|| {
+            Problem::new(problem::UNAUTHORIZED, "send an access token").at("Authorization")
+        })?;
+        let verified = api.accounts.verify_bearer(client.ip, token).await;
+        let session = verified.inspect_err(|denied| api.metrics.auth_failed(reason(denied)))?;
+        let user = User {
+            account: session.account,
+            name: session.name.clone(),
+            space: session.space,
+            device: session.device,
+        };
+        let tree = Tree::new(Arc::clone(&api.store), user, api.clock.clone());
+        Ok(Self { session, tree })
+    }
+}
+
+fn reason(denied: &crate::accounts::Denied) -> &'static str {
+    use crate::accounts::Denied;
+    match denied {
+        Denied::Wrong => "wrong",
+        Denied::Expired => "expired",
+        Denied::Limited { .. } => "limited",
+        Denied::Busy => "busy",
+        Denied::Store(_) => "store",
+    }
+}
+
+/// The address of the client.
+pub(super) fn client(parts: &Parts) -> Result<Client> {
+    let client = parts.extensions.get::<Client>();
+    client
+        .copied()
+        .ok_or_else(|| Problem::new(problem::INTERNAL, "the request came without its connection"))
+}
+
+/// The client of a request without a log-in.
+impl<S: Send + Sync> FromRequestParts<S> for Client {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self> {
+        client(parts)
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
+
+/// A path, named as the field it came in.
+pub(super) fn path(field: &str, text: &str) -> Result<NodePath> {
+    NodePath::parse(text).map_err(|error| Problem::from(error).at(field))
+}
+
+/// A stated time.
+pub(super) fn time(field: &str, millis: Option<i64>) -> Result<Option<Millis>> {
+    let Some(millis) = millis.map(Millis) else {
+        return Ok(None);
+    };
+    if (Millis::MIN..=Millis::MAX).contains(&millis) {
+        return Ok(Some(millis));
+    }
+    Err(Problem::invalid(
+        field,
+        "a time lies between the years 1601 and 9999",
+    ))
+}
+
+/// The base of a write.
+pub(super) fn base(text: Option<&str>) -> Result<Base> {
+    match text {
+        None => Ok(Base::Unstated),
+        Some("none") => Ok(Base::Nothing),
+        Some(text) => content("base", text).map(Base::Content),
+    }
+}
+
+/// The content that an etag of a file names.
+pub(super) fn content(field: &str, text: &str) -> Result<crate::types::ContentId> {
+    let content = ETag::parse(text).content();
+    content.ok_or_else(|| Problem::invalid(field, "this is not the etag of a file"))
+}
+
+/// A stated checksum.
+pub(super) fn checksum(text: Option<&str>) -> Result<Option<Checksum>> {
+    let Some(text) = text else { return Ok(None) };
+    let unknown = "a checksum is SHA256, SHA1, MD5 or ADLER32, a colon and hex digits";
+    let checksum = Checksum::parse(text).ok_or_else(|| Problem::invalid("checksum", unknown))?;
+    Ok(Some(checksum))
+}
+
+/// The node that a `path` or an `id` names; the root when there is neither.
+pub(super) async fn locate(
+    tree: &Tree,
+    path_text: Option<&str>,
+    id: Option<i64>,
+) -> Result<Located> {
+    match (path_text, id) {
+        (Some(_), Some(_)) => Err(Problem::invalid("id", "give a path or an id, not both")),
+        (None, Some(id)) => Ok(tree.by_id(NodeId(id)).await?),
+        (text, None) => {
+            let path = path("path", text.unwrap_or("/"))?;
+            let node = tree.lookup(&path).await?;
+            Ok(Located { node, path })
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The bytes of a file, whole or in part (RFC 9110 §13, §14).
+
+use std::io;
+use std::ops::{Bound, RangeInclusive};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use headers::{
+    AcceptRanges, ContentLength, ContentRange, HeaderMapExt, IfRange, LastModified, Range,
+};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::super::Api;
+use super::super::extract::{self, Caller, Query};
+use super::super::problem::{self, Problem, Result};
+use super::super::responses::Problems;
+use crate::store::content::Reader;
+use crate::tree::{Located, Version};
+use crate::types::ETag;
+
+/// Bytes read at once; a chunk is rarely longer.
+const READ_MAX: usize = 256 * 1024;
+
+/// Which file, and which of its versions.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(in super::super) struct DownloadQuery {
+    /// The file's path.
+    path: Option<String>,
+    /// The file's id in place of its path.
+    id: Option<i64>,
+    /// The number of a version; the current one when absent.
+    version: Option<i64>,
+}
+
+/// Downloads a file.
+///
+/// Takes `Range` (one range), `If-Range` and `If-None-Match`. Texts come compressed when the client
+/// asks for it.
+#[utoipa::path(get, path = "/files/download", tag = "files", params(DownloadQuery),
+    responses(
+        (status = 200, description = "The file", content_type = "*/*"),
+        (status = 206, description = "A part of it", content_type = "*/*"),
+        (status = 304, description = "It has not changed"), Problems))]
+pub(in super::super) async fn get(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Query(query): Query<DownloadQuery>,
+    headers: HeaderMap,
+) -> Result<Response> {
+    if query.path.is_none() && query.id.is_none() {
+        return Err(Problem::invalid("path", "give the file's path or id"));
+    }
+    let found = extract::locate(&caller.tree, query.path.as_deref(), query.id).await?;
+    let version = pick(&caller, &found, query.version).await?;
+    let etag = ETag::file(version.content).to_string();
+    if matches_none(&headers, &etag) {
+        return Ok(not_modified(&etag));
+    }
+    let (size, time) = (version.size, SystemTime::from(version.modified));
+    let part = part(&headers, &etag, time, size)?;
+    let reader = caller
+        .tree
+        .read_version(&found.node, version.number)
+        .await?;
+    if part.as_ref().is_none_or(|part| *part.start() == 0) {
+        note(&api, &caller, &found, size);
+    }
+    let mut response = send(reader, part, size).into_response();
+    describe(response.headers_mut(), &found, &etag, time);
+    Ok(response)
+}
+
+async fn pick(caller: &Caller, found: &Located, number: Option<i64>) -> Result<Version> {
+    let mut versions = caller.tree.versions(&found.node).await?.into_iter();
+    let wanted = match number {
+        None => versions.next(),
+        Some(number) => versions.find(|version| version.number == number),
+    };
+    wanted.ok_or_else(|| Problem::new(problem::NOT_FOUND, "there is no such version").at("version"))
+}
+
+/// Writes the activity log beside the answer, which does not wait for it.
+fn note(api: &Arc<Api>, caller: &Caller, found: &Located, size: u64) {
+    let (tree, node) = (caller.tree.clone(), found.node.clone());
+    api.tasks.spawn(async move {
+        if let Err(error) = tree.note_download(&node, size).await {
+            tracing::error!("a download could not be logged: {error}");
+        }
+    });
+}
+
+fn matches_none(headers: &HeaderMap, etag: &str) -> bool {
+    let Some(stated) = headers
+        .get(header::IF_NONE_MATCH)
+        .and_then(|value| value.to_str().ok())
+    else {
+        return false;
+    };
+    let mut tags = stated.split(',').map(str::trim);
+    tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+}
+
+fn not_modified(etag: &str) -> Response {
+    let mut response = StatusCode::NOT_MODIFIED.into_response();
+    response.headers_mut().insert(header::ETAG, value(etag));
+    response
+}
+
+/// The part that is asked for; `None` for the whole file. Several ranges get the whole, too.
+fn part(
+    headers: &HeaderMap,
+    etag: &str,
+    time: SystemTime,
+    size: u64,
+) -> Result<Option<RangeInclusive<u64>>> {
+    let Some(range) = headers.typed_get::<Range>() else {
+        return Ok(None);
+    };
+    let tag = etag.parse().ok();
+    let modified = LastModified::from(time);
+    let condition = headers.typed_get::<IfRange>();
+    if condition.is_some_and(|stated| stated.is_modified(tag.as_ref(), Some(&modified))) {
+        return Ok(None);
+    }
+    let ranges: Vec<_> = range.satisfiable_ranges(size).take(2).collect();
+    match ranges[..] {
+        [] => Err(Problem::new(problem::RANGE, format!("the file has {size} bytes")).at("Range")),
+        [bounds] => Ok(bounded(bounds, size)),
+        _ => Ok(None),
+    }
+}
+
+fn bounded((start, end): (Bound<u64>, Bound<u64>), size: u64) -> Option<RangeInclusive<u64>> {
+    let last = size.checked_sub(1)?;
+    let start = match start {
+        Bound::Included(start) => start,
+        Bound::Excluded(before) => before + 1,
+        Bound::Unbounded => 0,
+    };
+    let end = match end {
+        Bound::Included(end) => end.min(last),
+        Bound::Excluded(after) => after.checked_sub(1)?.min(last),
+        Bound::Unbounded => last,
+    };
+    (start <= end).then_some(start..=end)
+}
+
+fn send(mut reader: Reader, part: Option<RangeInclusive<u64>>, size: u64) -> Response {
+    let (status, start, length) = match &part {
+        Some(part) => (
+            StatusCode::PARTIAL_CONTENT,
+            *part.start(),
+            part.end() - part.start() + 1,
+        ),
+        None => (StatusCode::OK, 0, size),
+    };
+    reader.seek(start);
+    let mut response = (status, body(reader, length)).into_response();
+    let headers = response.headers_mut();
+    headers.typed_insert(ContentLength(length));
+    headers.typed_insert(AcceptRanges::bytes());
+    if let Some(Ok(range)) = part.map(|part| ContentRange::bytes(part, size)) {
+        headers.typed_insert(range);
+    }
+    response
+}
+
+/// The next `length` bytes of a reader. When they fail to come the body breaks off.
+pub(in super::super) fn body(reader: Reader, length: u64) -> Body {
+    let pieces =
+        futures_util::stream::try_unfold((reader, length), |(mut reader, left)| async move {
+            if left == 0 {
+                return Ok::<_, io::Error>(None);
+            }
+            let most = usize::try_from(left).unwrap_or(READ_MAX).min(READ_MAX);
+            let bytes: Bytes = reader.read(most).await.map_err(|error| {
+                tracing::error!(%error, "a download broke off");
+                io::Error::other("the download broke off")
+            })?;
+            if bytes.is_empty() {
+                return Err(io::Error::other("a content ends before its size"));
+            }
+            let left = left - bytes.len() as u64;
+            Ok(Some((bytes, (reader, left))))
+        });
+    Body::from_stream(pieces)
+}
+
+fn describe(headers: &mut HeaderMap, found: &Located, etag: &str, time: SystemTime) {
+    let name = &found.node.name;
+    let kind = mime_guess::from_path(name).first_or_octet_stream();
+    headers.insert(header::CONTENT_TYPE, value(kind.as_ref()));
+    headers.insert(header::ETAG, value(etag));
+    headers.typed_insert(LastModified::from(time));
+    let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
+    let disposition = format!("attachment; filename*=UTF-8''{name}");
+    headers.insert(header::CONTENT_DISPOSITION, value(&disposition));
+}
+
+fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
+}

@@ -1,0 +1,167 @@
+//! The sync API under `/api/v1`: JSON over the rules, and a binary stream for contents.
+//!
+//! A handler takes what the request says, calls one verb and shows what came of it. The OpenAPI
+//! document is made from the handlers and served beside them.
+
+mod auth;
+mod conflicts;
+mod devices;
+mod errors;
+mod extract;
+mod files;
+mod problem;
+mod responses;
+mod show;
+mod sync;
+mod trash;
+mod uploads;
+mod usage;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::response::{IntoResponse, Response};
+use http::header;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use utoipa::openapi::OpenApi as Spec;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use problem::Problem;
+pub(crate) use problem::shape;
+pub(crate) use sync::Waiting;
+
+use super::ops::metrics::Metrics;
+use crate::accounts::Accounts;
+use crate::store::Store;
+use crate::types::Clock;
+
+/// Where the API is.
+pub(crate) const PREFIX: &str = "/api/v1";
+/// Longest JSON body of a request, in bytes: two paths of 4 KiB in escapes fit in.
+const JSON_MAX: usize = 64 * 1024;
+
+/// What the handlers need.
+pub(crate) struct Api {
+    /// Names and bytes.
+    pub store: Arc<Store>,
+    /// Who may log in.
+    pub accounts: Accounts,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Where "now" comes from.
+    pub clock: Clock,
+    /// Ends connections that wait for events.
+    pub stop: CancellationToken,
+    /// Owns the tasks that outlive their request.
+    pub tasks: TaskTracker,
+    /// Bounds who waits for events.
+    pub waiting: Waiting,
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "sync-server", description = "Files in step on all devices."),
+    servers((url = "/api/v1")),
+    security(("bearer" = [])),
+    modifiers(&Bearer),
+)]
+struct Document;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, spec: &mut Spec) {
+        let components = spec.components.get_or_insert_with(Default::default);
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT");
+        components.add_security_scheme("bearer", SecurityScheme::Http(scheme.build()));
+        let (name, schema) = responses::problem_schema();
+        components.schemas.insert(name, schema);
+    }
+}
+
+/// All routes, relative to [`PREFIX`].
+pub(crate) fn routes(api: Api) -> Router {
+    let (router, spec) = documented().split_for_parts();
+    let text = spec.to_json().expect("the document is plain JSON");
+    let text: Arc<str> = text.into();
+    router
+        .route("/openapi.json", axum::routing::get(document))
+        .fallback(nowhere)
+        .layer(DefaultBodyLimit::max(JSON_MAX))
+        .layer(axum::Extension(text))
+        .with_state(Arc::new(api))
+}
+
+fn documented() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(auth::register))
+        .routes(routes!(auth::login))
+        .routes(routes!(auth::refresh))
+        .routes(routes!(auth::logout))
+        .routes(routes!(devices::list))
+        .routes(routes!(devices::rename, devices::revoke))
+        .routes(routes!(devices::pair))
+        .routes(routes!(devices::confirm))
+        .routes(routes!(usage::show))
+        .merge(files())
+        .merge(sync())
+}
+
+fn files() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::new()
+        .routes(routes!(files::upload::put))
+        .layer(DefaultBodyLimit::disable())
+        .routes(routes!(files::download::get))
+        .routes(routes!(files::list::list))
+        .routes(routes!(files::list::search))
+        .routes(routes!(files::list::info))
+        .routes(routes!(files::list::lookup))
+        .routes(routes!(files::change::remove))
+        .routes(routes!(files::change::mkdir))
+        .routes(routes!(files::change::rename))
+        .routes(routes!(files::change::copy))
+        .routes(routes!(files::versions::list))
+        .routes(routes!(files::versions::restore))
+        .routes(routes!(trash::list))
+        .routes(routes!(trash::restore))
+        .routes(routes!(trash::purge))
+        .routes(routes!(conflicts::list))
+        .routes(routes!(conflicts::resolve))
+        .routes(routes!(uploads::open, uploads::list))
+        .routes(routes!(uploads::show, uploads::append, uploads::abort))
+        .routes(routes!(uploads::finish))
+}
+
+fn sync() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::new()
+        .routes(routes!(sync::status::status))
+        .routes(routes!(sync::pull::pull))
+        .routes(routes!(sync::push::push))
+        .routes(routes!(sync::delta::delta))
+        .routes(routes!(sync::delta::manifest))
+        .routes(routes!(sync::delta::signature))
+        .routes(routes!(sync::events::events))
+        .routes(routes!(sync::events::poll))
+        .routes(routes!(sync::status::log))
+        .routes(routes!(sync::status::keys))
+}
+
+/// The OpenAPI document of these routes.
+async fn document(
+    State(_api): State<Arc<Api>>,
+    axum::Extension(text): axum::Extension<Arc<str>>,
+) -> Response {
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    (json, text.to_string()).into_response()
+}
+
+async fn nowhere() -> Problem {
+    Problem::new(problem::NOT_FOUND, "there is no such route")
+}

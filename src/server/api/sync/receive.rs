@@ -1,0 +1,212 @@
+//! A push on its way in: items one by one, files gathered and named in batches.
+
+mod file;
+mod item;
+
+use axum::body::{Body, BodyDataStream};
+use futures_util::StreamExt;
+
+use self::file::Incoming;
+use super::super::errors::broken_body;
+use super::super::problem::{self, Problem, Result};
+use super::super::show;
+use crate::protocol::stream::{Decoder, Record};
+use crate::protocol::sync::{PushItem, PushPut, PushResult, PushStatus};
+use crate::tree::{self, BATCH_MAX, BatchItem, Tree};
+use crate::types::NodePath;
+
+/// Most items in one push: their results are held in memory, a few hundred bytes each.
+const ITEMS_MAX: usize = 10_000;
+/// Bytes of small files held until they are named.
+const HELD_MAX: usize = 4 * 1024 * 1024;
+
+/// Reads a push and does what it says.
+pub(super) struct Receiver {
+    tree: Tree,
+    body: BodyDataStream,
+    decoder: Decoder,
+    results: Vec<Option<PushResult>>,
+    /// Files whose bytes are durable and which have no name yet.
+    waiting: Vec<Waiting>,
+    held: usize,
+}
+
+/// A file to be named with its batch.
+struct Waiting {
+    /// Its place among the results.
+    nth: usize,
+    item: BatchItem,
+}
+
+impl Receiver {
+    /// A receiver of `body` for an account's tree.
+    pub(super) fn new(tree: Tree, body: Body) -> Self {
+        Self {
+            tree,
+            body: body.into_data_stream(),
+            decoder: Decoder::new(),
+            results: Vec::new(),
+            waiting: Vec::new(),
+            held: 0,
+        }
+    }
+
+    /// Does everything and returns one result for each item.
+    pub(super) async fn run(&mut self) -> Result<Vec<PushResult>> {
+        let read = self.read_items().await;
+        // What has arrived whole counts, also when the rest does not come.
+        self.name_waiting().await?;
+        read?;
+        let results = std::mem::take(&mut self.results).into_iter();
+        let lost = || Problem::new(problem::INTERNAL, "an item got no result");
+        results.map(|result| result.ok_or_else(lost)).collect()
+    }
+
+    async fn read_items(&mut self) -> Result<()> {
+        while let Some(record) = self.next_record().await? {
+            let Record::File(json) = record else {
+                return Err(bad_order(&record));
+            };
+            if self.results.len() == ITEMS_MAX {
+                let text = "a push has 10,000 items at most; send the rest in another";
+                return Err(Problem::new(problem::TOO_LARGE, text));
+            }
+            let nth = self.results.len();
+            self.results.push(None);
+            match serde_json::from_slice(&json) {
+                Ok(PushItem::Put(put)) => self.take_file(nth, put).await?,
+                Ok(item) => {
+                    self.name_waiting().await?;
+                    self.results[nth] = Some(item::run(&self.tree, item).await);
+                }
+                Err(error) => {
+                    let text = format!("item {nth}: {error}");
+                    return Err(Problem::new(problem::BAD_STREAM, text).at("FILE"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the operations of a file up to its end.
+    async fn take_file(&mut self, nth: usize, put: PushPut) -> Result<()> {
+        let mut file = match Incoming::start(&self.tree, put).await {
+            Ok(file) => Ok(file),
+            Err(problem) => Err(refused(problem)),
+        };
+        loop {
+            let record = self.next_record().await?;
+            let record = record.ok_or_else(|| {
+                Problem::new(problem::BAD_STREAM, "the stream ends within a file")
+            })?;
+            match record {
+                Record::End => break,
+                Record::File(_) => return Err(bad_order(&record)),
+                // Of a file that is refused the rest is read and dropped.
+                record => {
+                    if let Ok(incoming) = &mut file
+                        && let Err(result) = incoming.take(&self.tree, record).await
+                    {
+                        file = Err(result);
+                    }
+                }
+            }
+        }
+        match file {
+            Ok(incoming) => match incoming.finish(&self.tree).await {
+                Ok(item) => self.wait(nth, item).await,
+                Err(result) => {
+                    self.results[nth] = Some(result);
+                    Ok(())
+                }
+            },
+            Err(result) => {
+                self.results[nth] = Some(result);
+                Ok(())
+            }
+        }
+    }
+
+    async fn wait(&mut self, nth: usize, item: BatchItem) -> Result<()> {
+        self.held += tree::held(&item.staged);
+        self.waiting.push(Waiting { nth, item });
+        if self.waiting.len() >= BATCH_MAX || self.held >= HELD_MAX {
+            self.name_waiting().await?;
+        }
+        Ok(())
+    }
+
+    /// Names the files that wait, in one transaction for each space.
+    async fn name_waiting(&mut self) -> Result<()> {
+        self.held = 0;
+        let waiting = std::mem::take(&mut self.waiting);
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let places: Vec<(usize, NodePath)> = waiting
+            .iter()
+            .map(|waiting| (waiting.nth, waiting.item.at.clone()))
+            .collect();
+        let items = waiting.into_iter().map(|waiting| waiting.item).collect();
+        let named = self.tree.commit_batch(items).await?;
+        for ((nth, path), result) in places.into_iter().zip(named) {
+            self.results[nth] = Some(match result {
+                Ok(written) => written_result(written, &path),
+                Err(tree::Error::PreconditionFailed) => item::stale(&self.tree, &path).await,
+                Err(error) => refused(error.into()),
+            });
+        }
+        Ok(())
+    }
+
+    /// The next record; `None` at the end of the stream.
+    async fn next_record(&mut self) -> Result<Option<Record>> {
+        loop {
+            if let Some(record) = self.decoder.next()? {
+                return Ok(Some(record));
+            }
+            match self.body.next().await {
+                Some(Ok(bytes)) => self.decoder.feed(bytes),
+                Some(Err(error)) => return Err(broken_body(&error)),
+                None => {
+                    self.decoder.finish()?;
+                    return Ok(None);
+                }
+            }
+        }
+    }
+}
+
+fn bad_order(record: &Record) -> Problem {
+    let name = match record {
+        Record::File(_) => "FILE",
+        Record::Copy { .. } => "COPY",
+        Record::Ref(_) => "REF",
+        Record::Lit { .. } | Record::LitPart(_) => "LIT",
+        Record::Patch { .. } => "PATCH",
+        Record::Same => "SAME",
+        Record::End => "END",
+    };
+    Problem::new(problem::BAD_STREAM, format!("{name} does not belong here")).at(name)
+}
+
+fn refused(problem: Problem) -> PushResult {
+    PushResult {
+        status: PushStatus::Error,
+        node: None,
+        conflict: None,
+        need: None,
+        problem: Some(problem.body()),
+    }
+}
+
+fn written_result(written: tree::Written, path: &NodePath) -> PushResult {
+    let written = show::written(written, path);
+    PushResult {
+        status: PushStatus::Done,
+        node: Some(written.node),
+        conflict: written.conflict,
+        need: None,
+        problem: None,
+    }
+}

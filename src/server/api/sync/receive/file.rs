@@ -1,0 +1,245 @@
+//! One file of a push: its header, its operations, its proof.
+
+use super::super::super::extract;
+use super::super::super::problem::{self, Problem, Result};
+use super::super::status::hex;
+use super::item::bare;
+use super::refused;
+use crate::chunk::Class;
+use crate::crypto::Blinded;
+use crate::protocol::stream::Record;
+use crate::protocol::sync::{self, Need, OnConflict, PushPut, PushResult, PushStatus};
+use crate::store::content::{Checksum, Rebuild, RebuildError, Staged};
+use crate::tree::{self, Base, BatchItem, Overtaken, Tree, Write};
+use crate::types::{ContentId, NodeId, NodePath, SpaceId};
+
+/// Most unknown chunks named in a result; the sender learns of others with the next try.
+const UNKNOWN_MAX: usize = 1024;
+
+/// A file whose operations are coming.
+pub(super) struct Incoming {
+    at: NodePath,
+    space: SpaceId,
+    size: u64,
+    root: Option<Blinded>,
+    checksum: Option<Checksum>,
+    how: Write,
+    content: Content,
+    /// Chunks that the space does not have.
+    unknown: Vec<Blinded>,
+    /// The base is none that the node holds or held.
+    no_base: bool,
+}
+
+/// Where the bytes come from.
+enum Content {
+    /// From operations.
+    Built(Box<Rebuild>),
+    /// They are there already.
+    Known(Box<Staged>),
+}
+
+impl Incoming {
+    /// Checks the header and prepares for the operations.
+    pub(super) async fn start(tree: &Tree, put: PushPut) -> Result<Self> {
+        let at = extract::path("path", &put.path)?;
+        let base = extract::base(put.base.as_deref())?;
+        let how = Write {
+            modified: extract::time("mtime", put.mtime)?,
+            created: extract::time("created", put.created)?,
+            base,
+            overtaken: overtaken(put.conflict),
+            ..Write::default()
+        };
+        let root = put.root.as_deref().map(root).transpose()?;
+        let checksum = extract::checksum(put.checksum.as_deref())?;
+        let space = tree.admit(&at, put.size).await?;
+        let from = from(tree, &at, &put, base).await?;
+        let rebuild = tree.rebuild(space, from, class(&put), put.size).await;
+        // A base in another space is one that does not help.
+        let (rebuild, from) = match rebuild {
+            Err(RebuildError::OtherSpace) => {
+                (tree.rebuild(space, None, class(&put), put.size).await, None)
+            }
+            rebuild => (rebuild, from),
+        };
+        Ok(Self {
+            at,
+            space,
+            size: put.size,
+            root,
+            checksum,
+            how,
+            content: Content::Built(Box::new(rebuild.map_err(broken)?)),
+            unknown: Vec::new(),
+            no_base: from.is_none(),
+        })
+    }
+
+    /// Takes the next operation. An error is the file's result.
+    pub(super) async fn take(&mut self, tree: &Tree, record: Record) -> Result<(), PushResult> {
+        let trusting = matches!(
+            record,
+            Record::Copy { .. } | Record::Ref(_) | Record::Patch { .. } | Record::Same
+        );
+        if trusting && self.root.is_none() {
+            let text = "COPY, REF, PATCH and SAME need the root of the content";
+            return Err(refused(Problem::invalid("root", text)));
+        }
+        if record == Record::Same {
+            return self.take_known(tree).await;
+        }
+        let Content::Built(rebuild) = &mut self.content else {
+            let text = "nothing follows SAME but END";
+            return Err(refused(Problem::new(problem::BAD_STREAM, text).at("SAME")));
+        };
+        if self.no_base && matches!(record, Record::Copy { .. } | Record::Patch { .. }) {
+            return Err(need(Need::Base));
+        }
+        match operate(rebuild, record).await {
+            Err(RebuildError::Unknown(chunk)) => {
+                if self.unknown.len() < UNKNOWN_MAX {
+                    self.unknown.push(chunk);
+                }
+                Ok(())
+            }
+            Err(error) => Err(refused(broken(error))),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    async fn take_known(&mut self, tree: &Tree) -> Result<(), PushResult> {
+        let Some(root) = self.root else {
+            return Err(need(Need::Content));
+        };
+        let known = tree.known_content(self.space, root, self.size).await;
+        match known.map_err(|error| refused(error.into()))? {
+            Some(staged) => {
+                self.content = Content::Known(Box::new(staged));
+                Ok(())
+            }
+            None => Err(need(Need::Content)),
+        }
+    }
+
+    /// Makes the bytes durable and proves them. An error is the file's result.
+    pub(super) async fn finish(self, tree: &Tree) -> Result<BatchItem, PushResult> {
+        if !self.unknown.is_empty() {
+            let chunks = self.unknown.iter().map(|chunk| hex(&chunk.0));
+            return Err(need(Need::Chunks(chunks.collect())));
+        }
+        let mut staged = match self.content {
+            Content::Known(staged) => *staged,
+            Content::Built(rebuild) => {
+                let staged = rebuild.finish().await;
+                staged.map_err(|error| refused(broken(error)))?
+            }
+        };
+        if self.root.is_some_and(|root| root != staged.root) {
+            let text = "the operations give bytes with another root";
+            return Err(refused(Problem::new(problem::CHECKSUM, text).at("root")));
+        }
+        if let Some(claim) = self.checksum {
+            let proven = tree.proves(&staged, &claim).await;
+            if !proven.map_err(|error| refused(error.into()))? {
+                return Err(refused(tree::Error::Checksum.into()));
+            }
+            staged.checksum = Some(claim);
+        }
+        Ok(BatchItem {
+            at: self.at,
+            staged,
+            how: self.how,
+        })
+    }
+}
+
+async fn operate(rebuild: &mut Rebuild, record: Record) -> Result<(), RebuildError> {
+    match record {
+        Record::Copy { offset, len } => rebuild.copy(offset, len).await,
+        Record::Ref(chunk) => rebuild.reference(Blinded(chunk)).await,
+        Record::LitPart(bytes) => rebuild.literal(bytes).await,
+        Record::Patch {
+            base_offset,
+            base_len,
+            raw_len,
+            packed,
+        } => {
+            rebuild.patch(base_offset, base_len, raw_len, packed).await
+        }
+        // Its bytes come as parts; the others never get here.
+        Record::Lit { .. } | Record::Same | Record::File(_) | Record::End => Ok(()),
+    }
+}
+
+/// The content that COPY and PATCH refer to: one that the named node holds or held.
+async fn from(tree: &Tree, at: &NodePath, put: &PushPut, base: Base) -> Result<Option<ContentId>> {
+    let stated = match (&put.from, base) {
+        (Some(text), _) => Some(extract::content("from", text)?),
+        (None, Base::Content(content)) => Some(content),
+        (None, Base::Unstated | Base::Nothing) => None,
+    };
+    let Some(content) = stated else {
+        return Ok(None);
+    };
+    let node = match put.source {
+        Some(id) => Ok(tree.by_id(NodeId(id)).await?.node),
+        None => tree.lookup(at).await,
+    };
+    let node = match node {
+        Ok(node) => node,
+        Err(tree::Error::NotFound) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(tree.has_content(&node, content).await?.then_some(content))
+}
+
+fn overtaken(stated: OnConflict) -> Overtaken {
+    match stated {
+        OnConflict::Keep => Overtaken::KeepBoth,
+        OnConflict::Refuse => Overtaken::Refuse,
+    }
+}
+
+fn class(put: &PushPut) -> Class {
+    match put.class {
+        Some(sync::Class::Small) => Class::Small,
+        Some(sync::Class::Large) => Class::Large,
+        None => Class::of(Some(put.size)),
+    }
+}
+
+/// A root as hex digits.
+fn root(text: &str) -> Result<Blinded> {
+    let wrong = || Problem::invalid("root", "a root has 32 hex digits");
+    if text.len() != 32 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return Err(wrong());
+    }
+    let number = u128::from_str_radix(text, 16).map_err(|_digits| wrong())?;
+    Ok(Blinded(number.to_be_bytes()))
+}
+
+fn need(need: Need) -> PushResult {
+    PushResult {
+        need: Some(need),
+        ..bare(PushStatus::Need)
+    }
+}
+
+/// What an operation that cannot be means.
+fn broken(error: RebuildError) -> Problem {
+    let text = error.to_string();
+    match error {
+        RebuildError::NoBase | RebuildError::OtherSpace => Problem::invalid("base", text),
+        RebuildError::OutsideBase => Problem::new(problem::BAD_STREAM, text).at("COPY"),
+        RebuildError::TooLong { .. } | RebuildError::TooShort { .. } => {
+            Problem::new(problem::BAD_LENGTH, text).at("size")
+        }
+        RebuildError::TooManyOperations | RebuildError::TooScattered => {
+            Problem::new(problem::TOO_LARGE, text)
+        }
+        RebuildError::Unknown(_) => Problem::new(problem::BAD_STREAM, text).at("REF"),
+        RebuildError::Patch(_) => Problem::new(problem::BAD_STREAM, text).at("PATCH"),
+        RebuildError::Store(error) => error.into(),
+    }
+}

@@ -1,0 +1,95 @@
+//! Items of a push without content.
+
+use super::super::super::extract;
+use super::super::super::files::change::{make, overwrite};
+use super::super::super::problem::{Problem, Result};
+use super::super::super::show;
+use super::refused;
+use crate::protocol::sync::{PushItem, PushResult, PushStatus};
+use crate::tree::{self, Node, Reach, Tree};
+use crate::types::{ETag, NodePath};
+
+/// Does one item.
+pub(super) async fn run(tree: &Tree, item: PushItem) -> PushResult {
+    match act(tree, item).await {
+        Ok(result) => result,
+        Err(problem) => refused(problem),
+    }
+}
+
+async fn act(tree: &Tree, item: PushItem) -> Result<PushResult> {
+    match item {
+        PushItem::Put(_) => Err(Problem::invalid("op", "a file needs its operations")),
+        PushItem::Mkdir { path, mtime } => {
+            let path = extract::path("path", &path)?;
+            let mtime = extract::time("mtime", mtime)?;
+            Ok(done(make(tree, &path, mtime).await?, &path))
+        }
+        PushItem::Move {
+            from,
+            to,
+            overwrite: over,
+        } => {
+            let (from, to) = (extract::path("from", &from)?, extract::path("to", &to)?);
+            let placed = tree.rename(&from, &to, overwrite(over)).await?;
+            Ok(done(placed.node, &to))
+        }
+        PushItem::Copy {
+            from,
+            to,
+            overwrite: over,
+        } => {
+            let (from, to) = (extract::path("from", &from)?, extract::path("to", &to)?);
+            let placed = tree.copy(&from, &to, overwrite(over), Reach::Deep).await?;
+            Ok(done(placed.node, &to))
+        }
+        PushItem::Delete { path, base } => {
+            let path = extract::path("path", &path)?;
+            delete(tree, &path, base.as_deref()).await
+        }
+    }
+}
+
+/// What is not there needs no deleting: the item may come a second time.
+async fn delete(tree: &Tree, path: &NodePath, base: Option<&str>) -> Result<PushResult> {
+    let node = match tree.lookup(path).await {
+        Ok(node) => node,
+        Err(tree::Error::NotFound) => return Ok(bare(PushStatus::Done)),
+        Err(error) => return Err(error.into()),
+    };
+    match tree.remove_node(node.id, base.map(ETag::parse)).await {
+        Ok(()) => Ok(bare(PushStatus::Done)),
+        Err(tree::Error::PreconditionFailed) => Ok(stale(tree, path).await),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Says that something else is at a path by now, and what.
+pub(super) async fn stale(tree: &Tree, path: &NodePath) -> PushResult {
+    match tree.lookup(path).await {
+        Ok(head) => PushResult {
+            node: Some(show::node(head, path)),
+            ..bare(PushStatus::Stale)
+        },
+        Err(tree::Error::NotFound) => bare(PushStatus::Stale),
+        Err(error) => refused(error.into()),
+    }
+}
+
+fn done(node: Node, path: &NodePath) -> PushResult {
+    PushResult {
+        node: Some(show::node(node, path)),
+        ..bare(PushStatus::Done)
+    }
+}
+
+/// A result without anything beside it.
+pub(super) fn bare(status: PushStatus) -> PushResult {
+    PushResult {
+        status,
+        node: None,
+        conflict: None,
+        need: None,
+        problem: None,
+    }
+}

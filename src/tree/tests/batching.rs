@@ -1,0 +1,106 @@
+//! Many files at once, and the same file twice.
+
+use bytes::Bytes;
+
+use super::fixture::{Fixture, START, path, put};
+use crate::tree::{Base, BatchItem, Error, Precondition, Tree, Write};
+use crate::types::Millis;
+
+async fn item(tree: &Tree, at: &str, bytes: &[u8], how: Write) -> BatchItem {
+    let mut upload = tree.upload(&path(at), None, None).await.unwrap();
+    upload.push(Bytes::copy_from_slice(bytes)).await.unwrap();
+    let staged = upload.finish().await.unwrap().unwrap();
+    let at = path(at);
+    BatchItem { at, staged, how }
+}
+
+#[tokio::test]
+async fn a_batch_writes_what_it_can_and_refuses_the_rest_one_by_one() {
+    let f = Fixture::with_quota(Some(20)).await;
+    f.put("/documents/old", b"12345").await;
+    let absent = Write {
+        when: Precondition::Absent,
+        ..Write::default()
+    };
+    let plain = Write::default;
+    let items = vec![
+        item(&f.tree, "/documents/a", b"1234", plain()).await,
+        item(&f.tree, "/documents/old", b"1", absent).await,
+        item(&f.tree, "/photos/big", b"123456789012", plain()).await,
+        item(&f.tree, "/documents/old", b"1234567", plain()).await,
+        item(&f.tree, "/photos", b"", plain()).await,
+        item(&f.tree, "/shared/s", b"12345678901234567890123", plain()).await,
+        item(&f.tree, "/documents/a", b"12", plain()).await,
+    ];
+    let results = f.tree.commit_batch(items).await.unwrap();
+
+    let refused: Vec<_> = results.iter().map(Result::is_err).collect();
+    assert_eq!(refused, [false, true, true, false, true, false, false]);
+    assert!(matches!(results[1], Err(Error::PreconditionFailed)));
+    assert!(matches!(
+        results[2],
+        Err(Error::QuotaExceeded {
+            used: 21,
+            quota: 20
+        })
+    ));
+    assert!(matches!(results[4], Err(Error::IsACollection)));
+    assert_eq!(f.text("/documents/a").await, "12");
+    assert_eq!(f.text("/documents/old").await, "1234567");
+    let root = f.tree.lookup(&path("/")).await.unwrap();
+    assert_eq!(f.tree.usage(&root).await.unwrap().used, 9);
+    let documents = f.tree.lookup(&path("/documents")).await.unwrap();
+    assert_eq!(documents.size, 9);
+    assert_eq!(f.tree.lookup(&path("/shared")).await.unwrap().size, 23);
+}
+
+#[tokio::test]
+async fn a_write_that_comes_twice_is_one_write() {
+    let f = Fixture::new().await;
+    let base = f.put("/a", b"base").await.content.unwrap();
+    let ours = |base| Write {
+        modified: Some(Millis(START - 5000)),
+        base,
+        ..Write::default()
+    };
+    let new = put(&f.tree, "/new", b"x", ours(Base::Nothing))
+        .await
+        .unwrap();
+    let again = put(&f.tree, "/new", b"x", ours(Base::Nothing))
+        .await
+        .unwrap();
+    assert!(new.created && !again.created && again.conflict.is_none());
+    assert_eq!((again.node.seq, again.node.version), (new.node.seq, 1));
+
+    // An older edit loses against what came in between, once.
+    f.put("/a", b"theirs").await;
+    let lost = put(&f.tree, "/a", b"ours", ours(Base::Content(base)))
+        .await
+        .unwrap();
+    let again = put(&f.tree, "/a", b"ours", ours(Base::Content(base)))
+        .await
+        .unwrap();
+    let copies = (lost.conflict.unwrap().id, again.conflict.unwrap().id);
+    assert_eq!(copies.0, copies.1);
+    assert_eq!(f.tree.conflicts(0, 10).await.unwrap().len(), 1);
+    assert_eq!(f.text("/a").await, "theirs");
+}
+
+#[tokio::test]
+async fn a_file_that_two_devices_make_is_a_conflict_and_an_edit_of_a_deleted_one_is_not() {
+    let f = Fixture::new().await;
+    let base = f.put("/a", b"1").await.content.unwrap();
+    let new = |base| Write {
+        base,
+        ..Write::default()
+    };
+    let written = put(&f.tree, "/a", b"2", new(Base::Nothing)).await.unwrap();
+    assert!(written.conflict.is_some());
+    assert_eq!(f.text("/a").await, "2");
+
+    f.tree.remove(&path("/a")).await.unwrap();
+    let written = put(&f.tree, "/a", b"3", new(Base::Content(base)))
+        .await
+        .unwrap();
+    assert!(written.created && written.conflict.is_none());
+}

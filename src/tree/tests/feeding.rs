@@ -1,0 +1,255 @@
+//! The feed by id: what a device hears of what others do.
+
+use std::collections::BTreeMap;
+
+use super::fixture::{Fixture, path};
+use crate::tree::{FeedChange, FeedCursor, Overwrite, Reach, Tree};
+use crate::types::NodeId;
+
+/// What a device knows: paths by id, as the feed told them.
+#[derive(Default)]
+struct Mirror {
+    known: BTreeMap<NodeId, (Option<NodeId>, String)>,
+    cursor: Option<FeedCursor>,
+}
+
+impl Mirror {
+    /// Pulls in pages of `limit` until there is no more; lists what came back from trash.
+    async fn pull(&mut self, tree: &Tree, limit: u32) -> usize {
+        let mut heard = 0;
+        loop {
+            let feed = tree.pull(self.cursor.as_ref(), limit).await.unwrap();
+            heard += feed.changes.len();
+            for change in feed.changes {
+                self.hear(tree, change).await;
+            }
+            self.cursor = Some(FeedCursor::parse(&feed.cursor.to_string()).unwrap());
+            if !feed.more {
+                return heard;
+            }
+        }
+    }
+
+    async fn hear(&mut self, tree: &Tree, change: FeedChange) {
+        match change {
+            FeedChange::Gone { id, .. } => self.forget(id),
+            FeedChange::Present { located, restored } => {
+                let node = &located.node;
+                self.known.insert(node.id, (node.parent, node.name.clone()));
+                if !restored {
+                    return;
+                }
+                let mut after = None;
+                loop {
+                    let found = tree.walk(&located, true, after.as_ref(), 3).await.unwrap();
+                    for below in found.nodes {
+                        let known = (below.node.parent, below.node.name);
+                        self.known.insert(below.node.id, known);
+                    }
+                    let Some(next) = found.next else { break };
+                    after = Some(path(&next));
+                }
+            }
+        }
+    }
+
+    fn forget(&mut self, id: NodeId) {
+        self.known.remove(&id);
+        let below: Vec<_> = self
+            .known
+            .iter()
+            .filter(|(_, (parent, _))| *parent == Some(id))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in below {
+            self.forget(id);
+        }
+    }
+
+    fn paths(&self) -> Vec<String> {
+        let mut paths: Vec<_> = self.known.keys().map(|id| self.path(*id)).collect();
+        paths.retain(|path| !path.is_empty());
+        paths.sort();
+        paths
+    }
+
+    fn path(&self, id: NodeId) -> String {
+        let (parent, name) = &self.known[&id];
+        match parent {
+            Some(parent) => format!("{}/{name}", self.path(*parent)),
+            None if name.is_empty() => String::new(),
+            None => format!("/{name}"),
+        }
+    }
+}
+
+async fn paths(tree: &Tree) -> Vec<String> {
+    let top = tree
+        .by_id(tree.lookup(&path("/")).await.unwrap().id)
+        .await
+        .unwrap();
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let page = tree.walk(&top, true, after.as_ref(), 2).await.unwrap();
+        found.extend(page.nodes.iter().map(|located| located.path.to_string()));
+        let Some(next) = page.next else { break };
+        after = Some(path(&next));
+    }
+    found.sort();
+    found
+}
+
+#[tokio::test]
+async fn a_mirror_that_hears_only_the_feed_sees_what_is_there() {
+    let f = Fixture::new().await;
+    let mut mirror = Mirror::default();
+    mirror.pull(&f.tree, 2).await;
+    assert_eq!(mirror.paths(), paths(&f.tree).await);
+
+    f.put("/documents/a", b"1").await;
+    f.put("/documents/a", b"2").await;
+    f.put("/shared/s", b"3").await;
+    f.tree.mkdir(&path("/d"), None).await.unwrap();
+    f.put("/d/x", b"4").await;
+    assert_eq!(
+        mirror.pull(&f.tree, 100).await,
+        4,
+        "ten saves are one change"
+    );
+    assert_eq!(mirror.paths(), paths(&f.tree).await);
+
+    // A moved collection is one change, what lies below comes along.
+    f.tree
+        .rename(&path("/d"), &path("/photos/e"), Overwrite::No)
+        .await
+        .unwrap();
+    assert_eq!(mirror.pull(&f.tree, 100).await, 1);
+    assert_eq!(mirror.paths(), paths(&f.tree).await);
+
+    f.tree
+        .copy(
+            &path("/photos/e"),
+            &path("/copy"),
+            Overwrite::No,
+            Reach::Deep,
+        )
+        .await
+        .unwrap();
+    f.tree.remove(&path("/documents")).await.unwrap();
+    mirror.pull(&f.tree, 1).await;
+    assert_eq!(mirror.paths(), paths(&f.tree).await);
+
+    // Moved into what is then deleted, and purged before anybody hears of it.
+    f.put("/y", b"5").await;
+    mirror.pull(&f.tree, 1).await;
+    f.tree
+        .rename(&path("/y"), &path("/copy/y"), Overwrite::No)
+        .await
+        .unwrap();
+    f.tree.remove(&path("/copy")).await.unwrap();
+    for deleted in f.tree.trash(&path("/"), None).await.unwrap() {
+        if deleted.node.name == "copy" {
+            f.tree.purge(deleted.node.id).await.unwrap();
+        }
+    }
+    mirror.pull(&f.tree, 3).await;
+    assert_eq!(mirror.paths(), paths(&f.tree).await);
+
+    // What comes back from trash has not changed itself.
+    let documents = f.tree.trash(&path("/"), None).await.unwrap();
+    let documents = documents
+        .iter()
+        .find(|deleted| deleted.node.name == "documents")
+        .unwrap();
+    f.tree.restore(documents.node.id).await.unwrap();
+    mirror.pull(&f.tree, 100).await;
+    assert_eq!(mirror.paths(), paths(&f.tree).await);
+    assert!(mirror.paths().contains(&"/documents/a".to_owned()));
+
+    // Saved by renaming a temporary file over it.
+    f.put("/tmp", b"6").await;
+    mirror.pull(&f.tree, 100).await;
+    f.tree
+        .rename(&path("/tmp"), &path("/documents/a"), Overwrite::Yes)
+        .await
+        .unwrap();
+    mirror.pull(&f.tree, 100).await;
+    assert_eq!(mirror.paths(), paths(&f.tree).await);
+}
+
+#[tokio::test]
+async fn nothing_new_is_nothing_and_cursors_from_elsewhere_are_stale() {
+    let f = Fixture::new().await;
+    f.put("/a", b"1").await;
+    let end = f.tree.pull(None, 1000).await.unwrap().cursor;
+    assert_eq!(f.tree.feed_end().await.unwrap(), end);
+    let feed = f.tree.pull(Some(&end), 10).await.unwrap();
+    assert!(feed.changes.is_empty() && !feed.more && feed.cursor == end);
+    assert!(f.tree.changed_since(&end).await.unwrap().is_empty());
+
+    assert!(
+        f.other.pull(Some(&end), 10).await.is_err(),
+        "another account's"
+    );
+    let ahead = FeedCursor::parse(&format!("{}.99", f.tree.user().space)).unwrap();
+    assert!(f.tree.pull(Some(&ahead), 10).await.is_err());
+}
+
+#[tokio::test]
+async fn a_write_wakes_those_who_wait_for_its_space_only() {
+    let f = Fixture::new().await;
+    let (mine, theirs) = (
+        f.tree.watch().await.unwrap(),
+        f.other.watch().await.unwrap(),
+    );
+
+    f.put("/a", b"1").await;
+    let woken = |watched: &[(_, tokio::sync::watch::Receiver<()>)]| {
+        watched
+            .iter()
+            .map(|(_, told)| told.has_changed().unwrap())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(woken(&mine), [true, false]);
+    assert_eq!(woken(&theirs), [false, false]);
+    f.put("/shared/a", b"1").await;
+    assert_eq!(woken(&theirs), [false, true]);
+}
+
+#[tokio::test]
+async fn names_are_found_below_a_collection_in_any_case_and_not_in_trash() {
+    let f = Fixture::new().await;
+    for at in [
+        "/documents/Report.txt",
+        "/photos/report_2.txt",
+        "/shared/my REPORT",
+        "/gone-report",
+    ] {
+        f.put(at, b"x").await;
+    }
+    f.tree.remove(&path("/gone-report")).await.unwrap();
+    let find = async |under: &str, text: &str, limit| {
+        let top = f
+            .tree
+            .by_id(f.tree.lookup(&path(under)).await.unwrap().id)
+            .await
+            .unwrap();
+        let (mut paths, mut after) = (Vec::new(), None);
+        loop {
+            let found = f.tree.search(&top, text, after, limit).await.unwrap();
+            paths.extend(found.nodes.iter().map(|located| located.path.to_string()));
+            let Some(next) = found.next else { return paths };
+            after = Some(NodeId(next.parse().unwrap()));
+        }
+    };
+    let all = [
+        "/documents/Report.txt",
+        "/photos/report_2.txt",
+        "/shared/my REPORT",
+    ];
+    assert_eq!(find("/", "rePort", 100).await, all);
+    assert_eq!(find("/", "report", 1).await, all);
+    assert_eq!(find("/photos", "report", 100).await, all[1..2]);
+    assert_eq!(find("/", "t_2", 100).await, all[1..2]);
+    assert!(find("/", "%", 100).await.is_empty());
+}
