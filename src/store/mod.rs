@@ -5,19 +5,25 @@ pub mod blob;
 pub mod content;
 mod error;
 mod events;
+mod in_use;
 mod keys;
 pub mod meta;
 mod mounts;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use error::{Error, Result};
 pub use events::Events;
+pub use in_use::{InUse, Taken};
 pub use keys::KeyRing;
 pub use mounts::Mounts;
 
 use crate::crypto::MasterKey;
+
+/// How long a clean stop waits for uploads to save what arrived: one last wait for the disk each.
+const SAVE_MAX: Duration = Duration::from_secs(1);
 
 /// The opened store of one server process.
 pub struct Store {
@@ -31,6 +37,8 @@ pub struct Store {
     pub mounts: Mounts,
     /// Who waits for changes.
     pub events: Events,
+    /// The unfinished uploads that somebody works on.
+    pub in_use: Arc<InUse>,
     /// Which previous contents stay.
     pub keep: meta::versions::Keep,
 }
@@ -52,12 +60,15 @@ impl Store {
             keys,
             mounts: Mounts::default(),
             events: Events::default(),
+            in_use: Arc::default(),
             keep,
         }))
     }
 
-    /// Finishes queued writes and closes the database; the last step of a clean stop.
+    /// Lets interrupted uploads save what arrived, finishes queued writes and closes the database;
+    /// the last step of a clean stop.
     pub async fn close(&self) {
+        self.in_use.idle(SAVE_MAX).await;
         self.meta.close().await;
     }
 }

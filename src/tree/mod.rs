@@ -29,6 +29,7 @@ mod touch;
 mod transfer;
 mod trash;
 mod turn;
+mod uploads;
 mod usage;
 mod versions;
 mod write;
@@ -52,6 +53,10 @@ pub use model::{
 };
 pub use report::{Change, ChangeKind, Changes, Cursor};
 pub use trash::{TrashMark, Trashed};
+pub use uploads::{
+    NewUpload, UPLOAD_LIFETIME, UPLOAD_SIZE_MAX, UPLOADS_MAX, UploadAppender, UploadError,
+    UploadSession,
+};
 pub use usage::Held;
 
 use futures_util::future::BoxFuture;

@@ -81,7 +81,9 @@ pub(super) async fn confirm(
     Json(asked): Json<Confirm>,
 ) -> Result<Json<Device>> {
     let (account, name) = (caller.session.account, asked.name.as_deref());
-    let confirmed = api.accounts.watch_confirm(Some(client.ip), account, &asked.code, name);
+    let confirmed = api
+        .accounts
+        .watch_confirm(Some(client.ip), account, &asked.code, name);
     Ok(Json(device(confirmed.await?, &caller.session)))
 }
 

@@ -2,6 +2,10 @@
 //!
 //! A handler takes what the request says, calls one verb and shows what came of it. The OpenAPI
 //! document is made from the handlers and served beside them.
+#![expect(
+    unused_qualifications,
+    reason = "the code that utoipa generates names the parameters' types in full"
+)]
 
 mod auth;
 mod conflicts;

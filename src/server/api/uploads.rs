@@ -27,10 +27,9 @@ pub(super) async fn open(
     Json(asked): Json<OpenUpload>,
 ) -> Result<(StatusCode, Json<UploadState>)> {
     let path = extract::path("path", &asked.path)?;
-    extract::base(asked.base.as_deref())?;
     let new = NewUpload {
         size: asked.size,
-        base: asked.base,
+        base: extract::base(asked.base.as_deref())?,
         modified: extract::time("mtime", asked.mtime)?,
         created: extract::time("created", asked.created)?,
         checksum: extract::checksum(asked.checksum.as_deref())?,
@@ -139,12 +138,12 @@ impl From<UploadError> for Problem {
         let text = error.to_string();
         match error {
             UploadError::Offset { .. } => Self::new(problem::UPLOAD_OFFSET, text).at(OFFSET),
-            UploadError::Busy | UploadError::Incomplete { .. } | UploadError::Paused => {
-                Self::new(problem::UPLOAD_STATE, text)
-            }
+            UploadError::Busy
+            | UploadError::Finished
+            | UploadError::Incomplete { .. }
+            | UploadError::Paused => Self::new(problem::UPLOAD_STATE, text),
             UploadError::TooLong { .. } => Self::new(problem::TOO_LARGE, text),
             UploadError::TooMany => Self::new(problem::LIMITED, text),
-            UploadError::Base => Self::invalid("base", text),
             UploadError::Tree(error) => error.into(),
         }
     }

@@ -20,6 +20,7 @@ pub mod synclog;
 pub mod tokens;
 pub mod totals;
 pub mod trash;
+pub mod uploads;
 pub mod versions;
 pub mod watch;
 mod writer;

@@ -11,4 +11,5 @@ mod moving;
 mod report;
 mod spaces;
 mod trash;
+mod uploads;
 mod writing;

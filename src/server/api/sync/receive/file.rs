@@ -164,9 +164,7 @@ async fn operate(rebuild: &mut Rebuild, record: Record) -> Result<(), RebuildErr
             base_len,
             raw_len,
             packed,
-        } => {
-            rebuild.patch(base_offset, base_len, raw_len, packed).await
-        }
+        } => rebuild.patch(base_offset, base_len, raw_len, packed).await,
         // Its bytes come as parts; the others never get here.
         Record::Lit { .. } | Record::Same | Record::File(_) | Record::End => Ok(()),
     }
@@ -235,11 +233,13 @@ fn broken(error: RebuildError) -> Problem {
         RebuildError::TooLong { .. } | RebuildError::TooShort { .. } => {
             Problem::new(problem::BAD_LENGTH, text).at("size")
         }
-        RebuildError::TooManyOperations | RebuildError::TooScattered => {
+        RebuildError::TooMany { .. } | RebuildError::TooScattered => {
             Problem::new(problem::TOO_LARGE, text)
         }
         RebuildError::Unknown(_) => Problem::new(problem::BAD_STREAM, text).at("REF"),
-        RebuildError::Patch(_) => Problem::new(problem::BAD_STREAM, text).at("PATCH"),
+        RebuildError::PatchTooLarge | RebuildError::Patch(_) => {
+            Problem::new(problem::BAD_STREAM, text).at("PATCH")
+        }
         RebuildError::Store(error) => error.into(),
     }
 }

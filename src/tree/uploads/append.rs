@@ -1,0 +1,199 @@
+//! Taking the bytes of an unfinished upload, so that all that arrived counts whatever breaks.
+//!
+//! A task of its own stores them. A request that ends early only closes the way to it; the task then
+//! saves what it has and lets go of the upload.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::{Result, UploadError, UploadSession, session};
+use crate::chunk::Manifest;
+use crate::store;
+use crate::store::Taken;
+use crate::store::content::Upload;
+use crate::store::meta::uploads::{self, Held, UploadRow};
+use crate::tree::write::signed;
+use crate::tree::{Error, Tree, row};
+use crate::types::{SpaceId, UploadId};
+
+/// Bytes after which what arrived is made durable and noted; as much again may be on its way.
+const CHECKPOINT: u64 = 8 * 1024 * 1024;
+/// How long an upload is kept for one who sends nothing: above the time a body may pause
+/// (`http.body_timeout`), so that only a forgotten one is meant.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+/// Pieces of a body on their way to the task that stores them.
+const PIECES: usize = 2;
+
+/// Takes the next bytes of one upload. While it lives nobody else can.
+///
+/// Dropping it keeps what arrived, in the background; [`Self::pause`] says when that is done.
+pub struct UploadAppender {
+    size: u64,
+    /// Bytes that are there with all that was pushed.
+    at: u64,
+    pieces: mpsc::Sender<Bytes>,
+    worker: Option<JoinHandle<Result<UploadSession>>>,
+}
+
+impl Tree {
+    /// Goes on with an upload at a byte, which must be the one behind those that are there.
+    ///
+    /// Waits a second for another request that is about to let go of it, then it is `Busy`.
+    pub async fn upload_append(&self, id: UploadId, offset: u64) -> Result<UploadAppender> {
+        let (row, taken) = self.upload_taken(id).await?;
+        let (received, size) = (row::bytes(row.received), row::bytes(row.size));
+        if row.made.is_some() {
+            return Err(UploadError::Finished);
+        }
+        if offset != received {
+            return Err(UploadError::Offset { received });
+        }
+        let worker = Worker {
+            upload: self.upload_resumed(&row).await?,
+            tree: self.clone(),
+            row,
+            sent: received,
+            saved: received,
+        };
+        let (pieces, receiver) = mpsc::channel(PIECES);
+        Ok(UploadAppender {
+            size,
+            at: received,
+            pieces,
+            worker: Some(tokio::spawn(worker.run(receiver, taken))),
+        })
+    }
+}
+
+impl UploadAppender {
+    /// Takes bytes; waits while earlier ones are being stored. They are not durable yet.
+    pub async fn push(&mut self, bytes: Bytes) -> Result<()> {
+        let at = self.at.saturating_add(bytes.len() as u64);
+        if at > self.size {
+            return Err(UploadError::TooLong { size: self.size });
+        }
+        if self.pieces.send(bytes).await.is_err() {
+            // It ended by itself and knows why.
+            return Err(self.end().await.err().unwrap_or(UploadError::Paused));
+        }
+        self.at = at;
+        Ok(())
+    }
+
+    /// Makes durable what arrived and lets others in.
+    pub async fn pause(self) -> Result<UploadSession> {
+        let Self { pieces, worker, .. } = self;
+        drop(pieces);
+        ended(worker).await
+    }
+
+    async fn end(&mut self) -> Result<UploadSession> {
+        ended(self.worker.take()).await
+    }
+}
+
+async fn ended(worker: Option<JoinHandle<Result<UploadSession>>>) -> Result<UploadSession> {
+    let Some(worker) = worker else {
+        return Err(UploadError::Paused);
+    };
+    match worker.await {
+        Ok(result) => result,
+        Err(stopped) if stopped.is_panic() => std::panic::resume_unwind(stopped.into_panic()),
+        Err(_shutting_down) => Err(store::Error::Closing.into()),
+    }
+}
+
+struct Worker {
+    tree: Tree,
+    row: UploadRow,
+    upload: Upload,
+    /// Bytes of the content that were sent on their way to the disk.
+    sent: u64,
+    /// Bytes that the row holds.
+    saved: u64,
+}
+
+impl Worker {
+    /// After an error of the store the row stays as it was saved last.
+    async fn run(
+        mut self,
+        mut pieces: mpsc::Receiver<Bytes>,
+        taken: Taken,
+    ) -> Result<UploadSession> {
+        let idle = loop {
+            match timeout(IDLE_MAX, pieces.recv()).await {
+                Ok(Some(bytes)) => self.take(bytes).await?,
+                Ok(None) => break false,
+                Err(_elapsed) => break true,
+            }
+        };
+        pieces.close();
+        // What was pushed in the moment before is not lost.
+        while let Ok(bytes) = pieces.try_recv() {
+            self.take(bytes).await?;
+        }
+        let session = self.park().await?;
+        drop(taken);
+        if idle {
+            return Err(UploadError::Paused);
+        }
+        Ok(session)
+    }
+
+    async fn take(&mut self, bytes: Bytes) -> Result<()> {
+        self.upload.push(bytes).await?;
+        if self.upload.written() - self.sent >= CHECKPOINT {
+            self.upload.send().await?;
+            self.sent = self.upload.written();
+        }
+        // Grows by whole groups, so this is not often.
+        let settled = self.upload.settled();
+        let Some((manifest, covered)) = settled.filter(|(_, covered)| *covered > self.saved) else {
+            return Ok(());
+        };
+        let held = held(covered, manifest, None);
+        self.save(held).await
+    }
+
+    /// Saves everything, so that the upload can go on from here.
+    async fn park(mut self) -> Result<UploadSession> {
+        let written = self.upload.written();
+        if written > self.saved {
+            let (store, space) = (&self.tree.store, SpaceId(self.row.space));
+            let keys = store.keys.of(&store.meta, space).await?;
+            // What takes the place of the upload is never asked.
+            let empty = Upload::start(store, space, None, None).await?;
+            let parked = std::mem::replace(&mut self.upload, empty).park().await?;
+            let tail = parked.seal_tail(&keys, UploadId(self.row.id))?;
+            self.save(held(written, &parked.manifest, tail)).await?;
+        }
+        session(self.row)
+    }
+
+    async fn save(&mut self, held: Held) -> Result<()> {
+        let (id, now, received) = (UploadId(self.row.id), self.tree.clock.now(), held.received);
+        let meta = &self.tree.store.meta;
+        let saved: store::Result<bool> = meta
+            .write(move |conn| Box::pin(async move { uploads::save(conn, id, &held, now).await }))
+            .await;
+        if !saved? {
+            // Somebody has ended it.
+            return Err(Error::NotFound.into());
+        }
+        (self.row.received, self.row.used_at) = (received, now.0);
+        self.saved = row::bytes(received);
+        Ok(())
+    }
+}
+
+fn held(received: u64, manifest: &Manifest, tail: Option<Vec<u8>>) -> Held {
+    Held {
+        received: signed(received),
+        manifest: manifest.encode(),
+        tail,
+    }
+}
