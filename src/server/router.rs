@@ -70,7 +70,7 @@ pub(crate) fn routes(shell: Shell) -> Router {
         .route("/dav", any(dav))
         .route("/dav/", any(dav))
         .route("/dav/{*path}", any(dav))
-        .nest_service("/api/v1/garmin", watches)
+        .nest_service(garmin::PREFIX, watches)
         .nest_service(api::PREFIX, api)
         .fallback(elsewhere)
         .with_state(Arc::new(shell));

@@ -24,7 +24,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use http::{StatusCode, header};
 
 use self::error::Error;
 use self::links::Links;
@@ -35,6 +39,8 @@ use crate::server::session::Watches;
 use crate::store::Store;
 use crate::types::{Clock, DeviceId};
 
+/// Where the routes are.
+pub(crate) const PREFIX: &str = "/api/v1/garmin";
 /// The folder of the account that uploads go into and listings start at.
 const FOLDER: &str = "garmin";
 /// Largest file that goes to or comes from a watch, in bytes: some minutes over Bluetooth.
@@ -60,7 +66,7 @@ struct Face {
     links: Links,
 }
 
-/// The routes below `/api/v1/garmin`, to be nested as a service: as a router its answer to what is
+/// The routes below [`PREFIX`], to be nested as a service: as a router its answer to what is
 /// not there would not reach the path with nothing but a slash behind it.
 pub(crate) fn routes(
     store: Arc<Store>,
@@ -91,6 +97,18 @@ pub(crate) fn routes(
         .method_not_allowed_fallback(|| async { Error::Method })
         .fallback(|| async { Error::NoRoute })
         .with_state(Arc::new(face))
+}
+
+/// Gives refusals from around the routes (a content coding nobody knows, a panic) the form that
+/// watches understand; the routes have it themselves.
+pub(crate) async fn shape(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let ours = response.headers().get(header::CONTENT_TYPE) == Some(&answer::JSON);
+    match response.status() {
+        status if ours || !(status.is_client_error() || status.is_server_error()) => response,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => Error::Media.into_response(),
+        _ => Error::Failed.into_response(),
+    }
 }
 
 #[cfg(test)]
