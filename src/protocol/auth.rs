@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// What kind of program a device runs.
+use super::schema;
+
+/// What kind of program a device runs: a WebDAV client with an app password, the Linux daemon, a
+/// phone app, a watch, or a browser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DeviceType {
@@ -25,18 +28,18 @@ pub enum DeviceType {
 pub struct Register {
     /// The account's name; not with a code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, max_length = 256)]
+    #[schema(max_length = 256, examples("alice"))]
     pub account: Option<String>,
     /// The account's password; not with a code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, max_length = 1024)]
+    #[schema(max_length = 1024, format = Password)]
     pub password: Option<String>,
     /// A pairing code in place of name and password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, max_length = 64)]
+    #[schema(max_length = 64, examples("ABCD2345"))]
     pub code: Option<String>,
     /// What the device is called, for its owner.
-    #[schema(min_length = 1, max_length = 255)]
+    #[schema(value_type = schema::Label)]
     pub name: String,
     /// `linux`, `mobile` or `web`; watches pair on their own route.
     #[serde(rename = "type")]
@@ -48,14 +51,14 @@ pub struct Register {
 #[serde(deny_unknown_fields)]
 pub struct Login {
     /// The account's name.
-    #[schema(max_length = 256)]
+    #[schema(max_length = 256, examples("alice"))]
     pub account: String,
     /// The account's password, or the app password of a device.
-    #[schema(max_length = 1024)]
+    #[schema(max_length = 1024, format = Password)]
     pub password: String,
     /// The id of a device that was registered before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[schema(value_type = Option<schema::Id>)]
     pub device: Option<i64>,
 }
 
@@ -74,14 +77,17 @@ pub struct Tokens {
     /// Goes with every request: `Authorization: Bearer …`.
     pub access_token: String,
     /// Always `Bearer`.
+    #[schema(examples("Bearer"))]
     pub token_type: String,
     /// Seconds until the access token ends.
+    #[schema(examples(900))]
     pub expires_in: u64,
     /// Gives the next tokens, once.
     pub refresh_token: String,
     /// Who is logged in.
     pub account: Account,
     /// With which device; `null` for a log-in without one.
+    #[schema(required)]
     pub device: Option<DeviceName>,
 }
 
@@ -89,8 +95,10 @@ pub struct Tokens {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 pub struct Account {
     /// Its id.
+    #[schema(value_type = schema::Id)]
     pub id: i64,
     /// Its name.
+    #[schema(examples("alice"))]
     pub name: String,
     /// Whether it may administer the server.
     pub admin: bool,
@@ -100,8 +108,10 @@ pub struct Account {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 pub struct DeviceName {
     /// Its id.
+    #[schema(value_type = schema::Id)]
     pub id: i64,
     /// Its name.
+    #[schema(value_type = schema::Label)]
     pub name: String,
     /// What it runs.
     #[serde(rename = "type")]
@@ -112,17 +122,22 @@ pub struct DeviceName {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 pub struct Device {
     /// Its id.
+    #[schema(value_type = schema::Id)]
     pub id: i64,
     /// Its name.
+    #[schema(value_type = schema::Label)]
     pub name: String,
     /// What it runs.
     #[serde(rename = "type")]
     pub kind: DeviceType,
     /// When it was added.
+    #[schema(value_type = schema::Time)]
     pub created: i64,
     /// When it last synced.
+    #[schema(value_type = Option<schema::Time>, required)]
     pub last_sync: Option<i64>,
     /// When it was revoked.
+    #[schema(value_type = Option<schema::Time>, required)]
     pub revoked: Option<i64>,
     /// Whether it is the one that asks.
     pub current: bool,
@@ -140,7 +155,7 @@ pub struct Devices {
 #[serde(deny_unknown_fields)]
 pub struct Rename {
     /// The name.
-    #[schema(min_length = 1, max_length = 255)]
+    #[schema(value_type = schema::Label)]
     pub name: String,
 }
 
@@ -148,6 +163,7 @@ pub struct Rename {
 #[derive(Clone, Deserialize, Serialize, ToSchema)]
 pub struct PairingCode {
     /// Eight characters to type or scan on the new device.
+    #[schema(pattern = "^[A-Z2-9]{8}$", examples("ABCD2345"))]
     pub code: String,
     /// Seconds until it ends.
     pub expires_in: u64,
@@ -158,10 +174,10 @@ pub struct PairingCode {
 #[serde(deny_unknown_fields)]
 pub struct Confirm {
     /// Six digits.
-    #[schema(pattern = "^[0-9]{6}$")]
+    #[schema(pattern = "^[0-9]{6}$", examples("012345"))]
     pub code: String,
     /// What the watch is called, for its owner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, min_length = 1, max_length = 255)]
+    #[schema(value_type = Option<schema::Label>)]
     pub name: Option<String>,
 }

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::schema;
+
 /// File or collection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -17,31 +19,42 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Node {
     /// Stays the same when it is renamed or moved within its space.
+    #[schema(value_type = schema::Id)]
     pub id: i64,
     /// The space it lies in: the account's own, or one that is shared.
+    #[schema(value_type = schema::Id)]
     pub space: i64,
     /// The collection it lies in; `null` for the root of a space.
+    #[schema(value_type = Option<schema::Id>, required)]
     pub parent: Option<i64>,
     /// Where it is, with a leading slash.
+    #[schema(value_type = schema::Path)]
     pub path: String,
-    /// Its name.
+    /// Its name; empty for the account's root.
+    #[schema(examples("a.txt"))]
     pub name: String,
     /// File or collection.
     pub kind: Kind,
     /// Bytes of a file, or of all files below a collection.
+    #[schema(value_type = schema::Size)]
     pub size: u64,
     /// Last modification, as clients set it.
+    #[schema(value_type = schema::Time)]
     pub mtime: i64,
     /// Creation, as clients set it.
+    #[schema(value_type = schema::Time)]
     pub created: i64,
     /// Changes with the bytes of a file, or with anything below a collection. Without quotes.
+    #[schema(value_type = schema::ETag)]
     pub etag: String,
     /// Number of the current version of a file, from 1; 0 for a collection.
+    #[schema(minimum = 0)]
     pub version: i64,
     /// The turn of its last own change in its space.
     pub seq: i64,
     /// A checksum that the uploader stated and the server verified, such as `SHA256:…`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Checksum>, nullable = false)]
     pub checksum: Option<String>,
 }
 
@@ -51,6 +64,7 @@ pub struct Nodes {
     /// The nodes.
     pub items: Vec<Node>,
     /// Give this as `cursor` to get what follows; `null` at the end.
+    #[schema(value_type = Option<schema::Cursor>, required)]
     pub next: Option<String>,
 }
 
@@ -62,6 +76,7 @@ pub struct Written {
     /// Whether nothing was there before.
     pub created: bool,
     /// The file that keeps the bytes that lost, when the write met another device's.
+    #[schema(required)]
     pub conflict: Option<Node>,
 }
 
@@ -70,14 +85,15 @@ pub struct Written {
 #[serde(deny_unknown_fields)]
 pub struct Mkdir {
     /// Where.
-    #[schema(max_length = 4096)]
+    #[schema(value_type = schema::Path)]
     pub path: String,
     /// Its modification time; now when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[schema(value_type = Option<schema::Time>)]
     pub mtime: Option<i64>,
     /// Also makes the collections above; what is there already is fine then.
     #[serde(default)]
+    #[schema(default = false)]
     pub parents: bool,
 }
 
@@ -86,14 +102,15 @@ pub struct Mkdir {
 #[serde(deny_unknown_fields)]
 pub struct Transfer {
     /// What.
-    #[schema(max_length = 4096)]
+    #[schema(value_type = schema::Path)]
     pub from: String,
     /// Where to: its new path, not the collection it goes into.
-    #[schema(max_length = 4096)]
+    #[schema(value_type = schema::Path)]
     pub to: String,
     /// Whether what is there may be replaced: a file by a file becomes a version, all else goes to
     /// trash.
     #[serde(default)]
+    #[schema(default = false)]
     pub overwrite: bool,
 }
 
@@ -110,16 +127,22 @@ pub struct Placed {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Version {
     /// From 1, rising.
+    #[schema(minimum = 1)]
     pub number: i64,
     /// Bytes.
+    #[schema(value_type = schema::Size)]
     pub size: u64,
     /// Modification time it had.
+    #[schema(value_type = schema::Time)]
     pub mtime: i64,
     /// When it arrived.
+    #[schema(value_type = schema::Time)]
     pub written: i64,
     /// The device that wrote it.
+    #[schema(value_type = Option<schema::Id>, required)]
     pub device: Option<i64>,
     /// The file's etag when it was current.
+    #[schema(value_type = schema::FileTag)]
     pub etag: String,
     /// Whether it is current.
     pub current: bool,
@@ -136,20 +159,26 @@ pub struct Versions {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Trashed {
     /// Its id; restoring brings it back with the same.
+    #[schema(value_type = schema::Id)]
     pub id: i64,
     /// The space it lay in.
+    #[schema(value_type = schema::Id)]
     pub space: i64,
     /// Its name.
     pub name: String,
     /// File or collection.
     pub kind: Kind,
     /// Bytes of a file, or of all files below a collection.
+    #[schema(value_type = schema::Size)]
     pub size: u64,
     /// Last modification.
+    #[schema(value_type = schema::Time)]
     pub mtime: i64,
     /// When it was deleted.
+    #[schema(value_type = schema::Time)]
     pub deleted: i64,
     /// Where it was; `null` when that collection is not there any more.
+    #[schema(value_type = Option<schema::Path>, required)]
     pub from: Option<String>,
 }
 
@@ -159,6 +188,7 @@ pub struct Trash {
     /// Oldest first, one space after the other.
     pub items: Vec<Trashed>,
     /// Give this as `cursor` to get what follows; `null` at the end.
+    #[schema(value_type = Option<schema::Cursor>, required)]
     pub next: Option<String>,
 }
 
@@ -166,14 +196,19 @@ pub struct Trash {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Conflict {
     /// Its id.
+    #[schema(value_type = schema::Id)]
     pub id: i64,
     /// When it arose.
+    #[schema(value_type = schema::Time)]
     pub at: i64,
     /// The file; `null` when it was deleted since.
+    #[schema(required)]
     pub node: Option<Node>,
     /// The copy that keeps what lost; `null` when it was deleted since.
+    #[schema(required)]
     pub copy: Option<Node>,
     /// The device whose write met another's.
+    #[schema(value_type = Option<schema::Id>, required)]
     pub device: Option<i64>,
 }
 
@@ -183,10 +218,12 @@ pub struct Conflicts {
     /// Oldest first.
     pub items: Vec<Conflict>,
     /// Give this as `cursor` to get what follows; `null` at the end.
+    #[schema(value_type = Option<schema::Cursor>, required)]
     pub next: Option<String>,
 }
 
-/// Which of the two stays.
+/// Which of the two stays: both as they are; the node, and the copy goes to trash; or the copy, which
+/// becomes the file's next version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Keep {
@@ -211,25 +248,26 @@ pub struct Resolve {
 #[serde(deny_unknown_fields)]
 pub struct OpenUpload {
     /// Where the file goes.
-    #[schema(max_length = 4096)]
+    #[schema(value_type = schema::Path)]
     pub path: String,
     /// Bytes of the whole file.
+    #[schema(minimum = 0, maximum = 17_592_186_044_416_u64, examples(4096))]
     pub size: u64,
     /// The etag of the version it was made from, or `none` when nothing should be there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, max_length = 64)]
+    #[schema(value_type = Option<schema::Base>)]
     pub base: Option<String>,
     /// Its modification time; now when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[schema(value_type = Option<schema::Time>)]
     pub mtime: Option<i64>,
     /// Its creation time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[schema(value_type = Option<schema::Time>)]
     pub created: Option<i64>,
     /// A checksum of the whole file: `SHA256:`, `SHA1:`, `MD5:` or `ADLER32:` and hex digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, max_length = 128)]
+    #[schema(value_type = Option<schema::Checksum>)]
     pub checksum: Option<String>,
 }
 
@@ -237,14 +275,19 @@ pub struct OpenUpload {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UploadState {
     /// Its id.
+    #[schema(value_type = schema::Id)]
     pub id: i64,
     /// Where the file goes.
+    #[schema(value_type = schema::Path)]
     pub path: String,
     /// Bytes of the whole file.
+    #[schema(value_type = schema::Size)]
     pub size: u64,
     /// Bytes that have arrived and survive a restart: where to go on.
+    #[schema(value_type = schema::Size)]
     pub offset: u64,
     /// When it ends if nothing more arrives.
+    #[schema(value_type = schema::Time)]
     pub expires: i64,
     /// Whether the file is there.
     pub finished: bool,
@@ -261,18 +304,25 @@ pub struct UploadStates {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SpaceUsage {
     /// The space.
+    #[schema(value_type = schema::Id)]
     pub id: i64,
     /// Where it is in the account's tree.
+    #[schema(value_type = schema::Path)]
     pub path: String,
     /// Bytes of live files; what the quota counts.
+    #[schema(value_type = schema::Size)]
     pub used: u64,
     /// Bytes of previous versions.
+    #[schema(value_type = schema::Size)]
     pub versions: u64,
     /// Bytes in trash.
+    #[schema(value_type = schema::Size)]
     pub trash: u64,
     /// Most bytes of live files; `null` for no limit.
+    #[schema(value_type = Option<schema::Size>, required)]
     pub quota: Option<u64>,
     /// Bytes that may still be added; `null` for no limit.
+    #[schema(value_type = Option<schema::Size>, required)]
     pub available: Option<u64>,
 }
 

@@ -6,5 +6,6 @@
 pub mod auth;
 pub mod files;
 pub mod problem;
+pub mod schema;
 pub mod stream;
 pub mod sync;

@@ -24,6 +24,7 @@ pub struct Problem {
     pub detail: String,
     /// The field, query parameter or header that is wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, examples("path"))]
     pub field: Option<String>,
 }
 

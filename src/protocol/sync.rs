@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use super::auth::{Account, DeviceName};
 use super::files::Node;
 use super::problem::Problem;
+use super::schema;
 
 /// Where the account stands.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -13,18 +14,23 @@ pub struct Status {
     /// Who asks.
     pub account: Account,
     /// With which device.
+    #[schema(required)]
     pub device: Option<DeviceName>,
     /// When the device last synced.
+    #[schema(value_type = Option<schema::Time>, required)]
     pub last_sync: Option<i64>,
     /// The spaces the account sees, its own first.
     pub spaces: Vec<SpaceStatus>,
     /// A cursor of this moment: a pull with it tells what happens from now on.
+    #[schema(value_type = schema::Cursor)]
     pub cursor: String,
     /// Conflicts nobody has resolved, at most 500 counted.
+    #[schema(minimum = 0, maximum = 500)]
     pub conflicts: u64,
     /// The server's version.
     pub version: String,
     /// The server's time.
+    #[schema(value_type = schema::Time)]
     pub time: i64,
 }
 
@@ -32,10 +38,13 @@ pub struct Status {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SpaceStatus {
     /// The space.
+    #[schema(value_type = schema::Id)]
     pub id: i64,
     /// Where it is in the account's tree.
+    #[schema(value_type = schema::Path)]
     pub path: String,
     /// The node that is its root.
+    #[schema(value_type = schema::Id)]
     pub root: i64,
     /// The turn of its last change.
     pub seq: i64,
@@ -47,6 +56,7 @@ pub struct Changes {
     /// The changes.
     pub changes: Vec<Change>,
     /// Where to go on.
+    #[schema(value_type = schema::Cursor)]
     pub cursor: String,
     /// Whether there are more already.
     pub more: bool,
@@ -56,14 +66,17 @@ pub struct Changes {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Change {
     /// The node.
+    #[schema(value_type = schema::Id)]
     pub id: i64,
     /// The space it lies in.
+    #[schema(value_type = schema::Id)]
     pub space: i64,
     /// It is not there any more, and nothing below it.
     pub deleted: bool,
     /// It came back from trash: what lies below has not changed since and must be listed.
     pub restored: bool,
     /// As it is now; `null` when it was deleted.
+    #[schema(required)]
     pub node: Option<Node>,
 }
 
@@ -71,18 +84,24 @@ pub struct Change {
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct SpaceKeys {
     /// The space.
+    #[schema(value_type = schema::Id)]
     pub space: i64,
-    /// Key of chunk ids, hex.
+    /// Key of chunk ids.
+    #[schema(value_type = schema::Key)]
     pub chunk: String,
-    /// Key of their stand-ins, hex.
+    /// Key of their stand-ins.
+    #[schema(value_type = schema::Key)]
     pub blind: String,
-    /// Key of roots, hex.
+    /// Key of roots.
+    #[schema(value_type = schema::Key)]
     pub root: String,
-    /// Seed of the cutter, hex.
+    /// Seed of the cutter: 8 bytes as hexadecimal digits.
+    #[schema(pattern = "^[0-9a-f]{16}$")]
     pub gear: String,
 }
 
-/// How finely a content is cut.
+/// How finely a content is cut: `small` into 16 to 256 KiB, about 64; `large` into 128 KiB to 2 MiB,
+/// about 512 KiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Class {
@@ -112,16 +131,20 @@ pub enum PushItem {
     /// A collection.
     Mkdir {
         /// Where; it is fine when it is there already.
+        #[schema(value_type = schema::Path)]
         path: String,
         /// Its modification time.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<schema::Time>)]
         mtime: Option<i64>,
     },
     /// Moves a node.
     Move {
         /// What.
+        #[schema(value_type = schema::Path)]
         from: String,
         /// Where to.
+        #[schema(value_type = schema::Path)]
         to: String,
         /// Whether what is there may be replaced.
         #[serde(default)]
@@ -130,8 +153,10 @@ pub enum PushItem {
     /// Copies a node with everything below.
     Copy {
         /// What.
+        #[schema(value_type = schema::Path)]
         from: String,
         /// Where to.
+        #[schema(value_type = schema::Path)]
         to: String,
         /// Whether what is there may be replaced.
         #[serde(default)]
@@ -140,9 +165,11 @@ pub enum PushItem {
     /// Sends a node to trash.
     Delete {
         /// Which.
+        #[schema(value_type = schema::Path)]
         path: String,
         /// The etag it should have; else nothing is changed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<schema::ETag>)]
         base: Option<String>,
     },
 }
@@ -152,39 +179,50 @@ pub enum PushItem {
 #[serde(deny_unknown_fields)]
 pub struct PushPut {
     /// Where.
+    #[schema(value_type = schema::Path)]
     pub path: String,
     /// Bytes of the whole file.
+    #[schema(value_type = schema::Size)]
     pub size: u64,
     /// The etag of the version it was made from, or `none` when nothing should be there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Base>)]
     pub base: Option<String>,
     /// The root of its content, 32 hex digits. Needed for COPY, REF, PATCH and SAME.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Digest>)]
     pub root: Option<String>,
     /// A checksum of the whole file in place of a root.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Checksum>)]
     pub checksum: Option<String>,
     /// Its modification time; now when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Time>)]
     pub mtime: Option<i64>,
     /// Its creation time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Time>)]
     pub created: Option<i64>,
     /// How the sender cut it; by its size when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class: Option<Class>,
     /// The node whose version `from` is, when it is not the one at `path`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Id>)]
     pub source: Option<i64>,
     /// The etag of the version that COPY and PATCH refer to; `base` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::FileTag>)]
     pub from: Option<String>,
     /// What to do when the base is not the head any more.
     #[serde(default)]
     pub conflict: OnConflict,
 }
 
-/// What became of one item of a push.
+/// What became of one item of a push: it is done (`node` is as it is now); it is stale (the base is
+/// not the head any more, and the item said `refuse`; `node` is the head); the server needs what the
+/// operations refer to (send the file again with other operations); or an error (`problem` says why).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PushStatus {
@@ -217,15 +255,19 @@ pub struct PushResult {
     pub status: PushStatus,
     /// The node as it is now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub node: Option<Node>,
     /// The file that keeps the bytes that lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub conflict: Option<Node>,
     /// What the server lacks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub need: Option<Need>,
     /// Why it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub problem: Option<Problem>,
 }
 
@@ -241,15 +283,20 @@ pub struct Pushed {
 #[serde(deny_unknown_fields)]
 pub struct DeltaHead {
     /// The file.
+    #[schema(value_type = schema::Id)]
     pub id: i64,
     /// The etag of the version that COPY and PATCH refer to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::FileTag>, nullable = false)]
     pub from: Option<String>,
     /// The etag of the version that comes out.
+    #[schema(value_type = schema::FileTag)]
     pub to: String,
     /// Bytes of the whole file.
+    #[schema(value_type = schema::Size)]
     pub size: u64,
     /// The root of its content, 32 hex digits.
+    #[schema(value_type = schema::Digest)]
     pub root: String,
     /// How it is cut.
     pub class: Class,
@@ -260,16 +307,17 @@ pub struct DeltaHead {
 #[serde(deny_unknown_fields)]
 pub struct SignatureRequest {
     /// The file.
+    #[schema(value_type = schema::Id)]
     pub id: i64,
     /// The etag of the version; the current one when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, max_length = 64)]
+    #[schema(value_type = Option<schema::FileTag>)]
     pub etag: Option<String>,
     /// Bytes of a block.
     #[schema(minimum = 512, maximum = 65536)]
     pub block: u32,
-    /// Offset and length of each part.
-    #[schema(max_items = 1024)]
+    /// Offset and length of each part, in the order of their offsets and without overlaps.
+    #[schema(value_type = Vec<schema::Part>, max_items = 4096)]
     pub ranges: Vec<(u64, u64)>,
 }
 
@@ -277,6 +325,7 @@ pub struct SignatureRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Event {
     /// The space.
+    #[schema(value_type = schema::Id)]
     pub space: i64,
     /// The turn of its last change.
     pub seq: i64,
@@ -293,18 +342,24 @@ pub struct Poll {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogEntry {
     /// Rising.
+    #[schema(value_type = schema::Id)]
     pub id: i64,
     /// The device that acted.
+    #[schema(value_type = Option<schema::Id>, required)]
     pub device: Option<i64>,
     /// Where.
+    #[schema(value_type = schema::Id)]
     pub space: i64,
     /// On which node.
+    #[schema(value_type = schema::Id)]
     pub node: i64,
     /// `upload`, `download`, `delete` and others.
     pub action: String,
     /// Bytes concerned.
+    #[schema(value_type = schema::Size)]
     pub size: u64,
     /// When.
+    #[schema(value_type = schema::Time)]
     pub at: i64,
 }
 
@@ -314,5 +369,6 @@ pub struct Log {
     /// Newest first.
     pub items: Vec<LogEntry>,
     /// Give this as `before` to get what came earlier; `null` at the end.
+    #[schema(value_type = Option<schema::Id>, required)]
     pub next: Option<i64>,
 }

@@ -8,7 +8,7 @@ use http::StatusCode;
 use super::Api;
 use super::extract::{Caller, Json};
 use super::problem::{Problem, Result};
-use super::responses::Problems;
+use super::responses::{Problems, TooLarge};
 use super::show;
 use crate::accounts::{self, Credentials};
 use crate::protocol::auth::{Account, DeviceName, Login, Refresh, Register, Tokens};
@@ -19,8 +19,8 @@ use crate::types::DeviceId;
 ///
 /// With the account's name and password, or with a pairing code that a logged-in device or
 /// `sync-server device pair` has shown. App passwords do not register devices.
-#[utoipa::path(post, path = "/auth/register", tag = "auth", security(()),
-    request_body = Register, responses((status = 201, body = Tokens), Problems))]
+#[utoipa::path(post, path = "/auth/register", operation_id = "registerDevice", tag = "auth", security(()),
+    request_body = Register, responses((status = 201, body = Tokens, description = "The device is logged in"), Problems, TooLarge))]
 pub(super) async fn register(
     State(api): State<Arc<Api>>,
     client: Client,
@@ -44,8 +44,8 @@ pub(super) async fn register(
 ///
 /// With the id of a device that was registered before, its earlier tokens end. Without one the log-in
 /// belongs to no device; an app password belongs to its own.
-#[utoipa::path(post, path = "/auth/login", tag = "auth", security(()),
-    request_body = Login, responses((status = 200, body = Tokens), Problems))]
+#[utoipa::path(post, path = "/auth/login", operation_id = "login", tag = "auth", security(()),
+    request_body = Login, responses((status = 200, body = Tokens, description = "Logged in"), Problems, TooLarge))]
 pub(super) async fn login(
     State(api): State<Arc<Api>>,
     client: Client,
@@ -62,8 +62,8 @@ pub(super) async fn login(
 ///
 /// Each refresh token is good for one exchange. Using one a second time ends the log-in, but for the
 /// last one within a minute, when the answer may have been lost.
-#[utoipa::path(post, path = "/auth/refresh", tag = "auth", security(()),
-    request_body = Refresh, responses((status = 200, body = Tokens), Problems))]
+#[utoipa::path(post, path = "/auth/refresh", operation_id = "refreshTokens", tag = "auth", security(()),
+    request_body = Refresh, responses((status = 200, body = Tokens, description = "Fresh tokens"), Problems, TooLarge))]
 pub(super) async fn refresh(
     State(api): State<Arc<Api>>,
     Json(asked): Json<Refresh>,
@@ -74,7 +74,7 @@ pub(super) async fn refresh(
 }
 
 /// Ends the log-in: its access and refresh tokens are void.
-#[utoipa::path(post, path = "/auth/logout", tag = "auth",
+#[utoipa::path(post, path = "/auth/logout", operation_id = "logout", tag = "auth",
     responses((status = 204, description = "The log-in has ended"), Problems))]
 pub(super) async fn logout(State(api): State<Arc<Api>>, caller: Caller) -> Result<StatusCode> {
     api.accounts.logout(&caller.session).await?;

@@ -4,11 +4,12 @@ use http::StatusCode;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::extract::{Caller, Json, Path, Query};
-use super::problem::{Problem, Result};
-use super::responses::Problems;
+use super::extract::{Caller, Json, Path, Query, row_cursor};
+use super::problem::Result;
+use super::responses::{InTheWay, Problems};
 use super::show;
 use crate::protocol::files::{Conflict, Conflicts, Keep, Resolve};
+use crate::protocol::schema;
 use crate::tree::{self, CONFLICTS_MAX};
 
 /// Which part of the list.
@@ -17,22 +18,22 @@ use crate::tree::{self, CONFLICTS_MAX};
 #[serde(deny_unknown_fields)]
 pub(super) struct PageQuery {
     /// The `next` of the answer before.
+    #[param(value_type = Option<schema::Cursor>)]
     cursor: Option<String>,
 }
 
 /// Lists the conflicts of all spaces of the account, oldest first.
-#[utoipa::path(get, path = "/conflicts", tag = "conflicts", params(PageQuery),
-    responses((status = 200, body = Conflicts), Problems))]
+#[utoipa::path(get, path = "/conflicts", operation_id = "listConflicts", tag = "conflicts", params(PageQuery),
+    responses((status = 200, body = Conflicts, description = "A page"), Problems))]
 pub(super) async fn list(
     caller: Caller,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<Conflicts>> {
-    let after = match query.cursor.as_deref().map(str::parse) {
-        None => 0,
-        Some(Ok(id)) => id,
-        Some(Err(_)) => return Err(Problem::invalid("cursor", "this is no cursor of this list")),
-    };
-    let found = caller.tree.conflicts(after, CONFLICTS_MAX).await?;
+    let after = query.cursor.as_deref().map(row_cursor).transpose()?;
+    let found = caller
+        .tree
+        .conflicts(after.unwrap_or(0), CONFLICTS_MAX)
+        .await?;
     let full = found.len() == CONFLICTS_MAX as usize;
     let next = found
         .last()
@@ -44,9 +45,9 @@ pub(super) async fn list(
 
 /// Ends a conflict by keeping one of the two or both. What is not kept stays as a version or in
 /// trash.
-#[utoipa::path(post, path = "/conflicts/{id}/resolve", tag = "conflicts",
-    params(("id" = i64, Path, description = "The conflict")), request_body = Resolve,
-    responses((status = 204, description = "It is resolved"), Problems))]
+#[utoipa::path(post, path = "/conflicts/{id}/resolve", operation_id = "resolveConflict", tag = "conflicts",
+    params(("id" = schema::Id, Path, description = "The conflict")), request_body = Resolve,
+    responses((status = 204, description = "It is resolved"), Problems, InTheWay))]
 pub(super) async fn resolve(
     caller: Caller,
     Path(id): Path<i64>,

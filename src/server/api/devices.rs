@@ -8,16 +8,17 @@ use http::StatusCode;
 use super::Api;
 use super::extract::{Caller, Json, Path};
 use super::problem::Result;
-use super::responses::Problems;
+use super::responses::{Problems, TooLarge};
 use super::show;
 use crate::accounts::{DeviceInfo, Session};
 use crate::protocol::auth::{Confirm, Device, Devices, PairingCode, Rename};
+use crate::protocol::schema;
 use crate::server::middleware::Client;
 use crate::types::DeviceId;
 
 /// Lists the devices, revoked ones included.
-#[utoipa::path(get, path = "/devices", tag = "devices",
-    responses((status = 200, body = Devices), Problems))]
+#[utoipa::path(get, path = "/devices", operation_id = "listDevices", tag = "devices",
+    responses((status = 200, body = Devices, description = "The devices"), Problems))]
 pub(super) async fn list(State(api): State<Arc<Api>>, caller: Caller) -> Result<Json<Devices>> {
     let found = api.accounts.device_list(caller.session.account).await?;
     let show = |info| device(info, &caller.session);
@@ -26,9 +27,9 @@ pub(super) async fn list(State(api): State<Arc<Api>>, caller: Caller) -> Result<
 }
 
 /// Gives a device another name.
-#[utoipa::path(patch, path = "/devices/{id}", tag = "devices",
-    params(("id" = i64, Path, description = "The device")),
-    request_body = Rename, responses((status = 200, body = Device), Problems))]
+#[utoipa::path(patch, path = "/devices/{id}", operation_id = "renameDevice", tag = "devices",
+    params(("id" = schema::Id, Path, description = "The device")),
+    request_body = Rename, responses((status = 200, body = Device, description = "The device"), Problems, TooLarge))]
 pub(super) async fn rename(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -43,8 +44,8 @@ pub(super) async fn rename(
 }
 
 /// Revokes a device: its app password and tokens are void at once.
-#[utoipa::path(delete, path = "/devices/{id}", tag = "devices",
-    params(("id" = i64, Path, description = "The device")),
+#[utoipa::path(delete, path = "/devices/{id}", operation_id = "revokeDevice", tag = "devices",
+    params(("id" = schema::Id, Path, description = "The device")),
     responses((status = 204, description = "It is revoked"), Problems))]
 pub(super) async fn revoke(
     State(api): State<Arc<Api>>,
@@ -57,8 +58,8 @@ pub(super) async fn revoke(
 }
 
 /// Makes a code with which a new device registers without a password, once, within ten minutes.
-#[utoipa::path(post, path = "/devices/pair", tag = "devices",
-    responses((status = 201, body = PairingCode), Problems))]
+#[utoipa::path(post, path = "/devices/pair", operation_id = "makePairingCode", tag = "devices",
+    responses((status = 201, body = PairingCode, description = "The code"), Problems))]
 pub(super) async fn pair(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -72,8 +73,8 @@ pub(super) async fn pair(
 }
 
 /// Makes the watch that shows a code a device of the account.
-#[utoipa::path(post, path = "/devices/confirm", tag = "devices", request_body = Confirm,
-    responses((status = 200, body = Device), Problems))]
+#[utoipa::path(post, path = "/devices/confirm", operation_id = "confirmWatch", tag = "devices", request_body = Confirm,
+    responses((status = 200, body = Device, description = "The watch"), Problems, TooLarge))]
 pub(super) async fn confirm(
     State(api): State<Arc<Api>>,
     client: Client,

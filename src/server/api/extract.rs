@@ -110,6 +110,9 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 /// A path, named as the field it came in.
 pub(super) fn path(field: &str, text: &str) -> Result<NodePath> {
+    if !text.starts_with('/') {
+        return Err(Problem::new(problem::BAD_PATH, "a path begins with `/`").at(field));
+    }
     NodePath::parse(text).map_err(|error| Problem::from(error).at(field))
 }
 
@@ -125,6 +128,13 @@ pub(super) fn time(field: &str, millis: Option<i64>) -> Result<Option<Millis>> {
         field,
         "a time lies between the years 1601 and 9999",
     ))
+}
+
+/// A cursor that is the number of the last row: digits only.
+pub(super) fn row_cursor(text: &str) -> Result<i64> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let row = text.parse().ok().filter(|_| digits);
+    row.ok_or_else(|| Problem::invalid("cursor", "this is no cursor of this list"))
 }
 
 /// The base of a write.

@@ -10,6 +10,7 @@
 mod auth;
 mod conflicts;
 mod devices;
+mod document;
 mod errors;
 mod extract;
 mod files;
@@ -23,18 +24,15 @@ mod usage;
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
-use axum::response::{IntoResponse, Response};
-use http::header;
+use axum::extract::DefaultBodyLimit;
+use axum::{Extension, Router};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use utoipa::openapi::OpenApi as Spec;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::{Modify, OpenApi};
+use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use document::Document;
 use problem::Problem;
 pub(crate) use problem::shape;
 pub(crate) use sync::Waiting;
@@ -48,6 +46,8 @@ use crate::types::Clock;
 pub(crate) const PREFIX: &str = "/api/v1";
 /// Longest JSON body of a request, in bytes: two paths of 4 KiB in escapes fit in.
 const JSON_MAX: usize = 64 * 1024;
+/// Longest JSON body that asks for signatures, in bytes: 4096 parts of two numbers of 16 digits.
+const SIGNATURE_MAX: usize = 160 * 1024;
 
 /// What the handlers need.
 pub(crate) struct Api {
@@ -67,44 +67,19 @@ pub(crate) struct Api {
     pub waiting: Waiting,
 }
 
-#[derive(OpenApi)]
-#[openapi(
-    info(title = "sync-server", description = "Files in step on all devices."),
-    servers((url = "/api/v1")),
-    security(("bearer" = [])),
-    modifiers(&Bearer),
-)]
-struct Document;
-
-struct Bearer;
-
-impl Modify for Bearer {
-    fn modify(&self, spec: &mut Spec) {
-        let components = spec.components.get_or_insert_with(Default::default);
-        let scheme = HttpBuilder::new()
-            .scheme(HttpAuthScheme::Bearer)
-            .bearer_format("JWT");
-        components.add_security_scheme("bearer", SecurityScheme::Http(scheme.build()));
-        let (problem, described) = responses::problem_schema();
-        components.schemas.insert(problem, described);
-    }
-}
-
 /// All routes, relative to [`PREFIX`].
 pub(crate) fn routes(api: Api) -> Router {
     let (router, spec) = documented().split_for_parts();
-    let text = spec.to_json().expect("the document is plain JSON");
-    let text: Arc<str> = text.into();
     router
-        .route("/openapi.json", axum::routing::get(document))
         .fallback(nowhere)
         .layer(DefaultBodyLimit::max(JSON_MAX))
-        .layer(axum::Extension(text))
+        .layer(Extension(document::text(spec)))
         .with_state(Arc::new(api))
 }
 
 fn documented() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(document::get))
         .routes(routes!(auth::register))
         .routes(routes!(auth::login))
         .routes(routes!(auth::refresh))
@@ -145,25 +120,17 @@ fn files() -> OpenApiRouter<Arc<Api>> {
 
 fn sync() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::new()
+        .routes(routes!(sync::delta::signature))
+        .layer(DefaultBodyLimit::max(SIGNATURE_MAX))
         .routes(routes!(sync::status::status))
         .routes(routes!(sync::pull::pull))
         .routes(routes!(sync::push::push))
         .routes(routes!(sync::delta::delta))
         .routes(routes!(sync::delta::manifest))
-        .routes(routes!(sync::delta::signature))
         .routes(routes!(sync::events::events))
         .routes(routes!(sync::events::poll))
         .routes(routes!(sync::status::log))
         .routes(routes!(sync::status::keys))
-}
-
-/// The `OpenAPI` document of these routes.
-async fn document(
-    State(_api): State<Arc<Api>>,
-    axum::Extension(text): axum::Extension<Arc<str>>,
-) -> Response {
-    let json = [(header::CONTENT_TYPE, "application/json")];
-    (json, text.to_string()).into_response()
 }
 
 async fn nowhere() -> Problem {

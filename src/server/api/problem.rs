@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use http_body_util::{BodyExt, Limited};
 
@@ -16,9 +16,9 @@ const TEXT_MAX: usize = 4096;
 /// A kind of problem: its stable name, status and title.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Kind {
-    name: &'static str,
-    status: StatusCode,
-    title: &'static str,
+    pub(super) name: &'static str,
+    pub(super) status: StatusCode,
+    pub(super) title: &'static str,
 }
 
 macro_rules! kinds {
@@ -26,9 +26,8 @@ macro_rules! kinds {
         $($(#[$doc])*
         pub(crate) const $constant: Kind =
             Kind { name: $name, status: StatusCode::$status, title: $title };)*
-        /// All kinds, for the documentation and its test.
-        #[cfg(test)]
-        pub(crate) const ALL: &[Kind] = &[$($constant),*];
+        /// All kinds, for the document and the tests.
+        pub(super) const ALL: &[Kind] = &[$($constant),*];
     };
 }
 
@@ -157,6 +156,9 @@ impl IntoResponse for Problem {
         let mut response = (self.kind.status, body).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        if self.kind.status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if let Some(seconds) = self.retry_after_secs {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }

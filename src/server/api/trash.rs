@@ -7,9 +7,10 @@ use utoipa::IntoParams;
 use super::extract::{Caller, Json, Path, Query};
 use super::files::list::limit;
 use super::problem::{Problem, Result};
-use super::responses::Problems;
+use super::responses::{InTheWay, Problems};
 use super::show;
 use crate::protocol::files::{Node, Trash, Trashed};
+use crate::protocol::schema;
 use crate::tree::{self, TrashMark};
 use crate::types::NodeId;
 
@@ -22,12 +23,13 @@ pub(super) struct PageQuery {
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
     /// The `next` of the answer before.
+    #[param(value_type = Option<schema::Cursor>)]
     cursor: Option<String>,
 }
 
 /// Lists the trash of all spaces of the account.
-#[utoipa::path(get, path = "/trash", tag = "trash", params(PageQuery),
-    responses((status = 200, body = Trash), Problems))]
+#[utoipa::path(get, path = "/trash", operation_id = "listTrash", tag = "trash", params(PageQuery),
+    responses((status = 200, body = Trash, description = "A page"), Problems))]
 pub(super) async fn list(caller: Caller, Query(query): Query<PageQuery>) -> Result<Json<Trash>> {
     let unknown = || Problem::invalid("cursor", "this is no cursor of the trash");
     let after = query.cursor.as_deref();
@@ -43,18 +45,18 @@ pub(super) async fn list(caller: Caller, Query(query): Query<PageQuery>) -> Resu
 
 /// Puts a deleted node back with its versions and everything below: where it was, in the root when
 /// that is gone, under a numbered name when its own is taken.
-#[utoipa::path(post, path = "/trash/{id}/restore", tag = "trash",
-    params(("id" = i64, Path, description = "The node")),
-    responses((status = 200, body = Node), Problems))]
+#[utoipa::path(post, path = "/trash/{id}/restore", operation_id = "restoreFromTrash", tag = "trash",
+    params(("id" = schema::Id, Path, description = "The node")),
+    responses((status = 200, body = Node, description = "The node where it is now"), Problems, InTheWay))]
 pub(super) async fn restore(caller: Caller, Path(id): Path<i64>) -> Result<Json<Node>> {
     let node = caller.tree.restore(NodeId(id)).await?;
     Ok(Json(show::located(caller.tree.by_id(node.id).await?)))
 }
 
 /// Forgets a deleted node for good, with its versions and everything below.
-#[utoipa::path(delete, path = "/trash/{id}", tag = "trash",
-    params(("id" = i64, Path, description = "The node")),
-    responses((status = 204, description = "It is gone"), Problems))]
+#[utoipa::path(delete, path = "/trash/{id}", operation_id = "purgeFromTrash", tag = "trash",
+    params(("id" = schema::Id, Path, description = "The node")),
+    responses((status = 204, description = "It is gone"), Problems, InTheWay))]
 pub(super) async fn purge(caller: Caller, Path(id): Path<i64>) -> Result<StatusCode> {
     caller.tree.purge(NodeId(id)).await?;
     Ok(StatusCode::NO_CONTENT)

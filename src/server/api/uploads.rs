@@ -10,9 +10,10 @@ use super::Api;
 use super::errors::broken_body;
 use super::extract::{self, Caller, Json, Path};
 use super::problem::{self, Problem, Result};
-use super::responses::Problems;
+use super::responses::{InTheWay, Problems};
 use super::show;
 use crate::protocol::files::{OpenUpload, UploadState, UploadStates, Written};
+use crate::protocol::schema;
 use crate::tree::{NewUpload, UploadError, UploadSession};
 use crate::types::UploadId;
 
@@ -20,8 +21,8 @@ use crate::types::UploadId;
 const OFFSET: &str = "Upload-Offset";
 
 /// Opens a resumable upload.
-#[utoipa::path(post, path = "/uploads", tag = "uploads", request_body = OpenUpload,
-    responses((status = 201, body = UploadState), Problems))]
+#[utoipa::path(post, path = "/uploads", operation_id = "openUpload", tag = "uploads", request_body = OpenUpload,
+    responses((status = 201, body = UploadState, description = "The upload is open"), Problems, InTheWay))]
 pub(super) async fn open(
     caller: Caller,
     Json(asked): Json<OpenUpload>,
@@ -39,8 +40,8 @@ pub(super) async fn open(
 }
 
 /// Lists the unfinished uploads of the account.
-#[utoipa::path(get, path = "/uploads", tag = "uploads",
-    responses((status = 200, body = UploadStates), Problems))]
+#[utoipa::path(get, path = "/uploads", operation_id = "listUploads", tag = "uploads",
+    responses((status = 200, body = UploadStates, description = "The uploads"), Problems))]
 pub(super) async fn list(caller: Caller) -> Result<Json<UploadStates>> {
     let sessions = caller.tree.upload_list().await?.into_iter();
     let items = sessions.map(|session| state(&session)).collect();
@@ -48,9 +49,9 @@ pub(super) async fn list(caller: Caller) -> Result<Json<UploadStates>> {
 }
 
 /// Tells where an upload goes on.
-#[utoipa::path(get, path = "/uploads/{id}", tag = "uploads",
-    params(("id" = i64, Path, description = "The upload")),
-    responses((status = 200, body = UploadState), Problems))]
+#[utoipa::path(get, path = "/uploads/{id}", operation_id = "getUpload", tag = "uploads",
+    params(("id" = schema::Id, Path, description = "The upload")),
+    responses((status = 200, body = UploadState, description = "The upload"), Problems))]
 pub(super) async fn show(caller: Caller, Path(id): Path<i64>) -> Result<Json<UploadState>> {
     Ok(Json(state(&caller.tree.upload_get(UploadId(id)).await?)))
 }
@@ -58,11 +59,11 @@ pub(super) async fn show(caller: Caller, Path(id): Path<i64>) -> Result<Json<Upl
 /// Appends the body to an upload, from the offset in `Upload-Offset` on.
 ///
 /// What arrived of a body that broke off counts: ask for the upload to see where it goes on.
-#[utoipa::path(patch, path = "/uploads/{id}", tag = "uploads",
-    params(("id" = i64, Path, description = "The upload"),
-        ("Upload-Offset" = u64, Header, description = "Where the body goes: what has arrived so far")),
-    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
-    responses((status = 200, body = UploadState), Problems))]
+#[utoipa::path(patch, path = "/uploads/{id}", operation_id = "appendToUpload", tag = "uploads",
+    params(("id" = schema::Id, Path, description = "The upload"),
+        ("Upload-Offset" = schema::Size, Header, description = "Where the body goes: what has arrived so far")),
+    request_body(content = schema::Bytes, content_type = "application/octet-stream"),
+    responses((status = 200, body = UploadState, description = "The upload after it"), Problems, InTheWay))]
 pub(super) async fn append(
     State(_api): State<Arc<Api>>,
     caller: Caller,
@@ -90,9 +91,9 @@ pub(super) async fn append(
 }
 
 /// Makes the file of an upload that has arrived as a whole. Again it gives the same answer.
-#[utoipa::path(post, path = "/uploads/{id}/finish", tag = "uploads",
-    params(("id" = i64, Path, description = "The upload")),
-    responses((status = 200, body = Written), Problems))]
+#[utoipa::path(post, path = "/uploads/{id}/finish", operation_id = "finishUpload", tag = "uploads",
+    params(("id" = schema::Id, Path, description = "The upload")),
+    responses((status = 200, body = Written, description = "The file"), Problems, InTheWay))]
 pub(super) async fn finish(caller: Caller, Path(id): Path<i64>) -> Result<Json<Written>> {
     let session = caller.tree.upload_get(UploadId(id)).await?;
     let written = caller.tree.upload_finish(UploadId(id)).await?;
@@ -105,8 +106,8 @@ pub(super) async fn finish(caller: Caller, Path(id): Path<i64>) -> Result<Json<W
 }
 
 /// Gives an upload up.
-#[utoipa::path(delete, path = "/uploads/{id}", tag = "uploads",
-    params(("id" = i64, Path, description = "The upload")),
+#[utoipa::path(delete, path = "/uploads/{id}", operation_id = "abortUpload", tag = "uploads",
+    params(("id" = schema::Id, Path, description = "The upload")),
     responses((status = 204, description = "It is forgotten"), Problems))]
 pub(super) async fn abort(caller: Caller, Path(id): Path<i64>) -> Result<StatusCode> {
     caller.tree.upload_abort(UploadId(id)).await?;

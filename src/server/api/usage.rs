@@ -6,8 +6,8 @@ use super::responses::Problems;
 use crate::protocol::files::{SpaceUsage, Usage};
 
 /// Tells what the account's spaces hold, and how much they may.
-#[utoipa::path(get, path = "/usage", tag = "files",
-    responses((status = 200, body = Usage), Problems))]
+#[utoipa::path(get, path = "/usage", operation_id = "getUsage", tag = "files",
+    responses((status = 200, body = Usage, description = "What the spaces hold"), Problems))]
 pub(super) async fn show(caller: Caller) -> Result<Json<Usage>> {
     let spaces = caller.tree.usage_of_spaces().await?.into_iter();
     let spaces = spaces.map(|held| SpaceUsage {

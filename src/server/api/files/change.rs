@@ -6,16 +6,17 @@ use utoipa::IntoParams;
 
 use super::super::extract::{self, Caller, Json, Path, Query};
 use super::super::problem::Result;
-use super::super::responses::Problems;
+use super::super::responses::{InTheWay, Problems};
 use super::super::show;
 use crate::protocol::files::{Mkdir, Node, Placed, Transfer};
+use crate::protocol::schema;
 use crate::tree::{self, Overwrite, Reach, Tree};
 use crate::types::{ETag, Millis, NodeId, NodePath};
 
 /// Makes a collection.
-#[utoipa::path(post, path = "/files/mkdir", tag = "files", request_body = Mkdir,
-    responses((status = 201, body = Node), (status = 200, body = Node,
-        description = "It was there already, and `parents` was set"), Problems))]
+#[utoipa::path(post, path = "/files/mkdir", operation_id = "makeCollection", tag = "files", request_body = Mkdir,
+    responses((status = 201, body = Node, description = "A new collection"), (status = 200, body = Node,
+        description = "It was there already, and `parents` was set"), Problems, InTheWay))]
 pub(in super::super) async fn mkdir(
     caller: Caller,
     Json(asked): Json<Mkdir>,
@@ -69,8 +70,8 @@ async fn there(tree: &Tree, path: &NodePath) -> Result<tree::Node> {
 
 /// Moves or renames a node; versions and id stay. Into another space it is copied, and the source
 /// goes to trash.
-#[utoipa::path(post, path = "/files/move", tag = "files", request_body = Transfer,
-    responses((status = 200, body = Placed), Problems))]
+#[utoipa::path(post, path = "/files/move", operation_id = "moveNode", tag = "files", request_body = Transfer,
+    responses((status = 200, body = Placed, description = "The node at its new path"), Problems, InTheWay))]
 pub(in super::super) async fn rename(
     caller: Caller,
     Json(asked): Json<Transfer>,
@@ -81,8 +82,8 @@ pub(in super::super) async fn rename(
 }
 
 /// Copies a node with everything below; no bytes are moved within a space.
-#[utoipa::path(post, path = "/files/copy", tag = "files", request_body = Transfer,
-    responses((status = 200, body = Placed), Problems))]
+#[utoipa::path(post, path = "/files/copy", operation_id = "copyNode", tag = "files", request_body = Transfer,
+    responses((status = 200, body = Placed, description = "The copy"), Problems, InTheWay))]
 pub(in super::super) async fn copy(
     caller: Caller,
     Json(asked): Json<Transfer>,
@@ -100,13 +101,14 @@ pub(in super::super) async fn copy(
 #[serde(deny_unknown_fields)]
 pub(in super::super) struct RemoveQuery {
     /// The etag it should have; when it has another, nothing is changed (412).
+    #[param(value_type = Option<schema::ETag>)]
     etag: Option<String>,
 }
 
 /// Sends a node to trash with everything below.
-#[utoipa::path(delete, path = "/files/{id}", tag = "files",
-    params(("id" = i64, Path, description = "The node"), RemoveQuery),
-    responses((status = 204, description = "It is in trash"), Problems))]
+#[utoipa::path(delete, path = "/files/{id}", operation_id = "deleteNode", tag = "files",
+    params(("id" = schema::Id, Path, description = "The node"), RemoveQuery),
+    responses((status = 204, description = "It is in trash"), Problems, InTheWay))]
 pub(in super::super) async fn remove(
     caller: Caller,
     Path(id): Path<i64>,

@@ -20,7 +20,8 @@ use utoipa::IntoParams;
 use super::super::Api;
 use super::super::extract::{self, Caller, Query};
 use super::super::problem::{self, Problem, Result};
-use super::super::responses::Problems;
+use super::super::responses::{NoFile, NoRange, Problems};
+use crate::protocol::schema;
 use crate::store::content::Reader;
 use crate::tree::{Located, Version};
 use crate::types::ETag;
@@ -34,22 +35,53 @@ const READ_MAX: usize = 256 * 1024;
 #[serde(deny_unknown_fields)]
 pub(in super::super) struct DownloadQuery {
     /// The file's path.
+    #[param(value_type = Option<schema::Path>)]
     path: Option<String>,
     /// The file's id in place of its path.
+    #[param(value_type = Option<schema::Id>)]
     id: Option<i64>,
     /// The number of a version; the current one when absent.
+    #[param(minimum = 1)]
     version: Option<i64>,
+}
+
+/// What is wanted of it.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "it only describes the headers")]
+pub(in super::super) struct DownloadHeaders {
+    /// One range of bytes, as `bytes=0-499`. Several get the whole file.
+    #[param(rename = "Range")]
+    range: Option<String>,
+    /// The range is only wanted of the version with this etag or time; else the whole file.
+    #[param(rename = "If-Range")]
+    if_range: Option<String>,
+    /// Etags in quotes: the file is only wanted when it has none of them.
+    #[param(rename = "If-None-Match")]
+    if_none_match: Option<String>,
 }
 
 /// Downloads a file.
 ///
 /// Takes `Range` (one range), `If-Range` and `If-None-Match`. Texts come compressed when the client
 /// asks for it.
-#[utoipa::path(get, path = "/files/download", tag = "files", params(DownloadQuery),
+#[utoipa::path(get, path = "/files/download", operation_id = "downloadFile", tag = "files",
+    params(DownloadQuery, DownloadHeaders),
     responses(
-        (status = 200, description = "The file", content_type = "*/*"),
-        (status = 206, description = "A part of it", content_type = "*/*"),
-        (status = 304, description = "It has not changed"), Problems))]
+        (status = 200, description = "The file", body = schema::Bytes, content_type = "*/*", headers(
+            ("ETag" = String, description = "The version's etag, in quotes"),
+            ("Last-Modified" = String, description = "Its modification time"),
+            ("Accept-Ranges" = String, description = "Always `bytes`"),
+            ("Content-Disposition" = String, description = "Its name"),
+        )),
+        (status = 206, description = "A part of it", body = schema::Bytes, content_type = "*/*",
+            headers(
+                ("ETag" = String, description = "The version's etag, in quotes"),
+                ("Content-Range" = String, description = "Which part, and the size of the whole"),
+            )),
+        (status = 304, description = "It has not changed", headers(
+            ("ETag" = String, description = "The version's etag, in quotes"),
+        )), Problems, NoFile, NoRange))]
 pub(in super::super) async fn get(
     State(api): State<Arc<Api>>,
     caller: Caller,

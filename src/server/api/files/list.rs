@@ -5,9 +5,10 @@ use utoipa::IntoParams;
 
 use super::super::extract::{self, Caller, Json, Path, Query};
 use super::super::problem::{Problem, Result};
-use super::super::responses::Problems;
+use super::super::responses::{NoFile, Problems};
 use super::super::show;
 use crate::protocol::files::{Node, Nodes};
+use crate::protocol::schema;
 use crate::tree::{FIND_MAX, Found};
 use crate::types::NodeId;
 
@@ -22,8 +23,10 @@ const QUERY_MAX: usize = 255;
 #[serde(deny_unknown_fields)]
 pub(in super::super) struct ListQuery {
     /// The collection's path; the root when neither this nor an id is given.
+    #[param(value_type = Option<schema::Path>)]
     path: Option<String>,
     /// The collection's id in place of its path.
+    #[param(value_type = Option<schema::Id>)]
     id: Option<i64>,
     /// Also everything below, each collection before what it holds.
     #[serde(default)]
@@ -32,23 +35,25 @@ pub(in super::super) struct ListQuery {
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
     /// The `next` of the answer before.
+    #[param(value_type = Option<schema::Cursor>)]
     cursor: Option<String>,
 }
 
 /// Lists a collection, page by page.
-#[utoipa::path(get, path = "/files/list", tag = "files", params(ListQuery),
-    responses((status = 200, body = Nodes), Problems))]
+#[utoipa::path(get, path = "/files/list", operation_id = "listFiles", tag = "files", params(ListQuery),
+    responses((status = 200, body = Nodes, description = "A page"), Problems, NoFile))]
 pub(in super::super) async fn list(
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Nodes>> {
+    let unknown = || Problem::invalid("cursor", "this is no cursor of a listing");
     let top = extract::locate(&caller.tree, query.path.as_deref(), query.id).await?;
     if !top.node.is_collection() {
         return Err(crate::tree::Error::NotACollection.into());
     }
     let after = query.cursor.as_deref();
     let after = after
-        .map(|text| extract::path("cursor", text))
+        .map(|text| extract::path("cursor", text).map_err(|_path| unknown()))
         .transpose()?;
     let limit = limit(query.limit)?;
     let walk = caller
@@ -66,19 +71,21 @@ pub(in super::super) struct SearchQuery {
     #[param(min_length = 1, max_length = 255)]
     q: String,
     /// Only below this collection.
+    #[param(value_type = Option<schema::Path>)]
     path: Option<String>,
     /// Most nodes in the answer, 1 to 1000; 200 when absent.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
     /// The `next` of the answer before.
+    #[param(value_type = Option<schema::Cursor>)]
     cursor: Option<String>,
 }
 
 /// Finds nodes by a part of their name, in the order of their ids.
 ///
 /// An answer may hold fewer nodes than asked for and still have a `next`.
-#[utoipa::path(get, path = "/files/search", tag = "files", params(SearchQuery),
-    responses((status = 200, body = Nodes), Problems))]
+#[utoipa::path(get, path = "/files/search", operation_id = "searchFiles", tag = "files", params(SearchQuery),
+    responses((status = 200, body = Nodes, description = "A page"), Problems))]
 pub(in super::super) async fn search(
     caller: Caller,
     Query(query): Query<SearchQuery>,
@@ -90,20 +97,17 @@ pub(in super::super) async fn search(
         ));
     }
     let under = extract::locate(&caller.tree, query.path.as_deref(), None).await?;
-    let after = match query.cursor.as_deref().map(str::parse) {
-        None => None,
-        Some(Ok(id)) => Some(NodeId(id)),
-        Some(Err(_)) => return Err(Problem::invalid("cursor", "this is no cursor of a search")),
-    };
+    let after = query.cursor.as_deref().map(extract::row_cursor);
+    let after = after.transpose()?.map(NodeId);
     let limit = limit(query.limit)?;
     let found = caller.tree.search(&under, &query.q, after, limit).await?;
     Ok(Json(nodes(found)))
 }
 
 /// Tells about one node.
-#[utoipa::path(get, path = "/files/{id}/info", tag = "files",
-    params(("id" = i64, Path, description = "The node")),
-    responses((status = 200, body = Node), Problems))]
+#[utoipa::path(get, path = "/files/{id}/info", operation_id = "getNode", tag = "files",
+    params(("id" = schema::Id, Path, description = "The node")),
+    responses((status = 200, body = Node, description = "The node"), Problems))]
 pub(in super::super) async fn info(caller: Caller, Path(id): Path<i64>) -> Result<Json<Node>> {
     Ok(Json(show::located(caller.tree.by_id(NodeId(id)).await?)))
 }
@@ -114,12 +118,13 @@ pub(in super::super) async fn info(caller: Caller, Path(id): Path<i64>) -> Resul
 #[serde(deny_unknown_fields)]
 pub(in super::super) struct PathQuery {
     /// The node's path.
+    #[param(value_type = schema::Path)]
     path: String,
 }
 
 /// Tells about the node at a path.
-#[utoipa::path(get, path = "/files/info", tag = "files", params(PathQuery),
-    responses((status = 200, body = Node), Problems))]
+#[utoipa::path(get, path = "/files/info", operation_id = "getNodeByPath", tag = "files", params(PathQuery),
+    responses((status = 200, body = Node, description = "The node"), Problems))]
 pub(in super::super) async fn lookup(
     caller: Caller,
     Query(query): Query<PathQuery>,

@@ -11,9 +11,10 @@ use utoipa::IntoParams;
 use super::super::errors::broken_body;
 use super::super::extract::{self, Caller, Json, Query};
 use super::super::problem::{self, Problem, Result};
-use super::super::responses::Problems;
+use super::super::responses::{InTheWay, Problems};
 use super::super::show;
 use crate::protocol::files::Written;
+use crate::protocol::schema;
 use crate::store::content::Upload;
 use crate::tree::Write;
 
@@ -23,15 +24,20 @@ use crate::tree::Write;
 #[serde(deny_unknown_fields)]
 pub(in super::super) struct UploadQuery {
     /// Where the file goes; the collection above must be there.
+    #[param(value_type = schema::Path)]
     path: String,
     /// The etag of the version it was made from, or `none` when nothing should be there. Without it
     /// the upload becomes the current version whatever is there.
+    #[param(value_type = Option<schema::Base>)]
     base: Option<String>,
     /// Its modification time; now when absent.
+    #[param(value_type = Option<schema::Time>)]
     mtime: Option<i64>,
     /// Its creation time.
+    #[param(value_type = Option<schema::Time>)]
     created: Option<i64>,
     /// A checksum that must be that of the bytes: `SHA256:` (or SHA1, MD5, ADLER32) and hex digits.
+    #[param(value_type = Option<schema::Checksum>)]
     checksum: Option<String>,
 }
 
@@ -40,13 +46,13 @@ pub(in super::super) struct UploadQuery {
 /// The body is the file itself, or `multipart/form-data` with one part named `file`. What was there
 /// before becomes a version. When the `base` is not the current version any more, both stay: the
 /// later modification wins, the other lies beside it (`conflict`).
-#[utoipa::path(post, path = "/files/upload", tag = "files", params(UploadQuery),
+#[utoipa::path(post, path = "/files/upload", operation_id = "uploadFile", tag = "files", params(UploadQuery),
     request_body(content(
-        (Vec<u8> = "application/octet-stream"),
+        (schema::Bytes = "application/octet-stream"),
         (FormFile = "multipart/form-data"),
     )),
     responses((status = 201, body = Written, description = "A new file"),
-        (status = 200, body = Written, description = "A new version"), Problems))]
+        (status = 200, body = Written, description = "A new version"), Problems, InTheWay))]
 pub(in super::super) async fn put(
     caller: Caller,
     Query(query): Query<UploadQuery>,
@@ -92,7 +98,7 @@ pub(in super::super) async fn put(
 #[expect(dead_code, reason = "it only describes the form")]
 pub(in super::super) struct FormFile {
     /// The file's bytes.
-    #[schema(content_media_type = "application/octet-stream")]
+    #[schema(value_type = schema::Bytes)]
     file: Vec<u8>,
 }
 

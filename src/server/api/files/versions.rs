@@ -2,16 +2,17 @@
 
 use super::super::extract::{Caller, Json, Path};
 use super::super::problem::Result;
-use super::super::responses::Problems;
+use super::super::responses::{InTheWay, NoFile, Problems};
 use super::super::show;
 use crate::protocol::files::{Node, Versions};
+use crate::protocol::schema;
 use crate::tree::Located;
 use crate::types::NodeId;
 
 /// Lists the versions of a file, newest first.
-#[utoipa::path(get, path = "/files/{id}/versions", tag = "files",
-    params(("id" = i64, Path, description = "The file")),
-    responses((status = 200, body = Versions), Problems))]
+#[utoipa::path(get, path = "/files/{id}/versions", operation_id = "listVersions", tag = "files",
+    params(("id" = schema::Id, Path, description = "The file")),
+    responses((status = 200, body = Versions, description = "The versions"), Problems, NoFile))]
 pub(in super::super) async fn list(caller: Caller, Path(id): Path<i64>) -> Result<Json<Versions>> {
     let located = caller.tree.by_id(NodeId(id)).await?;
     let found = caller.tree.versions(&located.node).await?.into_iter();
@@ -21,10 +22,10 @@ pub(in super::super) async fn list(caller: Caller, Path(id): Path<i64>) -> Resul
 }
 
 /// Makes a previous version the current one; what was current becomes a version.
-#[utoipa::path(post, path = "/files/{id}/versions/{number}/restore", tag = "files",
-    params(("id" = i64, Path, description = "The file"),
-        ("number" = i64, Path, description = "The version")),
-    responses((status = 200, body = Node), Problems))]
+#[utoipa::path(post, path = "/files/{id}/versions/{number}/restore", operation_id = "restoreVersion", tag = "files",
+    params(("id" = schema::Id, Path, description = "The file"),
+        ("number" = i64, Path, minimum = 1, description = "The version")),
+    responses((status = 200, body = Node, description = "The file as it is now"), Problems, InTheWay))]
 pub(in super::super) async fn restore(
     caller: Caller,
     Path((id, number)): Path<(i64, i64)>,

@@ -12,10 +12,11 @@ use utoipa::IntoParams;
 
 use super::super::extract::{self, Caller, Json, Query};
 use super::super::problem::{self, Problem, Result};
-use super::super::responses::Problems;
+use super::super::responses::{NoFile, Problems, TooLarge};
 use super::status::hex;
 use crate::chunk::Class;
 use crate::chunk::delta::Operation;
+use crate::protocol::schema;
 use crate::protocol::stream;
 use crate::protocol::sync::{self, DeltaHead, SignatureRequest};
 use crate::store::content::{ContentChunks, Diff, DiffError, SignatureError};
@@ -33,10 +34,13 @@ const SIGNATURE: &str = "application/vnd.sync-server.signature";
 #[serde(deny_unknown_fields)]
 pub(in super::super) struct DeltaQuery {
     /// The file.
+    #[param(value_type = schema::Id)]
     id: i64,
     /// The etag of the version the client has; none when absent.
+    #[param(value_type = Option<schema::FileTag>)]
     from: Option<String>,
     /// The etag of the version it wants; the current one when absent.
+    #[param(value_type = Option<schema::FileTag>)]
     to: Option<String>,
 }
 
@@ -45,9 +49,9 @@ pub(in super::super) struct DeltaQuery {
 /// The answer is the binary stream of `docs/PROTOCOL.md` with COPY, LIT and PATCH. 404 with the
 /// field `from` or `to` means that the version is not kept any more; 413 that the file is too large
 /// to compare: download it.
-#[utoipa::path(get, path = "/sync/delta", tag = "sync", params(DeltaQuery),
-    responses((status = 200, body = Vec<u8>,
-        content_type = "application/vnd.sync-server.stream"), Problems))]
+#[utoipa::path(get, path = "/sync/delta", operation_id = "getDelta", tag = "sync", params(DeltaQuery),
+    responses((status = 200, body = schema::Bytes, description = "The stream",
+        content_type = "application/vnd.sync-server.stream"), Problems, NoFile, TooLarge))]
 pub(in super::super) async fn delta(
     caller: Caller,
     Query(query): Query<DeltaQuery>,
@@ -77,16 +81,18 @@ pub(in super::super) async fn delta(
 #[serde(deny_unknown_fields)]
 pub(in super::super) struct ManifestQuery {
     /// The file.
+    #[param(value_type = schema::Id)]
     id: i64,
     /// The etag of a version; the current one when absent.
+    #[param(value_type = Option<schema::FileTag>)]
     etag: Option<String>,
 }
 
 /// Lists the chunks of a version: 16 bytes of its stand-in and its length as 32 bits (big-endian)
 /// for each.
-#[utoipa::path(get, path = "/sync/manifest", tag = "sync", params(ManifestQuery),
-    responses((status = 200, body = Vec<u8>,
-        content_type = "application/vnd.sync-server.manifest"), Problems))]
+#[utoipa::path(get, path = "/sync/manifest", operation_id = "getManifest", tag = "sync", params(ManifestQuery),
+    responses((status = 200, body = schema::Bytes, description = "The chunks",
+        content_type = "application/vnd.sync-server.manifest"), Problems, NoFile))]
 pub(in super::super) async fn manifest(
     caller: Caller,
     Query(query): Query<ManifestQuery>,
@@ -100,9 +106,9 @@ pub(in super::super) async fn manifest(
 /// Signs blocks of a version, so that a device without the old bytes finds what it has in common.
 ///
 /// 12 bytes for each block: a rolling sum of 4 (little-endian) and the first 8 of BLAKE3.
-#[utoipa::path(post, path = "/sync/signature", tag = "sync", request_body = SignatureRequest,
-    responses((status = 200, body = Vec<u8>,
-        content_type = "application/vnd.sync-server.signature"), Problems))]
+#[utoipa::path(post, path = "/sync/signature", operation_id = "getSignatures", tag = "sync", request_body = SignatureRequest,
+    responses((status = 200, body = schema::Bytes, description = "The signatures",
+        content_type = "application/vnd.sync-server.signature"), Problems, NoFile, TooLarge))]
 pub(in super::super) async fn signature(
     caller: Caller,
     Json(asked): Json<SignatureRequest>,

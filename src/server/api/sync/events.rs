@@ -20,8 +20,9 @@ use utoipa::IntoParams;
 use super::super::Api;
 use super::super::extract::{Caller, Json, Query};
 use super::super::problem::{self, Problem, Result};
-use super::super::responses::Problems;
+use super::super::responses::{NoHandshake, Problems, Stale};
 use super::pull::cursor;
+use crate::protocol::schema;
 use crate::protocol::sync::{Event, Poll};
 use crate::tree::{FeedCursor, Tree};
 use crate::types::SpaceId;
@@ -68,6 +69,7 @@ impl Waiting {
 #[serde(deny_unknown_fields)]
 pub(in super::super) struct EventsQuery {
     /// The cursor of the last pull: what changed since is told at once. From now on when absent.
+    #[param(value_type = Option<schema::Cursor>)]
     cursor: Option<String>,
 }
 
@@ -75,8 +77,8 @@ pub(in super::super) struct EventsQuery {
 ///
 /// The server pings; it closes the socket when the log-in ends (code 4401) or the server stops
 /// (1001): connect again with the last cursor.
-#[utoipa::path(get, path = "/sync/events", tag = "sync", params(EventsQuery),
-    responses((status = 101, description = "The socket is open; messages are `Event`s"), Problems))]
+#[utoipa::path(get, path = "/sync/events", operation_id = "openEvents", tag = "sync", params(EventsQuery),
+    responses((status = 101, description = "The socket is open; messages are `Event`s"), Problems, Stale, NoHandshake))]
 pub(in super::super) async fn events(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -253,6 +255,7 @@ async fn changed(watched: &mut [(SpaceId, Receiver<()>)]) {
 #[serde(deny_unknown_fields)]
 pub(in super::super) struct PollQuery {
     /// The cursor of the last pull.
+    #[param(value_type = schema::Cursor)]
     cursor: String,
     /// Longest wait in seconds, 0 to 55; 30 when absent.
     #[param(minimum = 0, maximum = 55)]
@@ -260,8 +263,8 @@ pub(in super::super) struct PollQuery {
 }
 
 /// Waits until a space of the account has changed since a cursor, at most for a time.
-#[utoipa::path(get, path = "/sync/poll", tag = "sync", params(PollQuery),
-    responses((status = 200, body = Poll), Problems))]
+#[utoipa::path(get, path = "/sync/poll", operation_id = "pollEvents", tag = "sync", params(PollQuery),
+    responses((status = 200, body = Poll, description = "What was heard"), Problems, Stale))]
 pub(in super::super) async fn poll(
     State(api): State<Arc<Api>>,
     caller: Caller,

@@ -8,9 +8,10 @@ use utoipa::IntoParams;
 
 use super::super::Api;
 use super::super::extract::{Caller, Json, Query};
-use super::super::problem::{self, Problem, Result};
-use super::super::responses::Problems;
+use super::super::problem::{Problem, Result};
+use super::super::responses::{Problems, Stale};
 use super::super::show;
+use crate::protocol::schema;
 use crate::protocol::sync::{Change, Changes};
 use crate::tree::{FEED_MAX, FeedChange, FeedCursor};
 
@@ -23,6 +24,7 @@ const LIMIT: u32 = 1000;
 #[serde(deny_unknown_fields)]
 pub(in super::super) struct PullQuery {
     /// The `cursor` of the answer before; everything that is there when absent.
+    #[param(value_type = Option<schema::Cursor>)]
     cursor: Option<String>,
     /// Most changes in the answer, 1 to 10,000; 1000 when absent.
     #[param(minimum = 1, maximum = 10000)]
@@ -34,8 +36,8 @@ pub(in super::super) struct PullQuery {
 /// A change is a node as it is now, so ten saves of a file are one change and a moved collection is
 /// one change, whatever lies below it. A node may come before the collection it lies in. 410 means
 /// that the cursor is not valid any more: pull again without one.
-#[utoipa::path(get, path = "/sync/pull", tag = "sync", params(PullQuery),
-    responses((status = 200, body = Changes), Problems))]
+#[utoipa::path(get, path = "/sync/pull", operation_id = "pullChanges", tag = "sync", params(PullQuery),
+    responses((status = 200, body = Changes, description = "The next changes"), Problems, Stale))]
 pub(in super::super) async fn pull(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -62,7 +64,7 @@ pub(in super::super) async fn pull(
 
 /// A cursor as a client sends it back.
 pub(super) fn cursor(text: &str) -> Result<FeedCursor> {
-    let unknown = || Problem::new(problem::BAD_REQUEST, "this is no cursor of a pull").at("cursor");
+    let unknown = || Problem::invalid("cursor", "this is no cursor of a pull");
     FeedCursor::parse(text).ok_or_else(unknown)
 }
 

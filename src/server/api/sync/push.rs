@@ -8,8 +8,9 @@ use axum::http::{HeaderMap, header};
 use super::super::Api;
 use super::super::extract::{Caller, Json};
 use super::super::problem::{self, Problem, Result};
-use super::super::responses::Problems;
+use super::super::responses::{InTheWay, Problems};
 use super::receive::Receiver;
+use crate::protocol::schema;
 use crate::protocol::stream::MEDIA_TYPE;
 use crate::protocol::sync::Pushed;
 
@@ -19,9 +20,9 @@ use crate::protocol::sync::Pushed;
 /// again: what is there already is done. `docs/PROTOCOL.md` describes the stream; it may come with
 /// `Content-Encoding: zstd` or `gzip`. When the stream breaks off or is malformed, what came before
 /// may have been done.
-#[utoipa::path(post, path = "/sync/push", tag = "sync",
-    request_body(content = Vec<u8>, content_type = "application/vnd.sync-server.stream"),
-    responses((status = 200, body = Pushed), Problems))]
+#[utoipa::path(post, path = "/sync/push", operation_id = "pushChanges", tag = "sync",
+    request_body(content = schema::Bytes, content_type = "application/vnd.sync-server.stream"),
+    responses((status = 200, body = Pushed, description = "The results"), Problems, InTheWay))]
 pub(in super::super) async fn push(
     State(api): State<Arc<Api>>,
     caller: Caller,

@@ -14,13 +14,14 @@ use super::super::problem::Result;
 use super::super::responses::Problems;
 use super::super::show;
 use crate::protocol::auth::{Account, DeviceName};
+use crate::protocol::schema;
 use crate::protocol::sync::{Log, LogEntry, SpaceKeys, SpaceStatus, Status};
 use crate::tree::CONFLICTS_MAX;
 use crate::types::SpaceId;
 
 /// Tells where the account stands.
-#[utoipa::path(get, path = "/sync/status", tag = "sync",
-    responses((status = 200, body = Status), Problems))]
+#[utoipa::path(get, path = "/sync/status", operation_id = "getSyncStatus", tag = "sync",
+    responses((status = 200, body = Status, description = "Where the account stands"), Problems))]
 pub(in super::super) async fn status(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -67,14 +68,15 @@ pub(in super::super) async fn status(
 #[serde(deny_unknown_fields)]
 pub(in super::super) struct KeysQuery {
     /// The space.
+    #[param(value_type = schema::Id)]
     space: i64,
 }
 
 /// Gives the keys with which members of a space name its chunks and contents.
 ///
 /// With them a device computes the chunks and the root of its own files. They open no sealed bytes.
-#[utoipa::path(get, path = "/sync/keys", tag = "sync", params(KeysQuery),
-    responses((status = 200, body = SpaceKeys), Problems))]
+#[utoipa::path(get, path = "/sync/keys", operation_id = "getSpaceKeys", tag = "sync", params(KeysQuery),
+    responses((status = 200, body = SpaceKeys, description = "The keys"), Problems))]
 pub(in super::super) async fn keys(
     caller: Caller,
     Query(query): Query<KeysQuery>,
@@ -95,6 +97,7 @@ pub(in super::super) async fn keys(
 #[serde(deny_unknown_fields)]
 pub(in super::super) struct LogQuery {
     /// The `next` of the answer before.
+    #[param(value_type = Option<schema::Id>)]
     before: Option<i64>,
     /// Most lines in the answer, 1 to 1000; 200 when absent.
     #[param(minimum = 1, maximum = 1000)]
@@ -102,8 +105,8 @@ pub(in super::super) struct LogQuery {
 }
 
 /// Tells what the account's devices did, newest first.
-#[utoipa::path(get, path = "/sync/log", tag = "sync", params(LogQuery),
-    responses((status = 200, body = Log), Problems))]
+#[utoipa::path(get, path = "/sync/log", operation_id = "getActivity", tag = "sync", params(LogQuery),
+    responses((status = 200, body = Log, description = "A page"), Problems))]
 pub(in super::super) async fn log(
     caller: Caller,
     Query(query): Query<LogQuery>,
