@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Proves everything: format, lints, unit and property tests, black-box tests with real clients, litmus.
+# Proves everything: format, lints, unit and property tests, black-box tests with real clients, litmus,
+# schemathesis.
 # Installs what is missing. A tool that cannot be had is a failure, never a skip.
 #
 #   ./test.sh           everything, as CI runs it
@@ -10,11 +11,11 @@ set -euo pipefail
 cd "$(dirname "$0")"
 export DEBIAN_FRONTEND=noninteractive CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-never}"
 
-fast='' audit='' profile=default
+fast='' audit='' long='' profile=default
 for flag in "$@"; do
     case "$flag" in
         --fast) fast=1 ;;
-        --long) profile=long; export SYNC_TEST_LONG=1 ;;
+        --long) profile=long long=--long; export SYNC_TEST_LONG=1 ;;
         --audit) audit=1 ;;
         *) echo "usage: ./test.sh [--fast] [--long] [--audit]" >&2; exit 2 ;;
     esac
@@ -24,7 +25,7 @@ step() { printf '\n== %s (%ds)\n' "$*" "$SECONDS"; }
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo --non-interactive "$@"; fi; }
 
 # davfs2 needs /dev/fuse and root as well, gvfs a D-Bus session of its own.
-packages=(build-essential cadaver curl davfs2 dbus gvfs-backends gvfs-daemons kde-cli-tools kio libglib2.0-bin litmus rclone)
+packages=(build-essential cadaver curl davfs2 dbus gvfs-backends gvfs-daemons kde-cli-tools kio libglib2.0-bin litmus python3-venv rclone)
 
 install_packages() {
     local missing=() package
@@ -44,7 +45,19 @@ install_cargo_tool() { # name of the subcommand
     cargo install --locked "cargo-$1"
 }
 
+# The pinned programs of schemathesis, under target/ and nowhere else.
+install_schemathesis() {
+    local venv=target/schemathesis pinned=schemathesis/requirements.txt
+    cmp --silent "$pinned" "$venv/installed.txt" && return
+    step 'install schemathesis'
+    rm -rf "$venv"
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --requirement "$pinned"
+    cp "$pinned" "$venv/installed.txt"
+}
+
 [ -n "$fast" ] || install_packages
+[ -n "$fast" ] || install_schemathesis
 install_cargo_tool nextest
 
 step 'format'
@@ -71,6 +84,8 @@ failed=''
 cargo nextest run --release --workspace --locked --profile "$profile" 2>&1 | tee target/nextest.log || failed=1
 step 'litmus'
 litmus/run.sh | tee target/litmus.log || failed=1
+step 'schemathesis'
+schemathesis/run.sh $long | tee target/schemathesis.log || failed=1
 
 step 'result'
 summary() { # of nextest's log: last, for those who read only the last line
@@ -83,6 +98,7 @@ if [ -n "$failed" ]; then
 fi
 # A log without its closing line is no proof that anything ran.
 grep -E '^litmus' target/litmus.log
+grep -E '^schemathesis' target/schemathesis.log
 grep -qE '^ *Summary' target/nextest.log
 echo "everything passed in ${SECONDS}s"
 summary

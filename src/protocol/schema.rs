@@ -4,13 +4,12 @@
 
 use utoipa::ToSchema;
 
-/// Where a node is: `/` and the names from the account's root down, with `/` between them. A name has
-/// at most 255 bytes in UTF-8 and no control characters, and is not `.` or `..`. At most 128 names.
+/// Where a node is: the names from the account's root down, a `/` before each; `/` alone is the root.
+/// A name has at most 255 bytes in UTF-8 and no control characters, and is not `.` or `..`. A path has
+/// at most 4096 bytes and 128 names.
 #[derive(ToSchema)]
 #[schema(
-    pattern = r"^(?:/+(?:\.{0,2}[^./\x00-\x1f\x7f-\x9f]|\.{3})[^/\x00-\x1f\x7f-\x9f]{0,252})*/*$",
-    min_length = 1,
-    max_length = 4096,
+    pattern = r"^(?:/(?:(?:\.{0,2}[^./\x00-\x1f\x7f-\x9f]|\.{3})[^/\x00-\x1f\x7f-\x9f]{0,252})?)+$",
     examples("/documents/a.txt")
 )]
 pub struct Path(pub String);

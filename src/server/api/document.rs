@@ -9,8 +9,8 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::response::{IntoResponse, Response};
 use http::header;
-use utoipa::openapi::OpenApi as Spec;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{OpenApi as Spec, RefOr};
 use utoipa::{Modify, OpenApi};
 
 use super::responses::{self, Problems};
@@ -54,6 +54,9 @@ When it ends (`token-expired`), exchange the refresh token with `refreshTokens`.
 )]
 pub(super) struct Document;
 
+/// Where no body is as good as an empty one.
+const MAY_BE_EMPTY: [&str; 2] = ["/files/upload", "/uploads/{id}"];
+
 struct Shared;
 
 impl Modify for Shared {
@@ -73,6 +76,16 @@ impl Modify for Shared {
 /// The finished document as JSON.
 pub(super) fn text(mut spec: Spec) -> Arc<str> {
     links::add(&mut spec);
+    for path in MAY_BE_EMPTY {
+        let item = spec.paths.paths.get_mut(path);
+        let methods = item.map(|item| [&mut item.post, &mut item.patch]);
+        let operations = methods.into_iter().flatten().flatten();
+        for body in operations.filter_map(|operation| operation.request_body.as_mut()) {
+            if let RefOr::T(body) = body {
+                body.required = None;
+            }
+        }
+    }
     spec.to_json().expect("the document is plain JSON").into()
 }
 

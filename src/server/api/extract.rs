@@ -15,6 +15,9 @@ use crate::store::content::Checksum;
 use crate::tree::{Base, Located, Tree, User};
 use crate::types::{ETag, Millis, NodeId, NodePath};
 
+/// All ids there can be: JSON's numbers hold no larger ones.
+pub(super) const IDS: std::ops::RangeInclusive<i64> = 1..=(1 << 53) - 1;
+
 /// A JSON body. Its length is limited by the layer around the routes.
 #[derive(FromRequest)]
 #[from_request(via(axum::Json), rejection(Problem))]
@@ -130,9 +133,9 @@ pub(super) fn time(field: &str, millis: Option<i64>) -> Result<Option<Millis>> {
     ))
 }
 
-/// A cursor that is the number of the last row: digits only.
+/// A cursor that is the number of the last row: digits only, and no more than it needs.
 pub(super) fn row_cursor(text: &str) -> Result<i64> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let digits = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
     let row = text.parse().ok().filter(|_| digits);
     row.ok_or_else(|| Problem::invalid("cursor", "this is no cursor of this list"))
 }

@@ -10,7 +10,7 @@ use super::super::show;
 use crate::protocol::files::{Node, Nodes};
 use crate::protocol::schema;
 use crate::tree::{FIND_MAX, Found};
-use crate::types::NodeId;
+use crate::types::{NodeId, NodePath};
 
 /// Nodes in one answer when the client does not say.
 const LIMIT: u32 = 200;
@@ -46,20 +46,22 @@ pub(in super::super) async fn list(
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<Nodes>> {
-    let unknown = || Problem::invalid("cursor", "this is no cursor of a listing");
     let top = extract::locate(&caller.tree, query.path.as_deref(), query.id).await?;
     if !top.node.is_collection() {
         return Err(crate::tree::Error::NotACollection.into());
     }
-    let after = query.cursor.as_deref();
-    let after = after
-        .map(|text| extract::path("cursor", text).map_err(|_path| unknown()))
-        .transpose()?;
+    let after = query.cursor.as_deref().map(path_cursor).transpose()?;
     let limit = limit(query.limit)?;
     let walk = caller
         .tree
         .walk(&top, query.recursive, after.as_ref(), limit);
     Ok(Json(nodes(walk.await?)))
+}
+
+/// A cursor of a listing: the path of the last node, seen from the collection.
+fn path_cursor(text: &str) -> Result<NodePath> {
+    let path = NodePath::parse(text).ok().filter(|path| !path.is_root());
+    path.ok_or_else(|| Problem::invalid("cursor", "this is no cursor of a listing"))
 }
 
 /// What is searched for.

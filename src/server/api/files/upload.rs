@@ -94,7 +94,8 @@ pub(in super::super) async fn put(
 }
 
 /// A form with one file.
-#[derive(utoipa::ToSchema)]
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "it only describes the form")]
 pub(in super::super) struct FormFile {
     /// The file's bytes.

@@ -8,9 +8,9 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::super::Api;
-use super::super::extract::{Caller, Json, Query};
+use super::super::extract::{Caller, IDS, Json, Query};
 use super::super::files::list::limit;
-use super::super::problem::Result;
+use super::super::problem::{Problem, Result};
 use super::super::responses::Problems;
 use super::super::show;
 use crate::protocol::auth::{Account, DeviceName};
@@ -111,6 +111,9 @@ pub(in super::super) async fn log(
     caller: Caller,
     Query(query): Query<LogQuery>,
 ) -> Result<Json<Log>> {
+    if query.before.is_some_and(|before| !IDS.contains(&before)) {
+        return Err(Problem::invalid("before", "this is no line of the log"));
+    }
     let limit = limit(query.limit)?;
     let rows = caller.tree.activity(query.before, limit).await?;
     let full = rows.len() == limit as usize;
