@@ -19,8 +19,12 @@ use crate::types::DeviceId;
 ///
 /// With the account's name and password, or with a pairing code that a logged-in device or
 /// `sync-server device pair` has shown. App passwords do not register devices.
-#[utoipa::path(post, path = "/auth/register", operation_id = "registerDevice", tag = "auth", security(()),
-    request_body = Register, responses((status = 201, body = Tokens, description = "The device is logged in"), Problems, TooLarge))]
+#[utoipa::path(post, path = "/auth/register", operation_id = "registerDevice", tag = "auth",
+    security(()), request_body = Register,
+    responses(
+        (status = 201, body = Tokens, description = "The device is logged in"),
+        Problems, TooLarge,
+    ))]
 pub(super) async fn register(
     State(api): State<Arc<Api>>,
     client: Client,
@@ -45,7 +49,8 @@ pub(super) async fn register(
 /// With the id of a device that was registered before, its earlier tokens end. Without one the log-in
 /// belongs to no device; an app password belongs to its own.
 #[utoipa::path(post, path = "/auth/login", operation_id = "login", tag = "auth", security(()),
-    request_body = Login, responses((status = 200, body = Tokens, description = "Logged in"), Problems, TooLarge))]
+    request_body = Login,
+    responses((status = 200, body = Tokens, description = "Logged in"), Problems, TooLarge))]
 pub(super) async fn login(
     State(api): State<Arc<Api>>,
     client: Client,
@@ -62,8 +67,9 @@ pub(super) async fn login(
 ///
 /// Each refresh token is good for one exchange. Using one a second time ends the log-in, but for the
 /// last one within a minute, when the answer may have been lost.
-#[utoipa::path(post, path = "/auth/refresh", operation_id = "refreshTokens", tag = "auth", security(()),
-    request_body = Refresh, responses((status = 200, body = Tokens, description = "Fresh tokens"), Problems, TooLarge))]
+#[utoipa::path(post, path = "/auth/refresh", operation_id = "refreshTokens", tag = "auth",
+    security(()), request_body = Refresh,
+    responses((status = 200, body = Tokens, description = "Fresh tokens"), Problems, TooLarge))]
 pub(super) async fn refresh(
     State(api): State<Arc<Api>>,
     Json(asked): Json<Refresh>,

@@ -23,7 +23,8 @@ pub(super) struct PageQuery {
 }
 
 /// Lists the conflicts of all spaces of the account, oldest first.
-#[utoipa::path(get, path = "/conflicts", operation_id = "listConflicts", tag = "conflicts", params(PageQuery),
+#[utoipa::path(get, path = "/conflicts", operation_id = "listConflicts", tag = "conflicts",
+    params(PageQuery),
     responses((status = 200, body = Conflicts, description = "A page"), Problems))]
 pub(super) async fn list(
     caller: Caller,
@@ -45,8 +46,9 @@ pub(super) async fn list(
 
 /// Ends a conflict by keeping one of the two or both. What is not kept stays as a version or in
 /// trash.
-#[utoipa::path(post, path = "/conflicts/{id}/resolve", operation_id = "resolveConflict", tag = "conflicts",
-    params(("id" = schema::Id, Path, description = "The conflict")), request_body = Resolve,
+#[utoipa::path(post, path = "/conflicts/{id}/resolve", operation_id = "resolveConflict",
+    tag = "conflicts", params(("id" = schema::Id, Path, description = "The conflict")),
+    request_body = Resolve,
     responses((status = 204, description = "It is resolved"), Problems, InTheWay))]
 pub(super) async fn resolve(
     caller: Caller,

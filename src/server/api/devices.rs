@@ -28,8 +28,8 @@ pub(super) async fn list(State(api): State<Arc<Api>>, caller: Caller) -> Result<
 
 /// Gives a device another name.
 #[utoipa::path(patch, path = "/devices/{id}", operation_id = "renameDevice", tag = "devices",
-    params(("id" = schema::Id, Path, description = "The device")),
-    request_body = Rename, responses((status = 200, body = Device, description = "The device"), Problems, TooLarge))]
+    params(("id" = schema::Id, Path, description = "The device")), request_body = Rename,
+    responses((status = 200, body = Device, description = "The device"), Problems, TooLarge))]
 pub(super) async fn rename(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -73,7 +73,8 @@ pub(super) async fn pair(
 }
 
 /// Makes the watch that shows a code a device of the account.
-#[utoipa::path(post, path = "/devices/confirm", operation_id = "confirmWatch", tag = "devices", request_body = Confirm,
+#[utoipa::path(post, path = "/devices/confirm", operation_id = "confirmWatch", tag = "devices",
+    request_body = Confirm,
     responses((status = 200, body = Device, description = "The watch"), Problems, TooLarge))]
 pub(super) async fn confirm(
     State(api): State<Arc<Api>>,

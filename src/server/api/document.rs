@@ -21,13 +21,13 @@ use crate::protocol::sync::{DeltaHead, Event};
 const ABOUT: &str = "\
 Files in step on all devices: JSON over the rules of the tree, and a binary stream for contents.
 
-Times are integers, milliseconds since 1970 (UTC). Ids and sizes are integers below 2^53. A request \
-with unknown fields or query parameters is refused. Every refusal is an `application/problem+json` \
+Times are integers, milliseconds since 1970 (UTC). Ids and sizes are integers below 2^53. A \
+request with unknown fields or query parameters is refused. Every refusal is an `application/problem+json` \
 (RFC 9457) whose `type` is `urn:sync-server:problem:` and a stable name; each response below lists \
 the names it may have. New names, and new fields in answers, may come with any version.
 
-Log in with `registerDevice` or `login` and send `Authorization: Bearer …` with the access token. \
-When it ends (`token-expired`), exchange the refresh token with `refreshTokens`.";
+Log in with `registerDevice` or `login` and send `Authorization: Bearer …` with the access \
+token. When it ends (`token-expired`), exchange the refresh token with `refreshTokens`.";
 
 /// The document before the routes add theirs.
 #[derive(OpenApi)]
@@ -78,10 +78,9 @@ pub(super) fn text(mut spec: Spec) -> Arc<str> {
     links::add(&mut spec);
     for path in MAY_BE_EMPTY {
         let item = spec.paths.paths.get_mut(path);
-        let methods = item.map(|item| [&mut item.post, &mut item.patch]);
-        let operations = methods.into_iter().flatten().flatten();
-        for body in operations.filter_map(|operation| operation.request_body.as_mut()) {
-            if let RefOr::T(body) = body {
+        let item = item.expect("the routes are there");
+        for operation in [&mut item.post, &mut item.patch].into_iter().flatten() {
+            if let Some(RefOr::T(body)) = &mut operation.request_body {
                 body.required = None;
             }
         }

@@ -179,3 +179,28 @@ pub(super) async fn locate(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_begins_with_a_slash() {
+        for text in ["", "a", "a/b", "../a"] {
+            let refused = path("to", text).unwrap_err().body();
+            assert_eq!(
+                (refused.name(), refused.field.as_deref()),
+                ("bad-path", Some("to"))
+            );
+        }
+        assert_eq!(path("to", "/a//b/").unwrap().to_string(), "/a/b");
+    }
+
+    #[test]
+    fn a_row_is_digits_without_zeroes_before_them() {
+        assert_eq!(row_cursor("120").unwrap(), 120);
+        for text in ["", "0", "012", "+1", "-1", "1.0", "99999999999999999999"] {
+            assert_eq!(row_cursor(text).unwrap_err().body().status, 422, "{text}");
+        }
+    }
+}

@@ -232,6 +232,18 @@ mod tests {
         assert!(names.iter().all(|name| word(name)));
     }
 
+    #[test]
+    fn who_must_log_in_is_told_how() {
+        for (kind, challenged) in [(UNAUTHORIZED, true), (EXPIRED, true), (FORBIDDEN, false)] {
+            let response = Problem::new(kind, "no").into_response();
+            let challenge = response.headers().get(WWW_AUTHENTICATE);
+            assert_eq!(
+                challenge.is_some_and(|scheme| scheme == "Bearer"),
+                challenged
+            );
+        }
+    }
+
     #[tokio::test]
     async fn foreign_refusals_get_the_form_and_keep_their_headers() {
         let refuse = || async {

@@ -47,7 +47,10 @@ pub(super) async fn list(caller: Caller, Query(query): Query<PageQuery>) -> Resu
 /// that is gone, under a numbered name when its own is taken.
 #[utoipa::path(post, path = "/trash/{id}/restore", operation_id = "restoreFromTrash", tag = "trash",
     params(("id" = schema::Id, Path, description = "The node")),
-    responses((status = 200, body = Node, description = "The node where it is now"), Problems, InTheWay))]
+    responses(
+        (status = 200, body = Node, description = "The node where it is now"),
+        Problems, InTheWay,
+    ))]
 pub(super) async fn restore(caller: Caller, Path(id): Path<i64>) -> Result<Json<Node>> {
     let node = caller.tree.restore(NodeId(id)).await?;
     Ok(Json(show::located(caller.tree.by_id(node.id).await?)))

@@ -21,8 +21,12 @@ use crate::types::UploadId;
 const OFFSET: &str = "Upload-Offset";
 
 /// Opens a resumable upload.
-#[utoipa::path(post, path = "/uploads", operation_id = "openUpload", tag = "uploads", request_body = OpenUpload,
-    responses((status = 201, body = UploadState, description = "The upload is open"), Problems, InTheWay))]
+#[utoipa::path(post, path = "/uploads", operation_id = "openUpload", tag = "uploads",
+    request_body = OpenUpload,
+    responses(
+        (status = 201, body = UploadState, description = "The upload is open"),
+        Problems, InTheWay,
+    ))]
 pub(super) async fn open(
     caller: Caller,
     Json(asked): Json<OpenUpload>,
@@ -60,10 +64,16 @@ pub(super) async fn show(caller: Caller, Path(id): Path<i64>) -> Result<Json<Upl
 ///
 /// What arrived of a body that broke off counts: ask for the upload to see where it goes on.
 #[utoipa::path(patch, path = "/uploads/{id}", operation_id = "appendToUpload", tag = "uploads",
-    params(("id" = schema::Id, Path, description = "The upload"),
-        ("Upload-Offset" = schema::Size, Header, description = "Where the body goes: what has arrived so far")),
+    params(
+        ("id" = schema::Id, Path, description = "The upload"),
+        ("Upload-Offset" = schema::Size, Header,
+            description = "Where the body goes: what has arrived so far"),
+    ),
     request_body(content = schema::Bytes, content_type = "application/octet-stream"),
-    responses((status = 200, body = UploadState, description = "The upload after it"), Problems, InTheWay))]
+    responses(
+        (status = 200, body = UploadState, description = "The upload after it"),
+        Problems, InTheWay,
+    ))]
 pub(super) async fn append(
     State(_api): State<Arc<Api>>,
     caller: Caller,

@@ -5,141 +5,102 @@ use utoipa::openapi::link::Link;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::{OpenApi as Spec, RefOr};
 
-/// A link: the operation and status whose answer is used, the operation that uses it, and the
-/// parameters (or `body.FIELD`) with where their values are.
-type Row = (
-    &'static str,
-    &'static str,
-    &'static str,
-    &'static [(&'static str, &'static str)],
-);
+/// Parameters, or `body.FIELD`, and where their values are.
+type Values = &'static [(&'static str, &'static str)];
+/// The operation and status whose answer is used, what of it, and by which operations.
+type Row = (&'static str, &'static str, Values, &'static [&'static str]);
 
 /// What the names of body fields begin with.
 const BODY: &str = "body.";
-const NODE: &[(&str, &str)] = &[("id", "$response.body#/id")];
-const WRITTEN: &[(&str, &str)] = &[("id", "$response.body#/node/id")];
-const SAME: &[(&str, &str)] = &[("id", "$request.path.id")];
-const CURSOR: &[(&str, &str)] = &[("cursor", "$response.body#/cursor")];
+
+const NODE: Values = &[("id", "$response.body#/id")];
+const WRITTEN: Values = &[("id", "$response.body#/node/id")];
+const DEVICE: Values = &[("id", "$response.body#/device/id")];
+const FIRST: Values = &[("id", "$response.body#/items/0/id")];
+const SAME: Values = &[("id", "$request.path.id")];
+const REFRESH: Values = &[("body.refresh_token", "$response.body#/refresh_token")];
+const CODE: Values = &[("body.code", "$response.body#/code")];
+const FILE: Values = &[("body.id", "$response.body#/node/id")];
+const SPACE: Values = &[("space", "$response.body#/spaces/0/id")];
+const CURSOR: Values = &[("cursor", "$response.body#/cursor")];
+const UPLOAD: Values = &[
+    ("id", "$response.body#/id"),
+    ("Upload-Offset", "$response.body#/offset"),
+];
+const HEAD: Values = &[
+    ("id", "$response.body#/node/id"),
+    ("number", "$response.body#/node/version"),
+];
+const VERSION: Values = &[
+    ("id", "$request.path.id"),
+    ("number", "$response.body#/items/0/number"),
+];
 
 const LINKS: &[Row] = &[
     (
         "registerDevice",
         "201",
-        "renameDevice",
-        &[("id", "$response.body#/device/id")],
+        DEVICE,
+        &["renameDevice", "revokeDevice"],
     ),
-    (
-        "registerDevice",
-        "201",
-        "revokeDevice",
-        &[("id", "$response.body#/device/id")],
-    ),
-    (
-        "registerDevice",
-        "201",
-        "refreshTokens",
-        &[("body.refresh_token", "$response.body#/refresh_token")],
-    ),
-    (
-        "login",
-        "200",
-        "refreshTokens",
-        &[("body.refresh_token", "$response.body#/refresh_token")],
-    ),
-    (
-        "makePairingCode",
-        "201",
-        "registerDevice",
-        &[("body.code", "$response.body#/code")],
-    ),
-    ("uploadFile", "201", "getNode", WRITTEN),
-    ("uploadFile", "201", "downloadFile", WRITTEN),
-    ("uploadFile", "201", "deleteNode", WRITTEN),
-    ("uploadFile", "201", "listVersions", WRITTEN),
-    ("uploadFile", "201", "getDelta", WRITTEN),
-    ("uploadFile", "201", "getManifest", WRITTEN),
+    ("registerDevice", "201", REFRESH, &["refreshTokens"]),
+    ("login", "200", REFRESH, &["refreshTokens"]),
+    ("makePairingCode", "201", CODE, &["registerDevice"]),
     (
         "uploadFile",
         "201",
-        "restoreVersion",
-        &[
-            ("id", "$response.body#/node/id"),
-            ("number", "$response.body#/node/version"),
-        ],
-    ),
-    ("uploadFile", "200", "getNode", WRITTEN),
-    ("makeCollection", "201", "getNode", NODE),
-    ("makeCollection", "201", "listFiles", NODE),
-    ("makeCollection", "201", "deleteNode", NODE),
-    ("copyNode", "200", "deleteNode", WRITTEN),
-    ("moveNode", "200", "getNode", WRITTEN),
-    (
-        "listVersions",
-        "200",
-        "restoreVersion",
-        &[
-            ("id", "$request.path.id"),
-            ("number", "$response.body#/items/0/number"),
-        ],
+        WRITTEN,
+        &["getNode", "downloadFile", "deleteNode"],
     ),
     (
-        "listFiles",
-        "200",
-        "getNode",
-        &[("id", "$response.body#/items/0/id")],
+        "uploadFile",
+        "201",
+        WRITTEN,
+        &["listVersions", "getDelta", "getManifest"],
     ),
-    ("deleteNode", "204", "restoreFromTrash", SAME),
-    ("deleteNode", "204", "purgeFromTrash", SAME),
+    ("uploadFile", "201", HEAD, &["restoreVersion"]),
+    ("uploadFile", "201", FILE, &["getSignatures"]),
+    ("uploadFile", "200", WRITTEN, &["getNode"]),
     (
-        "listTrash",
-        "200",
-        "restoreFromTrash",
-        &[("id", "$response.body#/items/0/id")],
+        "makeCollection",
+        "201",
+        NODE,
+        &["getNode", "listFiles", "deleteNode"],
+    ),
+    ("copyNode", "200", WRITTEN, &["getNode", "deleteNode"]),
+    ("moveNode", "200", WRITTEN, &["getNode"]),
+    ("listFiles", "200", FIRST, &["getNode"]),
+    ("listVersions", "200", VERSION, &["restoreVersion"]),
+    (
+        "deleteNode",
+        "204",
+        SAME,
+        &["restoreFromTrash", "purgeFromTrash"],
     ),
     (
         "listTrash",
         "200",
-        "purgeFromTrash",
-        &[("id", "$response.body#/items/0/id")],
+        FIRST,
+        &["restoreFromTrash", "purgeFromTrash"],
     ),
-    (
-        "listConflicts",
-        "200",
-        "resolveConflict",
-        &[("id", "$response.body#/items/0/id")],
-    ),
-    ("openUpload", "201", "getUpload", NODE),
+    ("listConflicts", "200", FIRST, &["resolveConflict"]),
     (
         "openUpload",
         "201",
-        "appendToUpload",
-        &[
-            ("id", "$response.body#/id"),
-            ("Upload-Offset", "$response.body#/offset"),
-        ],
+        NODE,
+        &["getUpload", "finishUpload", "abortUpload"],
     ),
-    ("openUpload", "201", "finishUpload", NODE),
-    ("openUpload", "201", "abortUpload", NODE),
-    (
-        "appendToUpload",
-        "200",
-        "appendToUpload",
-        &[
-            ("id", "$response.body#/id"),
-            ("Upload-Offset", "$response.body#/offset"),
-        ],
-    ),
-    ("appendToUpload", "200", "finishUpload", NODE),
-    ("getSyncStatus", "200", "pullChanges", CURSOR),
-    ("getSyncStatus", "200", "pollEvents", CURSOR),
+    ("openUpload", "201", UPLOAD, &["appendToUpload"]),
+    ("appendToUpload", "200", UPLOAD, &["appendToUpload"]),
+    ("appendToUpload", "200", NODE, &["finishUpload"]),
     (
         "getSyncStatus",
         "200",
-        "getSpaceKeys",
-        &[("space", "$response.body#/spaces/0/id")],
+        CURSOR,
+        &["pullChanges", "pollEvents"],
     ),
-    ("pullChanges", "200", "pullChanges", CURSOR),
-    ("pullChanges", "200", "pollEvents", CURSOR),
+    ("getSyncStatus", "200", SPACE, &["getSpaceKeys"]),
+    ("pullChanges", "200", CURSOR, &["pullChanges", "pollEvents"]),
 ];
 
 /// Adds all links to the operations of a document.
@@ -160,14 +121,17 @@ pub(super) fn add(spec: &mut Spec) {
 
 fn add_to(operation: &mut Operation) {
     let id = operation.operation_id.clone().unwrap_or_default();
-    for row in LINKS.iter().filter(|row| row.0 == id) {
-        if let Some(RefOr::T(response)) = operation.responses.responses.get_mut(row.1) {
-            response.links.insert(row.2.to_owned(), link(row).into());
+    for (_, status, values, targets) in LINKS.iter().filter(|row| row.0 == id) {
+        if let Some(RefOr::T(response)) = operation.responses.responses.get_mut(*status) {
+            let links = targets
+                .iter()
+                .map(|to| ((*to).to_owned(), link(to, values).into()));
+            response.links.extend(links);
         }
     }
 }
 
-fn link(&(_, _, to, values): &Row) -> Link {
+fn link(to: &str, values: Values) -> Link {
     let mut link = Link::builder().operation_id(to);
     let mut body = serde_json::Map::new();
     for (name, value) in values {
@@ -187,5 +151,5 @@ fn link(&(_, _, to, values): &Row) -> Link {
 /// How many links there are.
 #[cfg(test)]
 pub(super) fn count() -> usize {
-    LINKS.len()
+    LINKS.iter().map(|row| row.3.len()).sum()
 }

@@ -14,9 +14,13 @@ use crate::tree::{self, Overwrite, Reach, Tree};
 use crate::types::{ETag, Millis, NodeId, NodePath};
 
 /// Makes a collection.
-#[utoipa::path(post, path = "/files/mkdir", operation_id = "makeCollection", tag = "files", request_body = Mkdir,
-    responses((status = 201, body = Node, description = "A new collection"), (status = 200, body = Node,
-        description = "It was there already, and `parents` was set"), Problems, InTheWay))]
+#[utoipa::path(post, path = "/files/mkdir", operation_id = "makeCollection", tag = "files",
+    request_body = Mkdir,
+    responses(
+        (status = 201, body = Node, description = "A new collection"),
+        (status = 200, body = Node, description = "It was there already, and `parents` was set"),
+        Problems, InTheWay,
+    ))]
 pub(in super::super) async fn mkdir(
     caller: Caller,
     Json(asked): Json<Mkdir>,
@@ -70,8 +74,12 @@ async fn there(tree: &Tree, path: &NodePath) -> Result<tree::Node> {
 
 /// Moves or renames a node; versions and id stay. Into another space it is copied, and the source
 /// goes to trash.
-#[utoipa::path(post, path = "/files/move", operation_id = "moveNode", tag = "files", request_body = Transfer,
-    responses((status = 200, body = Placed, description = "The node at its new path"), Problems, InTheWay))]
+#[utoipa::path(post, path = "/files/move", operation_id = "moveNode", tag = "files",
+    request_body = Transfer,
+    responses(
+        (status = 200, body = Placed, description = "The node at its new path"),
+        Problems, InTheWay,
+    ))]
 pub(in super::super) async fn rename(
     caller: Caller,
     Json(asked): Json<Transfer>,
@@ -82,7 +90,8 @@ pub(in super::super) async fn rename(
 }
 
 /// Copies a node with everything below; no bytes are moved within a space.
-#[utoipa::path(post, path = "/files/copy", operation_id = "copyNode", tag = "files", request_body = Transfer,
+#[utoipa::path(post, path = "/files/copy", operation_id = "copyNode", tag = "files",
+    request_body = Transfer,
     responses((status = 200, body = Placed, description = "The copy"), Problems, InTheWay))]
 pub(in super::super) async fn copy(
     caller: Caller,

@@ -68,12 +68,13 @@ pub(in super::super) struct DownloadHeaders {
 #[utoipa::path(get, path = "/files/download", operation_id = "downloadFile", tag = "files",
     params(DownloadQuery, DownloadHeaders),
     responses(
-        (status = 200, description = "The file", body = schema::Bytes, content_type = "*/*", headers(
-            ("ETag" = String, description = "The version's etag, in quotes"),
-            ("Last-Modified" = String, description = "Its modification time"),
-            ("Accept-Ranges" = String, description = "Always `bytes`"),
-            ("Content-Disposition" = String, description = "Its name"),
-        )),
+        (status = 200, description = "The file", body = schema::Bytes, content_type = "*/*",
+            headers(
+                ("ETag" = String, description = "The version's etag, in quotes"),
+                ("Last-Modified" = String, description = "Its modification time"),
+                ("Accept-Ranges" = String, description = "Always `bytes`"),
+                ("Content-Disposition" = String, description = "Its name"),
+            )),
         (status = 206, description = "A part of it", body = schema::Bytes, content_type = "*/*",
             headers(
                 ("ETag" = String, description = "The version's etag, in quotes"),

@@ -40,7 +40,8 @@ pub(in super::super) struct ListQuery {
 }
 
 /// Lists a collection, page by page.
-#[utoipa::path(get, path = "/files/list", operation_id = "listFiles", tag = "files", params(ListQuery),
+#[utoipa::path(get, path = "/files/list", operation_id = "listFiles", tag = "files",
+    params(ListQuery),
     responses((status = 200, body = Nodes, description = "A page"), Problems, NoFile))]
 pub(in super::super) async fn list(
     caller: Caller,
@@ -86,7 +87,8 @@ pub(in super::super) struct SearchQuery {
 /// Finds nodes by a part of their name, in the order of their ids.
 ///
 /// An answer may hold fewer nodes than asked for and still have a `next`.
-#[utoipa::path(get, path = "/files/search", operation_id = "searchFiles", tag = "files", params(SearchQuery),
+#[utoipa::path(get, path = "/files/search", operation_id = "searchFiles", tag = "files",
+    params(SearchQuery),
     responses((status = 200, body = Nodes, description = "A page"), Problems))]
 pub(in super::super) async fn search(
     caller: Caller,
@@ -125,7 +127,8 @@ pub(in super::super) struct PathQuery {
 }
 
 /// Tells about the node at a path.
-#[utoipa::path(get, path = "/files/info", operation_id = "getNodeByPath", tag = "files", params(PathQuery),
+#[utoipa::path(get, path = "/files/info", operation_id = "getNodeByPath", tag = "files",
+    params(PathQuery),
     responses((status = 200, body = Node, description = "The node"), Problems))]
 pub(in super::super) async fn lookup(
     caller: Caller,
@@ -148,5 +151,18 @@ fn nodes(found: Found) -> Nodes {
     Nodes {
         items: found.nodes.into_iter().map(show::located).collect(),
         next: found.next,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_of_a_listing_is_a_path_below_it() {
+        assert_eq!(path_cursor("a/b").unwrap().to_string(), "/a/b");
+        for text in ["", "/", "..", "a/../b"] {
+            assert_eq!(path_cursor(text).unwrap_err().body().status, 422, "{text}");
+        }
     }
 }

@@ -46,13 +46,17 @@ pub(in super::super) struct UploadQuery {
 /// The body is the file itself, or `multipart/form-data` with one part named `file`. What was there
 /// before becomes a version. When the `base` is not the current version any more, both stay: the
 /// later modification wins, the other lies beside it (`conflict`).
-#[utoipa::path(post, path = "/files/upload", operation_id = "uploadFile", tag = "files", params(UploadQuery),
+#[utoipa::path(post, path = "/files/upload", operation_id = "uploadFile", tag = "files",
+    params(UploadQuery),
     request_body(content(
         (schema::Bytes = "application/octet-stream"),
         (FormFile = "multipart/form-data"),
     )),
-    responses((status = 201, body = Written, description = "A new file"),
-        (status = 200, body = Written, description = "A new version"), Problems, InTheWay))]
+    responses(
+        (status = 201, body = Written, description = "A new file"),
+        (status = 200, body = Written, description = "A new version"),
+        Problems, InTheWay,
+    ))]
 pub(in super::super) async fn put(
     caller: Caller,
     Query(query): Query<UploadQuery>,

@@ -22,10 +22,16 @@ pub(in super::super) async fn list(caller: Caller, Path(id): Path<i64>) -> Resul
 }
 
 /// Makes a previous version the current one; what was current becomes a version.
-#[utoipa::path(post, path = "/files/{id}/versions/{number}/restore", operation_id = "restoreVersion", tag = "files",
-    params(("id" = schema::Id, Path, description = "The file"),
-        ("number" = i64, Path, minimum = 1, description = "The version")),
-    responses((status = 200, body = Node, description = "The file as it is now"), Problems, InTheWay))]
+#[utoipa::path(post, path = "/files/{id}/versions/{number}/restore",
+    operation_id = "restoreVersion", tag = "files",
+    params(
+        ("id" = schema::Id, Path, description = "The file"),
+        ("number" = i64, Path, minimum = 1, description = "The version"),
+    ),
+    responses(
+        (status = 200, body = Node, description = "The file as it is now"),
+        Problems, InTheWay,
+    ))]
 pub(in super::super) async fn restore(
     caller: Caller,
     Path((id, number)): Path<(i64, i64)>,

@@ -49,9 +49,13 @@ pub(in super::super) struct DeltaQuery {
 /// The answer is the binary stream of `docs/PROTOCOL.md` with COPY, LIT and PATCH. 404 with the
 /// field `from` or `to` means that the version is not kept any more; 413 that the file is too large
 /// to compare: download it.
-#[utoipa::path(get, path = "/sync/delta", operation_id = "getDelta", tag = "sync", params(DeltaQuery),
-    responses((status = 200, body = schema::Bytes, description = "The stream",
-        content_type = "application/vnd.sync-server.stream"), Problems, NoFile, TooLarge))]
+#[utoipa::path(get, path = "/sync/delta", operation_id = "getDelta", tag = "sync",
+    params(DeltaQuery),
+    responses(
+        (status = 200, body = schema::Bytes, description = "The stream",
+            content_type = "application/vnd.sync-server.stream"),
+        Problems, NoFile, TooLarge,
+    ))]
 pub(in super::super) async fn delta(
     caller: Caller,
     Query(query): Query<DeltaQuery>,
@@ -90,9 +94,13 @@ pub(in super::super) struct ManifestQuery {
 
 /// Lists the chunks of a version: 16 bytes of its stand-in and its length as 32 bits (big-endian)
 /// for each.
-#[utoipa::path(get, path = "/sync/manifest", operation_id = "getManifest", tag = "sync", params(ManifestQuery),
-    responses((status = 200, body = schema::Bytes, description = "The chunks",
-        content_type = "application/vnd.sync-server.manifest"), Problems, NoFile))]
+#[utoipa::path(get, path = "/sync/manifest", operation_id = "getManifest", tag = "sync",
+    params(ManifestQuery),
+    responses(
+        (status = 200, body = schema::Bytes, description = "The chunks",
+            content_type = "application/vnd.sync-server.manifest"),
+        Problems, NoFile,
+    ))]
 pub(in super::super) async fn manifest(
     caller: Caller,
     Query(query): Query<ManifestQuery>,
@@ -106,9 +114,13 @@ pub(in super::super) async fn manifest(
 /// Signs blocks of a version, so that a device without the old bytes finds what it has in common.
 ///
 /// 12 bytes for each block: a rolling sum of 4 (little-endian) and the first 8 of BLAKE3.
-#[utoipa::path(post, path = "/sync/signature", operation_id = "getSignatures", tag = "sync", request_body = SignatureRequest,
-    responses((status = 200, body = schema::Bytes, description = "The signatures",
-        content_type = "application/vnd.sync-server.signature"), Problems, NoFile, TooLarge))]
+#[utoipa::path(post, path = "/sync/signature", operation_id = "getSignatures", tag = "sync",
+    request_body = SignatureRequest,
+    responses(
+        (status = 200, body = schema::Bytes, description = "The signatures",
+            content_type = "application/vnd.sync-server.signature"),
+        Problems, NoFile, TooLarge,
+    ))]
 pub(in super::super) async fn signature(
     caller: Caller,
     Json(asked): Json<SignatureRequest>,

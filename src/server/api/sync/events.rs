@@ -77,8 +77,12 @@ pub(in super::super) struct EventsQuery {
 ///
 /// The server pings; it closes the socket when the log-in ends (code 4401) or the server stops
 /// (1001): connect again with the last cursor.
-#[utoipa::path(get, path = "/sync/events", operation_id = "openEvents", tag = "sync", params(EventsQuery),
-    responses((status = 101, description = "The socket is open; messages are `Event`s"), Problems, Stale, NoHandshake))]
+#[utoipa::path(get, path = "/sync/events", operation_id = "openEvents", tag = "sync",
+    params(EventsQuery),
+    responses(
+        (status = 101, description = "The socket is open; messages are `Event`s"),
+        Problems, Stale, NoHandshake,
+    ))]
 pub(in super::super) async fn events(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -263,7 +267,8 @@ pub(in super::super) struct PollQuery {
 }
 
 /// Waits until a space of the account has changed since a cursor, at most for a time.
-#[utoipa::path(get, path = "/sync/poll", operation_id = "pollEvents", tag = "sync", params(PollQuery),
+#[utoipa::path(get, path = "/sync/poll", operation_id = "pollEvents", tag = "sync",
+    params(PollQuery),
     responses((status = 200, body = Poll, description = "What was heard"), Problems, Stale))]
 pub(in super::super) async fn poll(
     State(api): State<Arc<Api>>,

@@ -75,7 +75,8 @@ pub(in super::super) struct KeysQuery {
 /// Gives the keys with which members of a space name its chunks and contents.
 ///
 /// With them a device computes the chunks and the root of its own files. They open no sealed bytes.
-#[utoipa::path(get, path = "/sync/keys", operation_id = "getSpaceKeys", tag = "sync", params(KeysQuery),
+#[utoipa::path(get, path = "/sync/keys", operation_id = "getSpaceKeys", tag = "sync",
+    params(KeysQuery),
     responses((status = 200, body = SpaceKeys, description = "The keys"), Problems))]
 pub(in super::super) async fn keys(
     caller: Caller,
@@ -105,7 +106,8 @@ pub(in super::super) struct LogQuery {
 }
 
 /// Tells what the account's devices did, newest first.
-#[utoipa::path(get, path = "/sync/log", operation_id = "getActivity", tag = "sync", params(LogQuery),
+#[utoipa::path(get, path = "/sync/log", operation_id = "getActivity", tag = "sync",
+    params(LogQuery),
     responses((status = 200, body = Log, description = "A page"), Problems))]
 pub(in super::super) async fn log(
     caller: Caller,
