@@ -128,12 +128,12 @@ impl Tree {
         let meta = &self.store.meta;
         let made = meta
             .write(move |conn| Box::pin(async move { open(conn, &tree, &place, path, new).await }));
-        session(made.await?)
+        session(&made.await?)
     }
 
     /// An upload of this account, unfinished or finished.
     pub async fn upload_get(&self, id: UploadId) -> Result<UploadSession> {
-        session(self.upload_row(id).await?)
+        session(&self.upload_row(id).await?)
     }
 
     /// The unfinished uploads of this account, oldest first.
@@ -143,7 +143,7 @@ impl Tree {
             let mut conn = self.store.meta.read().await?;
             uploads::unfinished(&mut conn, account, since).await?
         };
-        rows.into_iter().map(session).collect()
+        rows.iter().map(session).collect()
     }
 
     /// Forgets an upload; one who is sending to it is stopped soon after. What a finished one made
@@ -243,7 +243,7 @@ async fn refuse_over_quota(conn: &mut Conn, place: &Place, bytes: i64) -> Result
     Ok(())
 }
 
-fn session(row: UploadRow) -> Result<UploadSession> {
+fn session(row: &UploadRow) -> Result<UploadSession> {
     Ok(UploadSession {
         id: UploadId(row.id),
         path: NodePath::parse(&row.path).map_err(Error::from)?,
