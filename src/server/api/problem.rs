@@ -105,7 +105,7 @@ pub(crate) struct Problem {
     kind: Kind,
     detail: String,
     field: Option<String>,
-    header: Option<(HeaderName, String)>,
+    header: Option<Box<(HeaderName, String)>>,
 }
 
 /// What a handler returns.
@@ -140,7 +140,7 @@ impl Problem {
 
     /// Adds a header that says what would be right.
     pub(crate) fn with_header(mut self, name: HeaderName, value: String) -> Self {
-        self.header = Some((name, value));
+        self.header = Some(Box::new((name, value)));
         self
     }
 
@@ -166,7 +166,9 @@ impl IntoResponse for Problem {
         let mut response = (self.kind.status, body).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-        if let Some((name, Ok(value))) = self.header.map(|(name, value)| (name, value.parse())) {
+        if let Some((name, value)) = self.header.map(|header| *header)
+            && let Ok(value) = HeaderValue::from_str(&value)
+        {
             headers.insert(name, value);
         }
         // Not Basic, which browsers would answer by themselves.
