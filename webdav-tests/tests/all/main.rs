@@ -3,6 +3,7 @@
 //! `SYNC_TEST_LONG=1` makes the heavy ones heavier.
 
 mod accounts_cli;
+mod api_auth;
 mod auth;
 mod bad_input;
 mod bad_xml;
