@@ -4,6 +4,7 @@
 
 mod accounts_cli;
 mod api_auth;
+mod api_files;
 mod auth;
 mod bad_input;
 mod bad_xml;
