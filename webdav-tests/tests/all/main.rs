@@ -5,6 +5,7 @@
 mod accounts_cli;
 mod api_auth;
 mod api_files;
+mod api_history;
 mod auth;
 mod bad_input;
 mod bad_xml;
