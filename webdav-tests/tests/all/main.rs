@@ -6,6 +6,7 @@ mod accounts_cli;
 mod api_auth;
 mod api_files;
 mod api_history;
+mod api_uploads;
 mod auth;
 mod bad_input;
 mod bad_xml;
