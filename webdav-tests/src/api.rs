@@ -391,3 +391,18 @@ pub fn text<'a>(value: &'a Value, field: &str) -> &'a str {
         None => panic!("no text {field} in {value}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_encoded_byte_by_byte() {
+        let parameters = [("path", "/ä b+c&d=%"), ("limit", "1")];
+        assert_eq!(
+            route("files/list", &parameters),
+            "files/list?path=%2F%C3%A4%20b%2Bc%26d%3D%25&limit=1"
+        );
+        assert_eq!(route("usage", &[]), "usage");
+    }
+}

@@ -4,6 +4,7 @@
 
 mod accounts_cli;
 mod api_auth;
+mod api_bad_input;
 mod api_files;
 mod api_history;
 mod api_uploads;

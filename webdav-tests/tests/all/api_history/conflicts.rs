@@ -235,7 +235,7 @@ fn what_is_locked_cannot_be_resolved_yet() {
     let conflict = api.all("conflicts")[0].clone();
     let token = lock(&dav, "/dav/documents/a");
     resolve(&api, &conflict, "copy").problem("locked", 423);
-    assert_eq!(api.all("conflicts"), [conflict.clone()]);
+    assert_eq!(api.all("conflicts"), std::slice::from_ref(&conflict));
     dav.request("UNLOCK", "/dav/documents/a", &[("Lock-Token", &token)], b"")
         .expect(&[204]);
     resolve(&api, &conflict, "copy").expect(&[204]);

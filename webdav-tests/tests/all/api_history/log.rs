@@ -51,78 +51,62 @@ fn downloads(api: &Api, wanted: usize) -> Vec<Value> {
 }
 
 #[test]
-fn every_deed_is_a_line_in_its_order() {
+fn every_deed_is_one_line_in_its_order() {
     let server = TestServer::start();
     let api = Api::admin(&server);
-    let started = number(&api.status(), "time");
-    let file = api.upload("/documents/a", b"12345");
+    let (last, started) = (log(&api).len(), number(&api.status(), "time"));
+    let file = id(&api.upload("/documents/a", b"12345"));
     api.upload("/documents/a", b"123");
-    downloads(&api, 0);
     api.download("/documents/a");
     downloads(&api, 1);
-    let folder = api.mkdir("/documents/d");
+    let folder = id(&api.mkdir("/documents/d"));
     api.rename("/documents/a", "/documents/d/a");
-    let copy = api
-        .post("files/copy", &json!({"from": "/documents/d/a", "to": "/b"}))
-        .json(200);
-    api.post_nothing(&format!("files/{}/versions/1/restore", id(&file)))
-        .json(200);
+    let asked = json!({"from": "/documents/d/a", "to": "/b"});
+    let copy = id(&api.post("files/copy", &asked).json(200)["node"]);
+    let restore = format!("files/{file}/versions/1/restore");
+    api.post_nothing(&restore).json(200);
     api.remove("/documents/d");
-    api.post_nothing(&format!("trash/{}/restore", id(&folder)))
+    api.post_nothing(&format!("trash/{folder}/restore"))
         .json(200);
     api.remove("/b");
-    api.delete(&format!("trash/{}", id(&copy["node"])))
-        .expect(&[204]);
+    api.delete(&format!("trash/{copy}")).expect(&[204]);
     let ended = number(&api.status(), "time");
 
-    let lines = log(&api);
-    let found: Vec<_> = lines
-        .iter()
-        .filter(|line| !(line["action"] == "upload" && line["node"] == copy["node"]["id"]))
-        .filter(|line| number(line, "at") >= started)
-        .map(|line| (text(line, "action"), number(line, "node")))
-        .collect();
-    let (file, folder, copy) = (id(&file), id(&folder), id(&copy["node"]));
-    let restored = found
-        .iter()
-        .filter(|line| **line == ("restore", file))
-        .count();
-    assert_eq!(restored, 1, "{found:?}");
-    let found: Vec<_> = found
-        .into_iter()
-        .filter(|line| *line != ("upload", file))
-        .collect();
+    let lines = log(&api).split_off(last);
+    let told = |line: &Value| {
+        (
+            text(line, "action").to_owned(),
+            number(line, "node"),
+            number(line, "size"),
+        )
+    };
+    let found: Vec<_> = lines.iter().map(told).collect();
+    let expected = [
+        ("upload", file, 5),
+        ("upload", file, 3),
+        ("download", file, 3),
+        ("mkdir", folder, 0),
+        ("move", file, 0),
+        ("copy", copy, 3),
+        ("restore", file, 5),
+        ("delete", folder, 5),
+        ("restore", folder, 5),
+        ("delete", copy, 3),
+        ("purge", copy, 3),
+    ];
     assert_eq!(
         found,
-        [
-            ("download", file),
-            ("mkdir", folder),
-            ("move", file),
-            ("copy", copy),
-            ("restore", file),
-            ("delete", folder),
-            ("restore", folder),
-            ("delete", copy),
-            ("purge", copy),
-        ]
+        expected.map(|(action, node, size)| (action.to_owned(), node, size))
     );
     let space = &api.status()["spaces"][0]["id"];
-    for line in lines.iter().filter(|line| number(line, "at") >= started) {
+    for line in &lines {
         assert_eq!(
             (&line["device"], &line["space"]),
             (&json!(api.device()), space),
             "{line}"
         );
-        assert!(number(line, "at") <= ended, "{line}");
+        assert!((started..=ended).contains(&number(line, "at")), "{line}");
     }
-    let uploads: Vec<_> = lines
-        .iter()
-        .filter(|line| line["action"] == "upload" && line["node"] == file)
-        .collect();
-    assert_eq!(
-        (&uploads[0]["size"], &uploads[1]["size"]),
-        (&json!(5), &json!(3))
-    );
     assert!(lines.windows(2).all(|pair| id(&pair[0]) < id(&pair[1])));
 }
 
