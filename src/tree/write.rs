@@ -116,7 +116,8 @@ pub(super) async fn put_in(
             return Err(Error::PreconditionFailed);
         }
         action.guard(conn, tree, place.parent).await?;
-        let node = create(conn, action, place, staged, stamp).await?;
+        let mut node = create(conn, action, place, staged, stamp).await?;
+        node.checksum = stated(staged);
         let grown = signed(node.size);
         return Ok((Written::plain(node, true), grown));
     };
@@ -142,8 +143,14 @@ pub(super) async fn put_in(
     if overtaken {
         return conflicts::settle(conn, action, place, old, content, stamp).await;
     }
-    let (node, grown) = replace(conn, action, old, content, stamp).await?;
+    let (mut node, grown) = replace(conn, action, old, content, stamp).await?;
+    node.checksum = stated(staged);
     Ok((Written::plain(node, false), grown))
+}
+
+fn stated(staged: &Staged) -> Option<String> {
+    let checksum = staged.checksum.as_ref();
+    checksum.map(|checksum| checksum.as_str().to_owned())
 }
 
 /// The head has the bytes already: a request that was sent again, or two devices with one mind.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use futures_util::StreamExt;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 
 use super::Api;
 use super::errors::broken_body;
@@ -35,7 +35,7 @@ pub(super) async fn open(
         checksum: extract::checksum(asked.checksum.as_deref())?,
     };
     let session = caller.tree.upload_open(&path, new).await?;
-    Ok((StatusCode::CREATED, Json(state(session))))
+    Ok((StatusCode::CREATED, Json(state(&session))))
 }
 
 /// Lists the unfinished uploads of the account.
@@ -43,7 +43,7 @@ pub(super) async fn open(
     responses((status = 200, body = UploadStates), Problems))]
 pub(super) async fn list(caller: Caller) -> Result<Json<UploadStates>> {
     let sessions = caller.tree.upload_list().await?.into_iter();
-    let items = sessions.map(state).collect();
+    let items = sessions.map(|session| state(&session)).collect();
     Ok(Json(UploadStates { items }))
 }
 
@@ -52,11 +52,12 @@ pub(super) async fn list(caller: Caller) -> Result<Json<UploadStates>> {
     params(("id" = i64, Path, description = "The upload")),
     responses((status = 200, body = UploadState), Problems))]
 pub(super) async fn show(caller: Caller, Path(id): Path<i64>) -> Result<Json<UploadState>> {
-    Ok(Json(state(caller.tree.upload_get(UploadId(id)).await?)))
+    Ok(Json(state(&caller.tree.upload_get(UploadId(id)).await?)))
 }
 
 /// Appends the body to an upload, from the offset in `Upload-Offset` on.
 ///
+/// 409 with the type `upload-offset` says in its own `Upload-Offset` header where the upload goes on.
 /// What arrived of a body that broke off counts: ask for the upload to see where it goes on.
 #[utoipa::path(patch, path = "/uploads/{id}", tag = "uploads",
     params(("id" = i64, Path, description = "The upload"),
@@ -85,7 +86,7 @@ pub(super) async fn append(
     let session = appender.pause().await?;
     match broken {
         Some(problem) => Err(problem),
-        None => Ok(Json(state(session))),
+        None => Ok(Json(state(&session))),
     }
 }
 
@@ -122,7 +123,7 @@ fn offset(headers: &HeaderMap) -> Result<u64> {
     })
 }
 
-fn state(session: UploadSession) -> UploadState {
+fn state(session: &UploadSession) -> UploadState {
     UploadState {
         id: session.id.0,
         path: session.path.to_string(),
@@ -137,13 +138,18 @@ impl From<UploadError> for Problem {
     fn from(error: UploadError) -> Self {
         let text = error.to_string();
         match error {
-            UploadError::Offset { .. } => Self::new(problem::UPLOAD_OFFSET, text).at(OFFSET),
+            UploadError::Offset { received } => Self::new(problem::UPLOAD_OFFSET, text)
+                .at(OFFSET)
+                .with_header(
+                    HeaderName::from_static("upload-offset"),
+                    received.to_string(),
+                ),
             UploadError::Busy
             | UploadError::Finished
             | UploadError::Incomplete { .. }
             | UploadError::Paused => Self::new(problem::UPLOAD_STATE, text),
             UploadError::TooLong { .. } => Self::new(problem::TOO_LARGE, text),
-            UploadError::TooMany => Self::new(problem::LIMITED, text),
+            UploadError::TooMany => Self::new(problem::LIMITED, text).retry_after(60),
             UploadError::Tree(error) => error.into(),
         }
     }

@@ -99,7 +99,7 @@ pub(in super::super) async fn manifest(
 
 /// Signs blocks of a version, so that a device without the old bytes finds what it has in common.
 ///
-/// 12 bytes for each block: a rolling sum of 4 (little-endian) and the first 8 of BLAKE3.
+/// 12 bytes for each block: a rolling sum of 4 and the first 8 of BLAKE3.
 #[utoipa::path(post, path = "/sync/signature", tag = "sync", request_body = SignatureRequest,
     responses((status = 200, body = Vec<u8>,
         content_type = "application/vnd.sync-server.signature"), Problems))]

@@ -3,6 +3,8 @@
 mod file;
 mod item;
 
+use std::collections::HashMap;
+
 use axum::body::{Body, BodyDataStream};
 use futures_util::StreamExt;
 
@@ -12,8 +14,8 @@ use super::super::problem::{self, Problem, Result};
 use super::super::show;
 use crate::protocol::stream::{Decoder, Record};
 use crate::protocol::sync::{PushItem, PushPut, PushResult, PushStatus};
-use crate::tree::{self, BATCH_MAX, BatchItem, Tree};
-use crate::types::NodePath;
+use crate::tree::{self, BATCH_MAX, BatchItem, Node, Tree};
+use crate::types::{NodeId, NodeName, NodePath};
 
 /// Most items in one push: their results are held in memory, a few hundred bytes each.
 const ITEMS_MAX: usize = 10_000;
@@ -92,7 +94,7 @@ impl Receiver {
     async fn take_file(&mut self, nth: usize, put: PushPut) -> Result<()> {
         let mut file = match Incoming::start(&self.tree, put).await {
             Ok(file) => Ok(file),
-            Err(problem) => Err(refused(problem)),
+            Err(problem) => Err(refused(&problem)),
         };
         loop {
             let record = self.next_record().await?;
@@ -103,7 +105,12 @@ impl Receiver {
                 Record::End => break,
                 Record::File(_) => return Err(bad_order(&record)),
                 // Of a file that is refused the rest is read and dropped.
-                record => {
+                Record::Copy { .. }
+                | Record::Ref(_)
+                | Record::Lit { .. }
+                | Record::LitPart(_)
+                | Record::Patch { .. }
+                | Record::Same => {
                     if let Ok(incoming) = &mut file
                         && let Err(result) = incoming.take(&self.tree, record).await
                     {
@@ -149,11 +156,15 @@ impl Receiver {
             .collect();
         let items = waiting.into_iter().map(|waiting| waiting.item).collect();
         let named = self.tree.commit_batch(items).await?;
+        let mut homes = HashMap::new();
         for ((nth, path), result) in places.into_iter().zip(named) {
             self.results[nth] = Some(match result {
-                Ok(written) => written_result(written, &path),
+                Ok(written) => {
+                    let path = spelled(&self.tree, &mut homes, &written.node, &path).await;
+                    written_result(written, &path)
+                }
                 Err(tree::Error::PreconditionFailed) => item::stale(&self.tree, &path).await,
-                Err(error) => refused(error.into()),
+                Err(error) => refused(&error.into()),
             });
         }
         Ok(())
@@ -177,6 +188,26 @@ impl Receiver {
     }
 }
 
+/// The path of a node as the tree spells it; its collection is looked up once a batch.
+async fn spelled(
+    tree: &Tree,
+    homes: &mut HashMap<NodeId, NodePath>,
+    node: &Node,
+    asked: &NodePath,
+) -> NodePath {
+    let (Some(parent), Ok(name)) = (node.parent, NodeName::parse(&node.name)) else {
+        return asked.clone();
+    };
+    if let Some(home) = homes.get(&parent) {
+        return home.join(name);
+    }
+    match tree.by_id(parent).await {
+        Ok(located) => homes.entry(parent).or_insert(located.path).join(name),
+        // Moved or deleted since.
+        Err(_) => asked.clone(),
+    }
+}
+
 fn bad_order(record: &Record) -> Problem {
     let name = match record {
         Record::File(_) => "FILE",
@@ -190,7 +221,7 @@ fn bad_order(record: &Record) -> Problem {
     Problem::new(problem::BAD_STREAM, format!("{name} does not belong here")).at(name)
 }
 
-fn refused(problem: Problem) -> PushResult {
+fn refused(problem: &Problem) -> PushResult {
     PushResult {
         status: PushStatus::Error,
         node: None,
