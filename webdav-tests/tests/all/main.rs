@@ -7,6 +7,7 @@ mod api_auth;
 mod api_bad_input;
 mod api_files;
 mod api_history;
+mod api_together;
 mod api_uploads;
 mod auth;
 mod bad_input;
