@@ -97,7 +97,7 @@ async fn pick(caller: &Caller, found: &Located, number: Option<i64>) -> Result<V
 }
 
 /// Writes the activity log beside the answer, which does not wait for it.
-fn note(api: &Arc<Api>, caller: &Caller, found: &Located, size: u64) {
+pub(in super::super) fn note(api: &Arc<Api>, caller: &Caller, found: &Located, size: u64) {
     let (tree, node) = (caller.tree.clone(), found.node.clone());
     api.tasks.spawn(async move {
         if let Err(error) = tree.note_download(&node, size).await {
