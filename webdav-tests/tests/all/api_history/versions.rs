@@ -208,3 +208,37 @@ fn versions_survive_a_kill() {
     }
     assert_eq!(text(&api.info("/a"), "etag"), text(&before[0], "etag"));
 }
+
+#[test]
+fn a_restore_that_meets_a_delete_spoils_no_sizes() {
+    let server = TestServer::start();
+    let api = Api::admin(&server);
+    let file = id(&api.upload("/documents/a", &[1; 1000]));
+    let restore = format!("files/{file}/versions/1/restore");
+    for round in 0..40_u8 {
+        api.upload("/documents/a", &[round; 10]);
+        let oldest = *numbers(&api, file).last().expect("a version");
+        let restore = restore.replace("/1/", &format!("/{oldest}/"));
+        std::thread::scope(|scope| {
+            let (one, other) = (api.again(), api.again());
+            scope.spawn(move || one.post_nothing(&restore).expect(&[200, 404, 409]));
+            scope.spawn(move || other.delete(&format!("files/{file}")).expect(&[204]));
+        });
+        assert_eq!(
+            api.info("/documents")["size"],
+            0,
+            "round {round}: it is in trash"
+        );
+        let back = api.post_nothing(&format!("trash/{file}/restore")).json(200);
+        assert_eq!(
+            api.info("/documents")["size"],
+            back["size"],
+            "round {round}"
+        );
+        assert_eq!(
+            api.get("usage").json(200)["spaces"][0]["used"],
+            back["size"]
+        );
+        assert_eq!(versions(&api, file)[0]["etag"], back["etag"]);
+    }
+}
