@@ -11,6 +11,8 @@ use webdav_tests::{Api, Dav, TestServer, xml};
 
 const PASSWORD: &str = "a long password 1";
 const WORKERS: u64 = 6;
+/// What each of them does before it is added up.
+const DEEDS: usize = 100;
 const TOPS: [&str; 3] = ["/documents", "/photos", "/shared"];
 
 /// One who does things at random, through both doors.
@@ -249,36 +251,42 @@ fn assert_feed(api: &Api, by_path: &BTreeMap<&str, &Value>) {
 
 #[test]
 fn whatever_all_do_at_once_adds_up_afterwards_and_after_a_kill() {
-    let (rounds, deeds) = if crate::long() { (10, 400) } else { (3, 100) };
+    let rounds = if crate::long() { 40 } else { 3 };
+    for round in 0..rounds {
+        one_round(round);
+    }
+}
+
+fn one_round(round: u64) {
     let mut server = TestServer::start();
     server.add_user("bob", PASSWORD, None);
-    let mut accounts = [
+    let accounts = [
         Api::admin(&server),
         Api::register(&server, "bob", PASSWORD, "laptop"),
     ];
-    for round in 0..rounds {
-        let davs = [server.admin(), server.anonymous().login("bob", PASSWORD)];
-        let workers = (0..WORKERS).map(|n| {
-            let account = usize::from(n >= WORKERS / 2);
-            let (api, dav) = (accounts[account].again(), davs[account].again());
-            let random = Noise::new(round * WORKERS + n, 0);
-            Worker { api, dav, random }
-        });
-        let workers = work(workers.collect(), deeds, || ());
-        for (api, dav) in accounts.iter().zip(&davs) {
-            assert_sound(api, dav);
-        }
-        // And once more, until the plug is pulled
-        let mut pulled = Some(&mut server);
-        work(workers, usize::MAX, || {
-            std::thread::sleep(std::time::Duration::from_millis(200 + 100 * round));
-            pulled.take().expect("once").kill9();
-        });
-        server.start_again();
-        accounts = accounts.map(|api| api.on(&server));
-        let davs = [server.admin(), server.anonymous().login("bob", PASSWORD)];
-        for (api, dav) in accounts.iter().zip(&davs) {
-            assert_sound(api, dav);
-        }
+    let davs = |server: &TestServer| {
+        let bob = server.anonymous().login("bob", PASSWORD);
+        [server.admin(), bob]
+    };
+    let workers = (0..WORKERS).map(|n| {
+        let account = usize::from(n >= WORKERS / 2);
+        let (api, dav) = (accounts[account].again(), davs(&server)[account].again());
+        let random = Noise::new(round * WORKERS + n, 0);
+        Worker { api, dav, random }
+    });
+    let workers = work(workers.collect(), DEEDS, || ());
+    for (api, dav) in accounts.iter().zip(&davs(&server)) {
+        assert_sound(api, dav);
+    }
+    // And once more, until the plug is pulled
+    work(workers, usize::MAX, || {
+        let pause = std::time::Duration::from_millis(200 + 50 * (round % 8));
+        std::thread::sleep(pause);
+        server.kill9();
+    });
+    server.start_again();
+    let accounts = accounts.map(|api| api.on(&server));
+    for (api, dav) in accounts.iter().zip(&davs(&server)) {
+        assert_sound(api, dav);
     }
 }
