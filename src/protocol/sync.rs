@@ -244,7 +244,7 @@ pub enum Need {
     Base,
     /// A content with this root.
     Content,
-    /// These chunks, by their stand-ins, 32 hex digits each.
+    /// These chunks, by their stand-ins, 32 hex digits each; perhaps others, too.
     Chunks(Vec<String>),
 }
 
@@ -261,6 +261,11 @@ pub struct PushResult {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub conflict: Option<Node>,
+    /// Of a file: the etag of the bytes that were sent, wherever they are by now. When it is not
+    /// that of `node`, somebody else's bytes are current: pull.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::FileTag>, nullable = false)]
+    pub etag: Option<String>,
     /// What the server lacks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]

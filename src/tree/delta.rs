@@ -126,6 +126,7 @@ impl Tree {
 pub fn held(staged: &Staged) -> usize {
     match &staged.body {
         StagedBody::Inline(sealed) => sealed.len(),
-        StagedBody::Chunks(_) => 0,
+        // A run, and its form in the database once more.
+        StagedBody::Chunks(manifest) => manifest.runs().len() * 32,
     }
 }

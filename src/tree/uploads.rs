@@ -146,8 +146,8 @@ impl Tree {
         rows.iter().map(session).collect()
     }
 
-    /// Forgets an upload; one who is sending to it is stopped soon after. What a finished one made
-    /// stays.
+    /// Forgets an upload; one who is sending to it is stopped soon after. Of a finished one only the
+    /// answer is forgotten, what it made stays.
     pub async fn upload_abort(&self, id: UploadId) -> Result<()> {
         self.upload_row(id).await?;
         let account = self.user.account;
@@ -181,8 +181,8 @@ impl Tree {
         let held = uploads::held(&mut *self.store.meta.read().await?, id).await?;
         let held = held.ok_or(Error::NotFound)?;
         let keys = self.store.keys.of(&self.store.meta, space).await?;
-        let (received, tail) = (row::bytes(held.received), held.tail.as_deref());
-        let parked = Parked::open(&keys, id, received, &held.manifest, tail)?;
+        let received = row::bytes(held.received);
+        let parked = Parked::open(&keys, id, received, &held.manifest, held.tail).await?;
         let class = Class::of(Some(row::bytes(row.size)));
         Ok(Upload::resume(&self.store, space, class, parked).await?)
     }

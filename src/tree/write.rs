@@ -116,7 +116,8 @@ pub(super) async fn put_in(
             return Err(Error::PreconditionFailed);
         }
         action.guard(conn, tree, place.parent).await?;
-        let node = create(conn, action, place, staged, stamp).await?;
+        let mut node = create(conn, action, place, staged, stamp).await?;
+        node.checksum = stated(staged);
         let grown = signed(node.size);
         return Ok((Written::plain(node, true), grown));
     };
@@ -124,11 +125,7 @@ pub(super) async fn put_in(
         return Err(Error::IsACollection);
     }
     action.guard(conn, tree, NodeId(old.id)).await?;
-    let overtaken = match how.base {
-        Base::Unstated => false,
-        Base::Nothing => true,
-        Base::Content(base) => Some(base.0) != old.content,
-    };
+    let overtaken = how.base.is_overtaken(old.content);
     if overtaken && !refuse {
         action.guard(conn, tree, place.parent).await?;
     }
@@ -136,14 +133,51 @@ pub(super) async fn put_in(
     if how.base != Base::Unstated && old.content == Some(content.0.0) {
         return again(conn, action, old, stamp).await;
     }
+    if overtaken && came_before(conn, action, &old, (how, content.0)).await? {
+        let node = old.into();
+        let written = Written {
+            content: content.0,
+            ..Written::plain(node, false)
+        };
+        return Ok((written, 0));
+    }
     if overtaken && refuse {
         return Err(Error::PreconditionFailed);
     }
     if overtaken {
         return conflicts::settle(conn, action, place, old, content, stamp).await;
     }
-    let (node, grown) = replace(conn, action, old, content, stamp).await?;
+    action.log(conn, Deed::Upload, old.id, content.1).await?;
+    let (mut node, grown) = replace(conn, action, old, content, stamp).await?;
+    node.checksum = stated(staged);
     Ok((Written::plain(node, false), grown))
+}
+
+fn stated(staged: &Staged) -> Option<String> {
+    let checksum = staged.checksum.as_ref();
+    checksum.map(|checksum| checksum.as_str().to_owned())
+}
+
+/// Whether this write was done before and others went on from it: its answer was lost, and it comes
+/// again.
+async fn came_before(
+    conn: &mut Conn,
+    action: &Action,
+    old: &NodeRow,
+    (how, content): (&Write, ContentId),
+) -> Result<bool> {
+    let base = match how.base {
+        Base::Unstated => return Ok(false),
+        Base::Nothing => None,
+        Base::Content(base) => Some(base),
+    };
+    let write = versions::Earlier {
+        content,
+        base,
+        device: action.device,
+        mtime: how.modified,
+    };
+    Ok(versions::has_earlier(conn, NodeId(old.id), write).await?)
 }
 
 /// The head has the bytes already: a request that was sent again, or two devices with one mind.
@@ -175,7 +209,9 @@ pub(super) async fn create(
     stamp: Stamp,
 ) -> Result<Node> {
     let content = name(conn, staged).await?;
-    create_at(conn, action, place, action.turn.first_node, content, stamp).await
+    let id = action.turn.first_node;
+    action.log(conn, Deed::Upload, id.0, content.1).await?;
+    create_at(conn, action, place, id, content, stamp).await
 }
 
 /// Makes a file with a given id.
@@ -200,7 +236,6 @@ pub(super) async fn create_at(
         seq: action.turn.seq,
     };
     nodes::insert(conn, &new).await?;
-    action.log(conn, Deed::Upload, id.0, content.1).await?;
     Ok(created_row(&new, content).into())
 }
 
@@ -233,7 +268,6 @@ pub(super) async fn replace(
         seq: action.turn.seq,
     };
     nodes::set_content(conn, id, &new).await?;
-    action.log(conn, Deed::Upload, old.id, size).await?;
     let grown = size - old.size;
     Ok((replaced_row(old, &new).into(), grown))
 }

@@ -24,7 +24,7 @@ pub(super) struct Base {
     store: Arc<Store>,
     keys: Arc<SpaceKeys>,
     size: u64,
-    class: Class,
+    class: Option<Class>,
     body: Body,
     kept: VecDeque<Piece>,
     read: u64,
@@ -81,7 +81,7 @@ impl Base {
             store: Arc::clone(store),
             keys: Arc::clone(keys),
             size: row.size,
-            class: row.class,
+            class: row.class_known.then_some(row.class),
             body,
             kept: VecDeque::new(),
             read: 0,
@@ -93,8 +93,8 @@ impl Base {
         self.size
     }
 
-    /// How it is cut.
-    pub(super) fn class(&self) -> Class {
+    /// How it is cut, if that is known.
+    pub(super) fn class(&self) -> Option<Class> {
         self.class
     }
 

@@ -66,10 +66,9 @@ impl Places {
             .first()
             .is_some_and(|first| position < first.start);
         let mut cursor = if behind { Cursor::default() } else { self.next };
-        let mut conn = meta.read().await?;
         loop {
-            cursor = self.skip(&mut conn, cursor, position).await?;
-            let (batch, next) = self.load(&mut conn, cursor).await?;
+            cursor = self.skip(meta, cursor, position).await?;
+            let (batch, next) = self.load(&mut *meta.read().await?, cursor).await?;
             (self.batch, self.next, cursor) = (batch, next, next);
             if let Some(span) = self.loaded(position) {
                 return Ok(span);
@@ -89,15 +88,23 @@ impl Places {
     }
 
     /// Goes over chunks that end before `position`, leaving less than a few batches to load.
-    async fn skip(&self, conn: &mut Conn, mut cursor: Cursor, position: u64) -> Result<Cursor> {
+    async fn skip(&self, meta: &Meta, mut cursor: Cursor, position: u64) -> Result<Cursor> {
         let mut most = SKIP_MAX;
         while most > BATCH {
+            // Taken anew for each statement: a content of many runs must not keep others waiting.
+            let mut conn = meta.read().await?;
+            if most == SKIP_MAX
+                && let Some(behind) = self.skip_runs(&mut conn, cursor, position).await?
+            {
+                cursor = behind;
+                continue;
+            }
             let Some((first, rows)) = self.run(cursor) else {
                 break;
             };
             let rows = rows.min(most);
             // A whole run counts however short it is: the one that follows may be long.
-            let end = cursor.at + chunks::raw_len(conn, self.space, first, rows).await?;
+            let end = cursor.at + chunks::raw_len(&mut conn, self.space, first, rows).await?;
             if end <= position {
                 cursor = self.advance(cursor, rows, end);
                 continue;
@@ -105,6 +112,36 @@ impl Places {
             most = rows.min(most) / SKIP_SHRINK;
         }
         Ok(cursor)
+    }
+
+    /// Goes over several short runs in one statement; `None` when there are none to go over.
+    async fn skip_runs(
+        &self,
+        conn: &mut Conn,
+        cursor: Cursor,
+        position: u64,
+    ) -> Result<Option<Cursor>> {
+        let mut runs = Vec::new();
+        let mut ahead = cursor;
+        while runs.len() < chunks::RUNS_AT_ONCE
+            && let Some((first, rows)) = self.run(ahead)
+            && rows <= SKIP_MAX
+        {
+            runs.push((first, rows));
+            ahead = self.advance(ahead, rows, 0);
+        }
+        if runs.len() < 2 {
+            return Ok(None);
+        }
+        let mut behind = cursor;
+        let lengths = chunks::raw_lens(conn, self.space, &runs).await?;
+        for ((_, rows), length) in runs.into_iter().zip(lengths) {
+            if behind.at + length > position {
+                break;
+            }
+            behind = self.advance(behind, rows, behind.at + length);
+        }
+        Ok((behind.run > cursor.run).then_some(behind))
     }
 
     /// The next rows, and what comes behind them.

@@ -351,7 +351,7 @@ impl Rebuild {
         left: &Range<u64>,
         last: bool,
     ) -> Result<Option<Located>> {
-        if base.class() != self.class || self.size <= INLINE_MAX as u64 {
+        if base.class() != Some(self.class) || self.size <= INLINE_MAX as u64 {
             return Ok(None);
         }
         let Some(chunk) = base.chunk_at(left.start).await? else {

@@ -13,6 +13,8 @@ use crate::types::{ChunkRow, SpaceId};
 
 /// Most chunks one lookup statement asks for; callers may give more.
 const FIND_MAX: usize = 64;
+/// Runs whose lengths one statement adds up.
+pub const RUNS_AT_ONCE: usize = 64;
 /// Rows of the lookup for few chunks: those of one upload buffer.
 const FIND_FEW: usize = 8;
 /// Rows of the multi-row inserts, largest first: few statements to prepare, few to run.
@@ -54,6 +56,21 @@ const BY_BLINDED: &str = "SELECT c.id, c.blinded, s.name, c.start, c.stored, c.r
     FROM chunk c JOIN segment s ON s.id = c.segment WHERE c.space = $1 AND c.blinded = $2";
 const RAW_LEN: &str = "SELECT count(*), CAST(COALESCE(SUM(raw), 0) AS BIGINT)
     FROM chunk WHERE id >= $1 AND id < $2 AND space = $3";
+static RAW_LENS: LazyLock<String> = LazyLock::new(|| {
+    let run = |nth: usize| {
+        let (first, rows) = (nth * 2 + 2, nth * 2 + 3);
+        format!("({nth}, CAST(${first} AS BIGINT), CAST(${rows} AS BIGINT))")
+    };
+    let runs: Vec<_> = (0..RUNS_AT_ONCE).map(run).collect();
+    format!(
+        "WITH run (nth, first, rows) AS (VALUES {})
+        SELECT run.nth, count(c.id), CAST(COALESCE(SUM(c.raw), 0) AS BIGINT)
+          FROM run LEFT JOIN chunk c
+            ON c.id >= run.first AND c.id < run.first + run.rows AND c.space = $1
+         GROUP BY run.nth ORDER BY run.nth",
+        runs.join(", ")
+    )
+});
 static FIND: LazyLock<[String; 2]> = LazyLock::new(|| [find_sql(FIND_FEW), find_sql(FIND_MAX)]);
 static INSERT: LazyLock<[String; 3]> = LazyLock::new(|| {
     [
@@ -254,6 +271,27 @@ fn to_located((row, blinded, segment, start, stored, raw): LocatedRow) -> Result
     })
 }
 
+/// Bytes of each of at most [`RUNS_AT_ONCE`] runs of chunks; an error when a chunk is missing.
+pub async fn raw_lens(
+    conn: &mut Conn,
+    space: SpaceId,
+    runs: &[(ChunkRow, u32)],
+) -> Result<Vec<u64>> {
+    let mut query = sqlx::query_as(RAW_LENS.as_str()).bind(space.0);
+    let none = std::iter::repeat(&(ChunkRow(0), 0));
+    for (first, rows) in runs.iter().chain(none).take(RUNS_AT_ONCE) {
+        query = query.bind(first.0).bind(i64::from(*rows));
+    }
+    let found: Vec<(i64, i64, i64)> = query.fetch_all(conn).await?;
+    let length = |((_, rows), (_, count, bytes)): (&(ChunkRow, u32), (i64, i64, i64))| {
+        if count != i64::from(*rows) {
+            return Err(Error::Corrupt("a chunk row is missing"));
+        }
+        u64::try_from(bytes).map_err(|_negative| Error::Corrupt("a chunk row's length"))
+    };
+    runs.iter().zip(found).map(length).collect()
+}
+
 fn to_blinded(bytes: &[u8]) -> Result<Blinded> {
     let bytes = bytes
         .try_into()
@@ -356,6 +394,22 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(kept[0].place.segment, SegmentId([1; 16]));
+    }
+
+    #[tokio::test]
+    async fn lengths_of_runs_are_added_up_each_for_itself() {
+        let (_folder, meta, space) = opened().await;
+        let new: Vec<_> = (0..100).map(|nth| chunk(nth, 1)).collect();
+        let first = insert_all(&meta, space, new).await[&Blinded([0; 16])];
+        let run = |from: i64, rows| (ChunkRow(first.0 + from), rows);
+        let mut conn = meta.read().await.unwrap();
+
+        let runs = [run(5, 1), run(0, 3), run(5, 1), run(98, 2)];
+        let lengths = raw_lens(&mut conn, space, &runs).await.unwrap();
+
+        assert_eq!(lengths, [6, 1 + 2 + 3, 6, 99 + 100]);
+        let beyond = raw_lens(&mut conn, space, &[run(0, 1), run(99, 2)]).await;
+        assert!(matches!(beyond, Err(Error::Corrupt(_))));
     }
 
     #[tokio::test]

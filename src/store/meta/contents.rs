@@ -17,6 +17,8 @@ pub struct Content {
     pub size: u64,
     /// How it is cut.
     pub class: Class,
+    /// Whether the row says so; older rows do not, and then it is a guess.
+    pub class_known: bool,
     /// Where the bytes are.
     pub body: StagedBody,
     /// The checksum its uploader stated and we verified (`SHA1:<hex>`).
@@ -88,6 +90,7 @@ pub async fn load(conn: &mut Conn, content: ContentId) -> Result<Content> {
         .try_into()
         .map_err(|_length| Error::Corrupt("a content's root"))?;
     let size = u64::try_from(size).map_err(|_negative| Error::Corrupt("a content's size"))?;
+    let class_known = class.is_some();
     let class = match class {
         Some(SMALL) => Class::Small,
         Some(LARGE) => Class::Large,
@@ -100,6 +103,7 @@ pub async fn load(conn: &mut Conn, content: ContentId) -> Result<Content> {
         root: Blinded(root),
         size,
         class,
+        class_known,
         body,
         checksum,
     })

@@ -168,7 +168,7 @@ impl Worker {
             // What takes the place of the upload is never asked.
             let empty = Upload::start(store, space, None, None).await?;
             let parked = std::mem::replace(&mut self.upload, empty).park().await?;
-            let tail = parked.seal_tail(&keys, UploadId(self.row.id))?;
+            let tail = parked.seal_tail(&keys, UploadId(self.row.id)).await?;
             self.save(held(written, &parked.manifest, tail)).await?;
         }
         session(&self.row)

@@ -3,6 +3,8 @@
 mod file;
 mod item;
 
+use std::collections::HashMap;
+
 use axum::body::{Body, BodyDataStream};
 use futures_util::StreamExt;
 
@@ -11,14 +13,17 @@ use super::super::errors::broken_body;
 use super::super::problem::{self, Problem, Result};
 use super::super::show;
 use crate::protocol::stream::{Decoder, Record};
-use crate::protocol::sync::{PushItem, PushPut, PushResult, PushStatus};
-use crate::tree::{self, BATCH_MAX, BatchItem, Tree};
-use crate::types::NodePath;
+use crate::protocol::sync::{Need, PushItem, PushPut, PushResult, PushStatus};
+use crate::tree::{self, BATCH_MAX, BatchItem, Node, Tree};
+use crate::types::{NodeId, NodeName, NodePath};
 
 /// Most items in one push: their results are held in memory, a few hundred bytes each.
 const ITEMS_MAX: usize = 10_000;
 /// Bytes of small files held until they are named.
 const HELD_MAX: usize = 4 * 1024 * 1024;
+
+/// Unknown chunks named in all results together, about 40 bytes each.
+const NAMES_MAX: usize = 16 * 1024;
 
 /// Reads a push and does what it says.
 pub(super) struct Receiver {
@@ -29,6 +34,8 @@ pub(super) struct Receiver {
     /// Files whose bytes are durable and which have no name yet.
     waiting: Vec<Waiting>,
     held: usize,
+    /// Unknown chunks that may still be named.
+    names_left: usize,
 }
 
 /// A file to be named with its batch.
@@ -48,6 +55,7 @@ impl Receiver {
             results: Vec::new(),
             waiting: Vec::new(),
             held: 0,
+            names_left: NAMES_MAX,
         }
     }
 
@@ -90,7 +98,7 @@ impl Receiver {
 
     /// Reads the operations of a file up to its end.
     async fn take_file(&mut self, nth: usize, put: PushPut) -> Result<()> {
-        let mut file = match Incoming::start(&self.tree, put).await {
+        let mut file = match Incoming::start(&self.tree, put, self.names_left).await {
             Ok(file) => Ok(file),
             Err(problem) => Err(refused(&problem)),
         };
@@ -117,15 +125,16 @@ impl Receiver {
                 }
             }
         }
-        match file {
-            Ok(incoming) => match incoming.finish(&self.tree).await {
-                Ok(item) => self.wait(nth, item).await,
-                Err(result) => {
-                    self.results[nth] = Some(result);
-                    Ok(())
-                }
-            },
+        let finished = match file {
+            Ok(incoming) => incoming.finish(&self.tree).await,
+            Err(result) => Err(result),
+        };
+        match finished {
+            Ok(item) => self.wait(nth, item).await,
             Err(result) => {
+                if let Some(Need::Chunks(named)) = &result.need {
+                    self.names_left = self.names_left.saturating_sub(named.len());
+                }
                 self.results[nth] = Some(result);
                 Ok(())
             }
@@ -154,9 +163,13 @@ impl Receiver {
             .collect();
         let items = waiting.into_iter().map(|waiting| waiting.item).collect();
         let named = self.tree.commit_batch(items).await?;
+        let mut homes = HashMap::new();
         for ((nth, path), result) in places.into_iter().zip(named) {
             self.results[nth] = Some(match result {
-                Ok(written) => written_result(written, &path),
+                Ok(written) => {
+                    let path = spelled(&self.tree, &mut homes, &written.node, &path).await;
+                    written_result(written, &path)
+                }
                 Err(tree::Error::PreconditionFailed) => item::stale(&self.tree, &path).await,
                 Err(error) => refused(&error.into()),
             });
@@ -182,6 +195,26 @@ impl Receiver {
     }
 }
 
+/// The path of a node as the tree spells it; its collection is looked up once a batch.
+async fn spelled(
+    tree: &Tree,
+    homes: &mut HashMap<NodeId, NodePath>,
+    node: &Node,
+    asked: &NodePath,
+) -> NodePath {
+    let (Some(parent), Ok(name)) = (node.parent, NodeName::parse(&node.name)) else {
+        return asked.clone();
+    };
+    if let Some(home) = homes.get(&parent) {
+        return home.join(name);
+    }
+    match tree.by_id(parent).await {
+        Ok(located) => homes.entry(parent).or_insert(located.path).join(name),
+        // Moved or deleted since.
+        Err(_) => asked.clone(),
+    }
+}
+
 fn bad_order(record: &Record) -> Problem {
     let name = match record {
         Record::File(_) => "FILE",
@@ -200,6 +233,7 @@ fn refused(problem: &Problem) -> PushResult {
         status: PushStatus::Error,
         node: None,
         conflict: None,
+        etag: None,
         need: None,
         problem: Some(problem.body()),
     }
@@ -209,6 +243,7 @@ fn written_result(written: tree::Written, path: &NodePath) -> PushResult {
     let written = show::written(written, path);
     PushResult {
         status: PushStatus::Done,
+        etag: Some(written.etag),
         node: Some(written.node),
         conflict: written.conflict,
         need: None,
