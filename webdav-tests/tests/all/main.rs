@@ -3,6 +3,12 @@
 //! `SYNC_TEST_LONG=1` makes the heavy ones heavier.
 
 mod accounts_cli;
+mod api_auth;
+mod api_bad_input;
+mod api_files;
+mod api_history;
+mod api_together;
+mod api_uploads;
 mod auth;
 mod bad_input;
 mod bad_xml;

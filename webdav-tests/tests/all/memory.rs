@@ -1,10 +1,12 @@
 //! The memory bound: whatever is asked of it, the server stays small.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 
-use webdav_tests::content::Noise;
+use serde_json::json;
+use webdav_tests::api::{encode, id};
+use webdav_tests::content::{Noise, prose};
 use webdav_tests::http::Body;
-use webdav_tests::{Dav, TestServer, memory, xml};
+use webdav_tests::{Api, Dav, TestServer, memory, xml};
 
 /// Most resident memory under load, in MiB.
 const PEAK_MIB: u64 = 100;
@@ -143,6 +145,87 @@ fn big_files_many_files_and_many_readers_fit_into_the_bound() {
         .max()
         .expect("four phases");
     assert!(highest <= PEAK_MIB, "{peaks:?}");
+}
+
+/// Uploads `len` bytes of noise as a form.
+fn big_form(api: &Api, len: u64) {
+    let head = "--x\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\n".as_bytes();
+    let tail = "\r\n--x--\r\n".as_bytes();
+    let whole = len + (head.len() + tail.len()) as u64;
+    let mut body = head.chain(Noise::new(4, len)).chain(tail);
+    let media = [("Content-Type", "multipart/form-data; boundary=x")];
+    let body = Body::Stream(&mut body, whole);
+    api.send("POST", "files/upload?path=/form", &media, body)
+        .json(201);
+}
+
+/// The same in one part of a resumable upload.
+fn big_part(api: &Api, len: u64) {
+    let upload = id(&api
+        .post("uploads", &json!({"path": "/part", "size": len}))
+        .json(201));
+    let (route, at) = (format!("uploads/{upload}"), [("Upload-Offset", "0")]);
+    let body = Body::Stream(&mut Noise::new(5, len), len);
+    api.send("PATCH", &route, &at, body).json(200);
+    api.post_nothing(&format!("{route}/finish")).json(200);
+}
+
+/// A few kilobytes that become `len` bytes on the server, and come back so.
+fn packed(api: &Api, len: usize) {
+    let body = zstd::encode_all(&*prose(len), 3).expect("memory");
+    let coding = [("Content-Encoding", "zstd")];
+    let body = Body::Bytes(&body);
+    api.send("POST", "files/upload?path=/packed.txt", &coding, body)
+        .json(201);
+    let coding = [("Accept-Encoding", "zstd")];
+    api.get_with("files/download?path=/packed.txt", &coding)
+        .expect(&[200]);
+}
+
+/// Everything there is, in the largest pages.
+fn all_names(api: &Api, dav: &Dav, count: u64) {
+    many_files(dav, count);
+    for list in [
+        "files/list?recursive=true&limit=1000",
+        "files/search?q=1&limit=1000",
+    ] {
+        let mut asked = list.to_owned();
+        while let Some(next) = api.get(&asked).json(200)["next"].as_str() {
+            asked = format!("{list}&cursor={}", encode(next));
+        }
+    }
+    let changes = api.get("sync/pull?limit=10000").json(200);
+    let changes = changes["changes"].as_array().expect("changes");
+    assert!(changes.len() as u64 > count, "{} changes", changes.len());
+}
+
+#[test]
+fn what_the_api_takes_and_gives_fits_into_the_bound() {
+    let (big, count) = if crate::long() {
+        (1 << 30, 20_000)
+    } else {
+        (200 << 20, 2000)
+    };
+    let server = TestServer::start();
+    let (api, dav) = (Api::admin(&server), server.admin());
+    let mut peaks = Vec::new();
+    let mut phase = |name: &str, work: &dyn Fn()| {
+        memory::reset_peak(server.pid());
+        work();
+        peaks.push((name.to_owned(), memory::peak_mib(server.pid())));
+    };
+    phase("a big form", &|| big_form(&api, big));
+    phase("a big part", &|| big_part(&api, big));
+    phase("a bomb", &|| packed(&api, 200 << 20));
+    phase("a big download", &|| {
+        let mut counted = Counted::default();
+        let path = "/api/v1/files/download?path=/part";
+        api.http().download(path, &mut counted).expect(&[200]);
+        assert_eq!(counted.sum, Counted::of(&mut Noise::new(5, big)).sum);
+    });
+    phase("all names", &|| all_names(&api, &dav, count));
+    println!("peak RSS in MiB: {peaks:?}");
+    assert!(peaks.iter().all(|(_, peak)| *peak <= PEAK_MIB), "{peaks:?}");
 }
 
 #[test]
