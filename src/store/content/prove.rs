@@ -19,6 +19,7 @@ pub async fn proves(store: &Arc<Store>, staged: &Staged, claim: &Checksum) -> Re
         root: staged.root,
         size: staged.size,
         class: staged.class,
+        class_known: true,
         body: staged.body.clone(),
         checksum: None,
     };
