@@ -97,6 +97,15 @@ impl Dav {
         }
     }
 
+    /// The same server with an access token on every request.
+    #[must_use]
+    pub fn bearer(&self, token: &str) -> Self {
+        Self {
+            authorization: Some(format!("Bearer {token}")),
+            ..self.again()
+        }
+    }
+
     /// The same server through TLS.
     #[must_use]
     pub fn over_tls(&self, config: Arc<ClientConfig>) -> Self {

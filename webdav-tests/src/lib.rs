@@ -2,6 +2,7 @@
 //! can also send nonsense, a reader of multistatus answers, and a way to run other people's clients.
 //! Knows nothing of the server's code; every failure ends the test with what was seen.
 
+pub mod api;
 pub mod content;
 pub mod http;
 pub mod memory;
@@ -13,6 +14,7 @@ pub mod tls;
 mod wire;
 pub mod xml;
 
+pub use api::Api;
 pub use http::{Dav, Response};
 pub use multistatus::{Multistatus, multistatus};
 pub use server::{Setup, TestServer};
