@@ -27,6 +27,7 @@ mod quota;
 mod ranges;
 mod report_sync;
 mod shared_space;
+mod sync_pull;
 mod tls;
 mod undisturbed;
 mod windows;
