@@ -15,16 +15,19 @@ use ipnet::IpNet;
 pub(crate) use client::Client;
 
 use super::ops::metrics::Metrics;
-use super::{api, compress};
+use super::{api, compress, garmin};
 
 /// Refusals from around the routes of the API get its form, too. Watches have a form of their own.
 async fn problems(request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    let rest = path.strip_prefix(api::PREFIX);
-    match rest {
-        Some(rest) if !rest.starts_with("/garmin") => api::shape(request, next).await,
-        Some(_) | None => next.run(request).await,
+    let of_watches = path.strip_prefix(garmin::PREFIX);
+    if of_watches.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+        return garmin::shape(request, next).await;
     }
+    if path.starts_with(api::PREFIX) {
+        return api::shape(request, next).await;
+    }
+    next.run(request).await
 }
 
 /// Wraps the routes. A request passes the layers from the last line up to the first, its response

@@ -51,7 +51,7 @@ pub(crate) fn routes(shell: Shell) -> Router {
     let watches = garmin::routes(
         Arc::clone(&shell.store),
         shell.accounts.clone(),
-        Arc::clone(&shell.metrics),
+        session::Watches::new(shell.accounts.clone(), Arc::clone(&shell.metrics)),
         shell.clock.clone(),
     );
     let api = api::routes(api::Api {
@@ -70,7 +70,7 @@ pub(crate) fn routes(shell: Shell) -> Router {
         .route("/dav", any(dav))
         .route("/dav/", any(dav))
         .route("/dav/{*path}", any(dav))
-        .nest_service("/api/v1/garmin", watches)
+        .nest_service(garmin::PREFIX, watches)
         .nest_service(api::PREFIX, api)
         .fallback(elsewhere)
         .with_state(Arc::new(shell));

@@ -1,4 +1,6 @@
-//! From the `Authorization` header to a [`Session`]: HTTP Basic (RFC 7617).
+//! From the `Authorization` header to a [`Session`]: HTTP Basic (RFC 7617), and tokens of watches.
+
+use std::sync::Arc;
 
 use axum::body::Body;
 use base64::Engine;
@@ -30,6 +32,30 @@ pub(super) async fn log_in(
         .verify_basic(client.ip, without_domain(&user), &password)
         .await;
     verified.map_err(|denied| refuse(&denied, metrics))
+}
+
+/// Logs watches in by their tokens. Their face says in its own form why it cannot be.
+pub(super) struct Watches {
+    accounts: Accounts,
+    metrics: Arc<Metrics>,
+}
+
+impl Watches {
+    /// Watches of `accounts`; refusals are counted in `metrics`.
+    pub(super) fn new(accounts: Accounts, metrics: Arc<Metrics>) -> Self {
+        Self { accounts, metrics }
+    }
+
+    /// The session of the watch with this token.
+    pub(super) async fn log_in(&self, client: Client, token: &str) -> Result<Session, Denied> {
+        let verified = self.accounts.verify_watch(client.ip, token).await;
+        verified.inspect_err(|denied| match denied {
+            Denied::Wrong | Denied::Expired => self.metrics.auth_failed("wrong"),
+            Denied::Limited { .. } => self.metrics.auth_failed("limited"),
+            Denied::Busy => self.metrics.auth_failed("busy"),
+            Denied::Store(_) => {}
+        })
+    }
 }
 
 fn refuse(denied: &Denied, metrics: &Metrics) -> Response<Body> {

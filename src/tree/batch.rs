@@ -122,14 +122,7 @@ async fn put_all(conn: &mut Conn, tree: &Tree, space: SpaceId, items: &[Item]) -
         let known = grown.get_mut(&parent).and_then(Option::as_mut);
         let result = match known {
             Some(bytes) => {
-                put_one(
-                    conn,
-                    tree,
-                    &action.from_nth(first),
-                    item,
-                    (bytes, &mut used),
-                )
-                .await
+                put_one(conn, tree, &action.at_nth(first), item, (bytes, &mut used)).await
             }
             None => Err(Error::NoParent),
         };

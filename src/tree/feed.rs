@@ -4,6 +4,7 @@
 //! collection is one change whatever lies below it. [`super::report`] tells the same by path.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 
 use super::model::{Located, Node};
@@ -168,11 +169,11 @@ impl Tree {
         let Some(parent) = row.node.parent.map(NodeId) else {
             return self.path_of(conn, NodeId(row.node.id), space).await;
         };
-        if !paths.0.contains_key(&parent) {
-            let path = self.path_of(conn, parent, space).await?;
-            paths.0.insert(parent, path);
-        }
-        let Some(above) = paths.0.get(&parent).and_then(Option::as_ref) else {
+        let above = match paths.0.entry(parent) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(vacant) => vacant.insert(self.path_of(conn, parent, space).await?),
+        };
+        let Some(above) = above else {
             return Ok(None);
         };
         Ok(Some(above.join(NodeName::parse(&row.node.name)?)))

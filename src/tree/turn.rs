@@ -69,7 +69,7 @@ impl Action {
     }
 
     /// The same action with its new nodes counted from the `n`-th on.
-    pub(super) fn from_nth(&self, n: i64) -> Self {
+    pub(super) fn at_nth(&self, n: i64) -> Self {
         let first_node = NodeId(self.turn.first_node.0 + n);
         Self {
             turn: Turn {

@@ -128,12 +128,12 @@ impl Tree {
         let meta = &self.store.meta;
         let made = meta
             .write(move |conn| Box::pin(async move { open(conn, &tree, &place, path, new).await }));
-        session(made.await?)
+        session(&made.await?)
     }
 
     /// An upload of this account, unfinished or finished.
     pub async fn upload_get(&self, id: UploadId) -> Result<UploadSession> {
-        session(self.upload_row(id).await?)
+        session(&self.upload_row(id).await?)
     }
 
     /// The unfinished uploads of this account, oldest first.
@@ -143,11 +143,11 @@ impl Tree {
             let mut conn = self.store.meta.read().await?;
             uploads::unfinished(&mut conn, account, since).await?
         };
-        rows.into_iter().map(session).collect()
+        rows.iter().map(session).collect()
     }
 
-    /// Forgets an upload; one who is sending to it is stopped soon after. What a finished one made
-    /// stays.
+    /// Forgets an upload; one who is sending to it is stopped soon after. Of a finished one only the
+    /// answer is forgotten, what it made stays.
     pub async fn upload_abort(&self, id: UploadId) -> Result<()> {
         self.upload_row(id).await?;
         let account = self.user.account;
@@ -181,8 +181,8 @@ impl Tree {
         let held = uploads::held(&mut *self.store.meta.read().await?, id).await?;
         let held = held.ok_or(Error::NotFound)?;
         let keys = self.store.keys.of(&self.store.meta, space).await?;
-        let (received, tail) = (row::bytes(held.received), held.tail.as_deref());
-        let parked = Parked::open(&keys, id, received, &held.manifest, tail)?;
+        let received = row::bytes(held.received);
+        let parked = Parked::open(&keys, id, received, &held.manifest, held.tail).await?;
         let class = Class::of(Some(row::bytes(row.size)));
         Ok(Upload::resume(&self.store, space, class, parked).await?)
     }
@@ -243,7 +243,7 @@ async fn refuse_over_quota(conn: &mut Conn, place: &Place, bytes: i64) -> Result
     Ok(())
 }
 
-fn session(row: UploadRow) -> Result<UploadSession> {
+fn session(row: &UploadRow) -> Result<UploadSession> {
     Ok(UploadSession {
         id: UploadId(row.id),
         path: NodePath::parse(&row.path).map_err(Error::from)?,

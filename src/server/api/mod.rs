@@ -1,6 +1,6 @@
 //! The sync API under `/api/v1`: JSON over the rules, and a binary stream for contents.
 //!
-//! A handler takes what the request says, calls one verb and shows what came of it. The OpenAPI
+//! A handler takes what the request says, calls one verb and shows what came of it. The `OpenAPI`
 //! document is made from the handlers and served beside them.
 #![expect(
     unused_qualifications,
@@ -85,8 +85,8 @@ impl Modify for Bearer {
             .scheme(HttpAuthScheme::Bearer)
             .bearer_format("JWT");
         components.add_security_scheme("bearer", SecurityScheme::Http(scheme.build()));
-        let (name, schema) = responses::problem_schema();
-        components.schemas.insert(name, schema);
+        let (problem, described) = responses::problem_schema();
+        components.schemas.insert(problem, described);
     }
 }
 
@@ -157,7 +157,7 @@ fn sync() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(sync::status::keys))
 }
 
-/// The OpenAPI document of these routes.
+/// The `OpenAPI` document of these routes.
 async fn document(
     State(_api): State<Arc<Api>>,
     axum::Extension(text): axum::Extension<Arc<str>>,

@@ -58,7 +58,7 @@ pub(super) fn beside(copy: Node, path: &NodePath) -> files::Node {
 }
 
 /// A version of a file.
-pub(super) fn version(version: tree::Version, current: bool) -> files::Version {
+pub(super) fn version(version: &tree::Version, current: bool) -> files::Version {
     files::Version {
         number: version.number,
         size: version.size,

@@ -35,7 +35,7 @@ pub(super) async fn open(
         checksum: extract::checksum(asked.checksum.as_deref())?,
     };
     let session = caller.tree.upload_open(&path, new).await?;
-    Ok((StatusCode::CREATED, Json(state(session))))
+    Ok((StatusCode::CREATED, Json(state(&session))))
 }
 
 /// Lists the unfinished uploads of the account.
@@ -43,7 +43,7 @@ pub(super) async fn open(
     responses((status = 200, body = UploadStates), Problems))]
 pub(super) async fn list(caller: Caller) -> Result<Json<UploadStates>> {
     let sessions = caller.tree.upload_list().await?.into_iter();
-    let items = sessions.map(state).collect();
+    let items = sessions.map(|session| state(&session)).collect();
     Ok(Json(UploadStates { items }))
 }
 
@@ -52,7 +52,7 @@ pub(super) async fn list(caller: Caller) -> Result<Json<UploadStates>> {
     params(("id" = i64, Path, description = "The upload")),
     responses((status = 200, body = UploadState), Problems))]
 pub(super) async fn show(caller: Caller, Path(id): Path<i64>) -> Result<Json<UploadState>> {
-    Ok(Json(state(caller.tree.upload_get(UploadId(id)).await?)))
+    Ok(Json(state(&caller.tree.upload_get(UploadId(id)).await?)))
 }
 
 /// Appends the body to an upload, from the offset in `Upload-Offset` on.
@@ -85,7 +85,7 @@ pub(super) async fn append(
     let session = appender.pause().await?;
     match broken {
         Some(problem) => Err(problem),
-        None => Ok(Json(state(session))),
+        None => Ok(Json(state(&session))),
     }
 }
 
@@ -122,7 +122,7 @@ fn offset(headers: &HeaderMap) -> Result<u64> {
     })
 }
 
-fn state(session: UploadSession) -> UploadState {
+fn state(session: &UploadSession) -> UploadState {
     UploadState {
         id: session.id.0,
         path: session.path.to_string(),

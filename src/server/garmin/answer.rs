@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::error::Error;
 
 /// Exactly this: with a `charset` some phones do not take it for JSON.
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Nothing between us and the phone may keep an answer or send it in another form: a compressed
 /// one has no length, and without a length nothing arrives on the watch.
 const AS_IS: HeaderValue = HeaderValue::from_static("no-store, no-transform");

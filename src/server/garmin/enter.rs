@@ -8,7 +8,7 @@ use http::{Extensions, HeaderMap, header};
 
 use super::Face;
 use super::error::Error;
-use crate::accounts::{Denied, Session};
+use crate::accounts::Session;
 use crate::server::middleware::Client;
 use crate::tree::{Tree, User};
 use crate::types::DeviceId;
@@ -36,8 +36,7 @@ impl FromRequestParts<Arc<Face>> for Watch {
 impl Face {
     /// Lets a watch in by its token.
     pub(super) async fn enter(&self, client: Client, token: String) -> Result<Watch, Error> {
-        let verified = self.accounts.verify_watch(client.ip, &token).await;
-        let session = verified.inspect_err(|denied| self.count(denied))?;
+        let session = self.log_ins.log_in(client, &token).await?;
         let device = session.device.ok_or(Error::Token)?;
         self.watches.admit(device, self.clock.now()).await?;
         let tree = Tree::new(Arc::clone(&self.store), user(session), self.clock.clone());
@@ -52,15 +51,6 @@ impl Face {
     pub(super) async fn synced(&self, device: DeviceId) {
         if let Err(error) = self.accounts.device_synced(device).await {
             tracing::warn!("the time of a watch's sync could not be kept: {error}");
-        }
-    }
-
-    fn count(&self, denied: &Denied) {
-        match denied {
-            Denied::Wrong | Denied::Expired => self.metrics.auth_failed("wrong"),
-            Denied::Limited { .. } => self.metrics.auth_failed("limited"),
-            Denied::Busy => self.metrics.auth_failed("busy"),
-            Denied::Store(_) => {}
         }
     }
 }

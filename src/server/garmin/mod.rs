@@ -24,17 +24,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use http::{StatusCode, header};
 
 use self::error::Error;
 use self::links::Links;
 use self::pace::Pace;
 use self::slices::Slices;
 use crate::accounts::Accounts;
-use crate::server::ops::metrics::Metrics;
+use crate::server::session::Watches;
 use crate::store::Store;
 use crate::types::{Clock, DeviceId};
 
+/// Where the routes are.
+pub(crate) const PREFIX: &str = "/api/v1/garmin";
 /// The folder of the account that uploads go into and listings start at.
 const FOLDER: &str = "garmin";
 /// Largest file that goes to or comes from a watch, in bytes: some minutes over Bluetooth.
@@ -51,7 +57,7 @@ const POLL_PACE: (Duration, u32) = (Duration::from_secs(5), 2);
 struct Face {
     store: Arc<Store>,
     accounts: Accounts,
-    metrics: Arc<Metrics>,
+    log_ins: Watches,
     clock: Clock,
     watches: Pace<DeviceId>,
     networks: Pace<[u8; 9]>,
@@ -60,18 +66,18 @@ struct Face {
     links: Links,
 }
 
-/// The routes below `/api/v1/garmin`, to be nested as a service: as a router its answer to what is
+/// The routes below [`PREFIX`], to be nested as a service: as a router its answer to what is
 /// not there would not reach the path with nothing but a slash behind it.
 pub(crate) fn routes(
     store: Arc<Store>,
     accounts: Accounts,
-    metrics: Arc<Metrics>,
+    log_ins: Watches,
     clock: Clock,
 ) -> Router {
     let face = Face {
         store,
         accounts,
-        metrics,
+        log_ins,
         clock,
         watches: Pace::new(WATCH_PACE),
         networks: Pace::new(NETWORK_PACE),
@@ -91,6 +97,18 @@ pub(crate) fn routes(
         .method_not_allowed_fallback(|| async { Error::Method })
         .fallback(|| async { Error::NoRoute })
         .with_state(Arc::new(face))
+}
+
+/// Gives refusals from around the routes (a content coding nobody knows, a panic) the form that
+/// watches understand; the routes have it themselves.
+pub(crate) async fn shape(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let ours = response.headers().get(header::CONTENT_TYPE) == Some(&answer::JSON);
+    match response.status() {
+        status if ours || !(status.is_client_error() || status.is_server_error()) => response,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => Error::Media.into_response(),
+        _ => Error::Failed.into_response(),
+    }
 }
 
 #[cfg(test)]

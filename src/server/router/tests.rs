@@ -36,6 +36,8 @@ async fn fixture() -> Fixture {
         .unwrap();
     let store = Arc::clone(&opened.store);
     let router = routes(Shell {
+        stop: CancellationToken::new(),
+        tasks: TaskTracker::new(),
         store: opened.store,
         accounts: opened.accounts,
         dav: webdav::Dav::new("/dav/"),

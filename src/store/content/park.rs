@@ -1,9 +1,12 @@
 //! What an upload is while nobody sends.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::chunk::{CHUNK_MAX, Manifest};
 use crate::crypto::{Blinded, SpaceKeys};
+use crate::store::blob::blocking;
 use crate::store::{Error, Result};
 use crate::types::UploadId;
 
@@ -25,23 +28,27 @@ impl Parked {
     }
 
     /// The tail as it may lie in the row of its upload; `None` when there is none.
-    pub fn seal_tail(&self, keys: &SpaceKeys, of: UploadId) -> Result<Option<Vec<u8>>> {
+    pub async fn seal_tail(&self, keys: &Arc<SpaceKeys>, of: UploadId) -> Result<Option<Vec<u8>>> {
         if self.tail.is_empty() {
             return Ok(None);
         }
-        Ok(Some(keys.seal_inline(bound_to(of), &self.tail)?))
+        let (keys, tail) = (Arc::clone(keys), self.tail.clone());
+        blocking(move || Ok(Some(keys.seal_inline(bound_to(of), &tail)?))).await
     }
 
     /// Reads an upload of `written` bytes from what its row holds.
-    pub fn open(
-        keys: &SpaceKeys,
+    pub async fn open(
+        keys: &Arc<SpaceKeys>,
         of: UploadId,
         written: u64,
         manifest: &[u8],
-        tail: Option<&[u8]>,
+        tail: Option<Vec<u8>>,
     ) -> Result<Self> {
         let tail = match tail {
-            Some(sealed) => keys.open_inline(bound_to(of), sealed)?,
+            Some(sealed) => {
+                let keys = Arc::clone(keys);
+                blocking(move || Ok(keys.open_inline(bound_to(of), &sealed)?)).await?
+            }
             None => Vec::new(),
         };
         let covered = written.checked_sub(tail.len() as u64);
@@ -70,9 +77,10 @@ mod tests {
     use crate::crypto::SpaceKey;
     use crate::types::{ChunkRow, SpaceId};
 
-    #[test]
-    fn a_tail_lies_sealed_and_opens_only_in_its_own_row() {
+    #[tokio::test]
+    async fn a_tail_lies_sealed_and_opens_only_in_its_own_row() {
         let keys = SpaceKeys::derive(SpaceId(1), &SpaceKey::generate().unwrap());
+        let keys = Arc::new(keys);
         let mut parked = Parked {
             covered: 100,
             tail: Bytes::from(vec![b'a'; CHUNK_MAX - 1]),
@@ -81,17 +89,20 @@ mod tests {
         parked.manifest.push(ChunkRow(7));
         let manifest = parked.manifest.encode();
         let (id, written) = (UploadId(5), parked.written());
-        let tail = parked.seal_tail(&keys, id).unwrap();
-        let tail = tail.as_deref();
-        assert!(!tail.unwrap().windows(8).any(|at| at == b"aaaaaaaa"));
+        let tail = parked.seal_tail(&keys, id).await.unwrap().unwrap();
+        assert!(!tail.windows(8).any(|at| at == b"aaaaaaaa"));
 
-        let open = |id, written, tail| Parked::open(&keys, id, written, &manifest, tail);
-        let opened = open(id, written, tail).unwrap();
+        let open = |id, written, manifest| {
+            let tail = Some(tail.clone());
+            let keys = &keys;
+            async move { Parked::open(keys, id, written, manifest, tail).await }
+        };
+        let opened = open(id, written, &manifest).await.unwrap();
         assert_eq!((opened.covered, opened.tail), (100, parked.tail));
         assert_eq!(opened.manifest, parked.manifest);
-        assert!(open(UploadId(6), written, tail).is_err());
-        assert!(open(id, 99, tail).is_err());
-        assert!(Parked::open(&keys, id, written, &manifest[1..], tail).is_err());
-        assert_eq!(Parked::default().seal_tail(&keys, id).unwrap(), None);
+        assert!(open(UploadId(6), written, &manifest).await.is_err());
+        assert!(open(id, 99, &manifest).await.is_err());
+        assert!(open(id, written, &manifest[1..]).await.is_err());
+        assert_eq!(Parked::default().seal_tail(&keys, id).await.unwrap(), None);
     }
 }

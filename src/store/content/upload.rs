@@ -65,7 +65,7 @@ pub struct Upload {
     verifier: Option<Verifier>,
     written: u64,
     /// `None` while all of it may still become inline.
-    chunked: Option<Chunked>,
+    chunked: Option<Box<Chunked>>,
     /// A push failed or was given up half way: what arrived is not what was sent.
     torn: bool,
 }
@@ -283,7 +283,7 @@ impl Upload {
         Ok(())
     }
 
-    async fn begin_chunks(&self) -> Result<Chunked> {
+    async fn begin_chunks(&self) -> Result<Box<Chunked>> {
         let shares = match self.class {
             Class::Small => 1,
             Class::Large => SHARES_LARGE,
@@ -292,12 +292,12 @@ impl Upload {
             .acquire_many(shares)
             .await
             .map_err(|_closed| Error::Closing)?;
-        Ok(Chunked {
+        Ok(Box::new(Chunked {
             cutter: Arc::new(Cutter::new(self.class, self.keys.gear_seed())),
             root: Some(self.keys.root_hasher()),
             settler: Settler::new(&self.store, &self.keys),
             _share: share,
-        })
+        }))
     }
 
     /// Cuts the buffer, stores the chunks and keeps the rest, which is none at the end.

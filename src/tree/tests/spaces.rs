@@ -87,9 +87,9 @@ async fn an_id_leads_to_what_the_account_sees_and_to_nothing_else() {
     let mine = f.put("/documents/mine", b"mine").await.id;
     let ours = f.put("/shared/ours", b"ours").await.id;
 
-    assert_eq!(f.tree.by_id(mine).await.unwrap().name, "mine");
+    assert_eq!(f.tree.by_id(mine).await.unwrap().node.name, "mine");
     for tree in [&f.tree, &f.other] {
-        assert_eq!(tree.by_id(ours).await.unwrap().name, "ours");
+        assert_eq!(tree.by_id(ours).await.unwrap().node.name, "ours");
     }
     for (tree, id) in [
         (&f.other, mine),

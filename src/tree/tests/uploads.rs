@@ -150,6 +150,26 @@ async fn finishing_again_gives_the_first_answer_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn one_who_gives_up_waiting_for_the_end_and_asks_again_gets_one_file() {
+    let f = Fixture::new().await;
+    for micros in (0..6000).step_by(300) {
+        let name = format!("/{micros}");
+        let id = begin(&f.tree, &name, 5).await;
+        send(&f.tree, id, 0, b"hello").await;
+        let patience = Duration::from_micros(micros);
+        let first = tokio::time::timeout(patience, f.tree.upload_finish(id)).await;
+        let (one, other) = tokio::join!(f.tree.upload_finish(id), f.tree.upload_finish(id));
+        let (one, other) = (one.unwrap(), other.unwrap());
+        same(&one, &other);
+        if let Ok(first) = first {
+            same(&one, &first.unwrap());
+        }
+        assert!(one.created && one.node.version == 1);
+        assert_eq!(f.tree.lookup(&path(&name)).await.unwrap().id, one.node.id);
+    }
+}
+
+#[tokio::test]
 async fn bytes_must_follow_those_that_are_there_and_be_as_many_as_announced() {
     let f = Fixture::new().await;
     let id = begin(&f.tree, "/a", 10).await;
@@ -394,23 +414,22 @@ async fn opened(folder: &Path, space: Option<SpaceId>) -> Tree {
     let (database, data) = (folder.join("db"), folder.join("data"));
     let store = Store::open(&database, &data, key, Keep::default()).await;
     let store = store.unwrap();
-    let space = match space {
-        Some(space) => space,
-        None => {
-            let inner = Arc::clone(&store);
-            let made = store.meta.write(move |conn| {
-                Box::pin(async move {
-                    let new = NewSpace {
-                        name: "~one",
-                        everyone: false,
-                        quota: None,
-                        folders: &[],
-                    };
-                    create_space(conn, &inner.keys, new, Millis(START)).await
-                })
-            });
-            made.await.unwrap()
-        }
+    let space = if let Some(space) = space {
+        space
+    } else {
+        let inner = Arc::clone(&store);
+        let made = store.meta.write(move |conn| {
+            Box::pin(async move {
+                let new = NewSpace {
+                    name: "~one",
+                    everyone: false,
+                    quota: None,
+                    folders: &[],
+                };
+                create_space(conn, &inner.keys, new, Millis(START)).await
+            })
+        });
+        made.await.unwrap()
     };
     let user = User {
         account: AccountId(1),
@@ -428,10 +447,10 @@ impl Process {
         Self { runtime, tree }
     }
 
-    fn kill(self) -> Option<SpaceId> {
+    fn kill(self) -> SpaceId {
         let space = self.tree.user().space;
         self.runtime.shutdown_background();
-        Some(space)
+        space
     }
 }
 
@@ -458,7 +477,7 @@ fn after_a_kill_an_upload_goes_on_from_its_last_checkpoint() {
             }
             appender
         });
-        space = process.kill();
+        space = Some(process.kill());
         drop(appender);
 
         let process = Process::start(folder.path(), space);
@@ -477,7 +496,7 @@ fn after_a_kill_an_upload_goes_on_from_its_last_checkpoint() {
             "{received} of {pushed}"
         );
         at = received;
-        space = process.kill();
+        space = Some(process.kill());
     }
 
     let process = Process::start(folder.path(), space);
@@ -510,11 +529,11 @@ fn a_clean_stop_saves_what_arrived_of_interrupted_uploads() {
         id
     });
     let space = process.kill();
-    let process = Process::start(folder.path(), space);
+    let process = Process::start(folder.path(), Some(space));
     process.runtime.block_on(async {
         let tree = &process.tree;
         assert_eq!(tree.upload_get(id).await.unwrap().received, 60_000);
-        send(tree, id, 60_000, &[8; 40_000]).await;
+        send(tree, id, 60_000, &vec![8; 40_000]).await;
         tree.upload_finish(id).await.unwrap();
         let bytes = [vec![7; 60_000], vec![8; 40_000]].concat();
         assert_eq!(read(tree, "/a").await.unwrap(), bytes);

@@ -24,7 +24,7 @@ use crate::types::{SpaceId, UploadId};
 const CHECKPOINT: u64 = 8 * 1024 * 1024;
 /// How long an upload is kept for one who sends nothing: above the time a body may pause
 /// (`http.body_timeout`), so that only a forgotten one is meant.
-const IDLE_MAX: Duration = Duration::from_secs(60);
+const IDLE_MAX: Duration = Duration::from_mins(1);
 /// Pieces of a body on their way to the task that stores them.
 const PIECES: usize = 2;
 
@@ -59,12 +59,12 @@ impl Tree {
             sent: received,
             saved: received,
         };
-        let (pieces, receiver) = mpsc::channel(PIECES);
+        let (pieces, queue) = mpsc::channel(PIECES);
         Ok(UploadAppender {
             size,
             at: received,
             pieces,
-            worker: Some(tokio::spawn(worker.run(receiver, taken))),
+            worker: Some(tokio::spawn(worker.run(queue, taken))),
         })
     }
 }
@@ -168,10 +168,10 @@ impl Worker {
             // What takes the place of the upload is never asked.
             let empty = Upload::start(store, space, None, None).await?;
             let parked = std::mem::replace(&mut self.upload, empty).park().await?;
-            let tail = parked.seal_tail(&keys, UploadId(self.row.id))?;
+            let tail = parked.seal_tail(&keys, UploadId(self.row.id)).await?;
             self.save(held(written, &parked.manifest, tail)).await?;
         }
-        session(self.row)
+        session(&self.row)
     }
 
     async fn save(&mut self, held: Held) -> Result<()> {

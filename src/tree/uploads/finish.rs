@@ -21,10 +21,21 @@ impl Tree {
     /// A refusal leaves the upload as it is, so that it can be tried again; only bytes that do not
     /// have the stated checksum are of no use, and the upload is forgotten.
     pub async fn upload_finish(&self, id: UploadId) -> Result<Written> {
-        let (row, taken) = self.upload_taken(id).await?;
+        let (row, _taken) = self.upload_taken(id).await?;
         if let Some(made) = &row.made {
             return Ok(read_receipt(made)?);
         }
+        match self.finish_taken(&row).await {
+            // A request that was given up may have finished it after all.
+            Err(UploadError::Tree(Error::NotFound)) => {
+                let made = self.upload_row(id).await?.made.ok_or(Error::NotFound)?;
+                Ok(read_receipt(&made)?)
+            }
+            done => done,
+        }
+    }
+
+    async fn finish_taken(&self, row: &UploadRow) -> Result<Written> {
         let (received, size) = (row::bytes(row.received), row::bytes(row.size));
         if received != size {
             return Err(UploadError::Incomplete { received, size });
@@ -34,20 +45,18 @@ impl Tree {
         if place.space.0 != row.space {
             return Err(Error::NoParent.into());
         }
-        let staged = self.staged(&row).await?;
+        let staged = self.staged(row).await?;
         let how = Write {
             modified: row.mtime.map(Millis),
             created: row.created.map(Millis),
             base: parse_base(row.base.as_deref())?,
             ..Write::default()
         };
-        let tree = self.clone();
+        let (tree, id) = (self.clone(), UploadId(row.id));
         let written = self.write(place.space, move |conn| {
             Box::pin(async move { put_once(conn, &tree, id, &place, &staged, &how).await })
         });
-        let written = written.await?;
-        drop(taken);
-        Ok(written)
+        Ok(written.await?)
     }
 
     /// The whole content, held against the stated checksum.
@@ -78,7 +87,7 @@ async fn put_once(
     let written = put(conn, tree, place, staged, how).await?;
     let (made, empty) = (receipt(&written)?, Manifest::default().encode());
     if !uploads::finish(conn, id, &made, &empty, tree.clock.now()).await? {
-        // Somebody has forgotten it meanwhile.
+        // It was finished or forgotten meanwhile.
         return Err(Error::NotFound);
     }
     Ok(written)

@@ -113,22 +113,22 @@ async fn take_form(upload: &mut Upload, request: Request) -> Result<()> {
     let mut part = form
         .next_field()
         .await
-        .map_err(broken)?
+        .map_err(|error| broken(&error))?
         .ok_or_else(missing)?;
     if part.name() != Some("file") {
         return Err(missing());
     }
-    while let Some(bytes) = part.chunk().await.map_err(broken)? {
+    while let Some(bytes) = part.chunk().await.map_err(|error| broken(&error))? {
         upload.push(bytes).await?;
     }
     drop(part);
-    match form.next_field().await.map_err(broken)? {
+    match form.next_field().await.map_err(|error| broken(&error))? {
         None => Ok(()),
         Some(_) => Err(Problem::invalid("file", "the form has more than one part")),
     }
 }
 
-fn broken(error: MultipartError) -> Problem {
+fn broken(error: &MultipartError) -> Problem {
     Problem::new(
         problem::BAD_REQUEST,
         format!("the form cannot be read: {}", error.body_text()),

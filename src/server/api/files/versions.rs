@@ -15,7 +15,7 @@ use crate::types::NodeId;
 pub(in super::super) async fn list(caller: Caller, Path(id): Path<i64>) -> Result<Json<Versions>> {
     let located = caller.tree.by_id(NodeId(id)).await?;
     let found = caller.tree.versions(&located.node).await?.into_iter();
-    let show = |(nth, version)| show::version(version, nth == 0);
+    let show = |(nth, version)| show::version(&version, nth == 0);
     let items = found.enumerate().map(show).collect();
     Ok(Json(Versions { items }))
 }

@@ -31,7 +31,7 @@ const WAITING_MAX: usize = 2048;
 /// How often a silent socket is pinged; phones and proxies forget silent connections after a minute.
 const PING: Duration = Duration::from_secs(25);
 /// A client that has answered no ping for so long is gone.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
+const SILENCE_MAX: Duration = Duration::from_mins(1);
 /// Longest time a message may take to leave: then the client does not read any more.
 const SEND_MAX: Duration = Duration::from_secs(20);
 /// How often it is asked whether the log-in still holds.
@@ -84,7 +84,7 @@ pub(in super::super) async fn events(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response> {
     let since = start(&caller.tree, query.cursor.as_deref()).await?;
-    let upgrade = upgrade.map_err(refused)?;
+    let upgrade = upgrade.map_err(|rejection| refused(&rejection))?;
     let place = api.waiting.enter()?;
     let upgrade = upgrade
         .max_message_size(MESSAGE_MAX)
@@ -105,7 +105,7 @@ pub(in super::super) async fn events(
     }))
 }
 
-fn refused(rejection: WebSocketUpgradeRejection) -> Problem {
+fn refused(rejection: &WebSocketUpgradeRejection) -> Problem {
     Problem::new(problem::UPGRADE, rejection.body_text()).at("Upgrade")
 }
 
@@ -151,7 +151,7 @@ impl Stream {
                 () = stop.cancelled() => return Err(End::Stopping),
                 () = changed(&mut watched) => self.tell().await?,
                 received = self.socket.recv() => {
-                    hear(received)?;
+                    hear(received.as_ref())?;
                     heard = Instant::now();
                 }
                 () = sleep_until(ping.min(recheck)) => {
@@ -172,13 +172,17 @@ impl Stream {
     }
 
     async fn watch(&mut self) -> Result<Vec<(SpaceId, Receiver<()>)>, End> {
-        self.caller.tree.watch().await.map_err(failed)
+        self.caller
+            .tree
+            .watch()
+            .await
+            .map_err(|error| failed(&error))
     }
 
     /// Sends a hint for each space that has moved on.
     async fn tell(&mut self) -> Result<(), End> {
         let changed = self.caller.tree.changed_since(&self.since).await;
-        for (space, seq) in changed.map_err(failed)? {
+        for (space, seq) in changed.map_err(|error| failed(&error))? {
             let event = Event {
                 space: space.0,
                 seq,
@@ -225,12 +229,12 @@ impl Stream {
     }
 }
 
-fn failed(error: crate::tree::Error) -> End {
+fn failed(error: &crate::tree::Error) -> End {
     tracing::error!(%error, "events could not be read");
     End::Failed
 }
 
-fn hear(received: Option<Result<Message, axum::Error>>) -> Result<(), End> {
+fn hear(received: Option<&Result<Message, axum::Error>>) -> Result<(), End> {
     match received {
         Some(Ok(Message::Close(_)) | Err(_)) | None => Err(End::Gone),
         Some(Ok(_)) => Ok(()),

@@ -92,7 +92,7 @@ impl Receiver {
     async fn take_file(&mut self, nth: usize, put: PushPut) -> Result<()> {
         let mut file = match Incoming::start(&self.tree, put).await {
             Ok(file) => Ok(file),
-            Err(problem) => Err(refused(problem)),
+            Err(problem) => Err(refused(&problem)),
         };
         loop {
             let record = self.next_record().await?;
@@ -103,7 +103,12 @@ impl Receiver {
                 Record::End => break,
                 Record::File(_) => return Err(bad_order(&record)),
                 // Of a file that is refused the rest is read and dropped.
-                record => {
+                Record::Copy { .. }
+                | Record::Ref(_)
+                | Record::Lit { .. }
+                | Record::LitPart(_)
+                | Record::Patch { .. }
+                | Record::Same => {
                     if let Ok(incoming) = &mut file
                         && let Err(result) = incoming.take(&self.tree, record).await
                     {
@@ -153,7 +158,7 @@ impl Receiver {
             self.results[nth] = Some(match result {
                 Ok(written) => written_result(written, &path),
                 Err(tree::Error::PreconditionFailed) => item::stale(&self.tree, &path).await,
-                Err(error) => refused(error.into()),
+                Err(error) => refused(&error.into()),
             });
         }
         Ok(())
@@ -190,7 +195,7 @@ fn bad_order(record: &Record) -> Problem {
     Problem::new(problem::BAD_STREAM, format!("{name} does not belong here")).at(name)
 }
 
-fn refused(problem: Problem) -> PushResult {
+fn refused(problem: &Problem) -> PushResult {
     PushResult {
         status: PushStatus::Error,
         node: None,

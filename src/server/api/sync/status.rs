@@ -1,5 +1,6 @@
 //! Where the account stands: spaces, keys, activity.
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -128,5 +129,9 @@ pub(in super::super) async fn log(
 
 /// Lower-case hexadecimal digits.
 pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _done = write!(text, "{byte:02x}");
+        text
+    })
 }

@@ -25,9 +25,9 @@ impl Fixture {
             let parked = upload.park().await.unwrap();
             assert_eq!(parked.written(), stop as u64);
             assert!(parked.tail.len() < class.max());
-            let tail = parked.seal_tail(&keys, UploadId(1)).unwrap();
+            let tail = parked.seal_tail(&keys, UploadId(1)).await.unwrap();
             let manifest = parked.manifest.encode();
-            let again = Parked::open(&keys, UploadId(1), stop as u64, &manifest, tail.as_deref());
+            let again = Parked::open(&keys, UploadId(1), stop as u64, &manifest, tail).await;
             let resumed = Upload::resume(&self.store, self.space, class, again.unwrap());
             upload = resumed.await.unwrap();
             assert_eq!(upload.written(), stop as u64);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use webdav_tests::server::ADMIN_PASSWORD;
-use webdav_tests::{Dav, TestServer};
+use webdav_tests::{Dav, Response, TestServer};
 
 use super::{Answer, Phone};
 
@@ -201,4 +201,65 @@ fn secrets_are_neither_logged_nor_stored() {
         assert!(!log.contains(secret) && !stored.contains(secret));
     }
     assert!(!log.contains("private.gpx"), "{log}");
+}
+
+/// Logs an account in to the API; the value of its `Authorization` header.
+fn bearer(server: &TestServer, account: &str, password: &str) -> String {
+    let body = serde_json::json!({ "account": account, "password": password }).to_string();
+    let headers = [("Content-Type", "application/json")];
+    let answer = server
+        .anonymous()
+        .request("POST", "/api/v1/auth/login", &headers, body.as_bytes())
+        .expect(&[200]);
+    let tokens: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");
+    format!(
+        "Bearer {}",
+        tokens["access_token"].as_str().expect("a token")
+    )
+}
+
+/// Confirms digits as the owner does in a browser.
+fn confirm(server: &TestServer, bearer: &str, code: &str) -> Response {
+    let body = serde_json::json!({ "code": code }).to_string();
+    let headers = [
+        ("Content-Type", "application/json"),
+        ("Authorization", bearer),
+    ];
+    let path = "/api/v1/devices/confirm";
+    server
+        .anonymous()
+        .request("POST", path, &headers, body.as_bytes())
+}
+
+#[test]
+fn the_owner_confirms_where_he_is_logged_in_and_has_five_tries() {
+    let server = TestServer::start();
+    server.add_user("bob", "a long password 1", None);
+    let admin = bearer(&server, "admin", ADMIN_PASSWORD);
+    let bob = bearer(&server, "bob", "a long password 1");
+    let mut phone = Phone::new(&server);
+    let begun = phone.post("pair", "").object(200);
+    let code = begun["c"].as_str().unwrap();
+    confirm(&server, "Bearer x", code).expect(&[401]);
+    let right: u32 = code.parse().unwrap();
+    for n in 1..=5 {
+        let wrong = format!("{:06}", (right + n) % 1_000_000);
+        confirm(&server, &bob, &wrong).expect(&[400, 404, 422]);
+    }
+    let limited = confirm(&server, &bob, code).expect(&[429]);
+    assert!(limited.header("retry-after").is_some());
+    let question = format!(r#"{{"k":{}}}"#, begun["k"]);
+    assert!(phone.post("pair", &question).object(200).get("t").is_none());
+
+    // The tries of one account are not those of another.
+    confirm(&server, &admin, code).expect(&[200]);
+    let paired = phone.post("pair", &question).object(200);
+    assert_eq!(paired["u"], "admin");
+    // The token of a watch does not open the API, nor that of the API the routes of watches.
+    let token = paired["t"].as_str().unwrap();
+    confirm(&server, &format!("Bearer {token}"), code).expect(&[401]);
+    phone.token = Some(admin.trim_start_matches("Bearer ").to_owned());
+    phone.get("status").refused(401, "auth");
+    phone.token = Some(token.to_owned());
+    phone.get("status").object(200);
 }

@@ -84,14 +84,14 @@ impl Incoming {
         );
         if trusting && self.root.is_none() {
             let text = "COPY, REF, PATCH and SAME need the root of the content";
-            return Err(refused(Problem::invalid("root", text)));
+            return Err(refused(&Problem::invalid("root", text)));
         }
         if record == Record::Same {
             return self.take_known(tree).await;
         }
         let Content::Built(rebuild) = &mut self.content else {
             let text = "nothing follows SAME but END";
-            return Err(refused(Problem::new(problem::BAD_STREAM, text).at("SAME")));
+            return Err(refused(&Problem::new(problem::BAD_STREAM, text).at("SAME")));
         };
         if self.no_base && matches!(record, Record::Copy { .. } | Record::Patch { .. }) {
             return Err(need(Need::Base));
@@ -103,7 +103,7 @@ impl Incoming {
                 }
                 Ok(())
             }
-            Err(error) => Err(refused(broken(error))),
+            Err(error) => Err(refused(&broken(error))),
             Ok(()) => Ok(()),
         }
     }
@@ -113,7 +113,7 @@ impl Incoming {
             return Err(need(Need::Content));
         };
         let known = tree.known_content(self.space, root, self.size).await;
-        match known.map_err(|error| refused(error.into()))? {
+        match known.map_err(|error| refused(&error.into()))? {
             Some(staged) => {
                 self.content = Content::Known(Box::new(staged));
                 Ok(())
@@ -132,17 +132,17 @@ impl Incoming {
             Content::Known(staged) => *staged,
             Content::Built(rebuild) => {
                 let staged = rebuild.finish().await;
-                staged.map_err(|error| refused(broken(error)))?
+                staged.map_err(|error| refused(&broken(error)))?
             }
         };
         if self.root.is_some_and(|root| root != staged.root) {
             let text = "the operations give bytes with another root";
-            return Err(refused(Problem::new(problem::CHECKSUM, text).at("root")));
+            return Err(refused(&Problem::new(problem::CHECKSUM, text).at("root")));
         }
         if let Some(claim) = self.checksum {
             let proven = tree.proves(&staged, &claim).await;
-            if !proven.map_err(|error| refused(error.into()))? {
-                return Err(refused(tree::Error::Checksum.into()));
+            if !proven.map_err(|error| refused(&error.into()))? {
+                return Err(refused(&tree::Error::Checksum.into()));
             }
             staged.checksum = Some(claim);
         }

@@ -13,7 +13,7 @@ use crate::types::{ETag, NodePath};
 pub(super) async fn run(tree: &Tree, item: PushItem) -> PushResult {
     match act(tree, item).await {
         Ok(result) => result,
-        Err(problem) => refused(problem),
+        Err(problem) => refused(&problem),
     }
 }
 
@@ -72,7 +72,7 @@ pub(super) async fn stale(tree: &Tree, path: &NodePath) -> PushResult {
             ..bare(PushStatus::Stale)
         },
         Err(tree::Error::NotFound) => bare(PushStatus::Stale),
-        Err(error) => refused(error.into()),
+        Err(error) => refused(&error.into()),
     }
 }
 

@@ -15,6 +15,7 @@ use super::*;
 use crate::accounts::WatchAnswer;
 use crate::server::config::{Config, Secret};
 use crate::server::middleware::Client;
+use crate::server::ops::metrics::Metrics;
 use crate::server::startup;
 use crate::types::{AccountId, Millis};
 
@@ -53,7 +54,12 @@ async fn fixture() -> Fixture {
     let (accounts, metrics) = (opened.accounts.clone(), Metrics::new());
     let router = Router::new().nest_service(
         "/garmin",
-        routes(opened.store, opened.accounts, Arc::clone(&metrics), clock),
+        routes(
+            opened.store,
+            opened.accounts.clone(),
+            Watches::new(opened.accounts, Arc::clone(&metrics)),
+            clock,
+        ),
     );
     Fixture {
         router,
