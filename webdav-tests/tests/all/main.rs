@@ -28,6 +28,7 @@ mod ranges;
 mod report_sync;
 mod shared_space;
 mod sync_pull;
+mod sync_push;
 mod tls;
 mod undisturbed;
 mod windows;
