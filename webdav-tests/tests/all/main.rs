@@ -27,6 +27,8 @@ mod quota;
 mod ranges;
 mod report_sync;
 mod shared_space;
+mod sync_delta;
+mod sync_events;
 mod sync_pull;
 mod sync_push;
 mod tls;

@@ -102,15 +102,15 @@ fn operations_that_trust_need_a_root() {
         root: None,
         ..edit(&old, 200_000)
     };
-    let fills: [&dyn Fn(&mut Push); 4] = [
-        &|push| drop(push.copy(0, 200_000)),
-        &|push| drop(push.reference(&[0; 16])),
-        &|push| drop(push.patch(&old.bytes, 0..100, b"x")),
-        &|push| drop(push.same()),
-    ];
-    for fill in fills {
+    for nth in 0..4 {
         let result = between(&mut device, |push| {
-            fill(push.begin(&header));
+            push.begin(&header);
+            match nth {
+                0 => push.copy(0, 200_000),
+                1 => push.reference(&[0; 16]),
+                2 => push.patch(&old.bytes, 0..100, b"x"),
+                _ => push.same(),
+            };
             push.end();
         });
         refused(&result, "invalid", Some("root"));
