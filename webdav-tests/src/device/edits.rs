@@ -54,6 +54,8 @@ pub enum Edit {
     Remove {
         /// What.
         path: String,
+        /// Its version when it was a file: others stay.
+        base: Option<String>,
     },
 }
 
@@ -139,12 +141,13 @@ impl Device {
 
     /// Deletes something.
     pub fn remove(&mut self, path: &str) -> bool {
-        let node = self.mirror.at(path);
-        if node.is_none_or(|node| node.parent.is_none()) || self.is_touched(path) {
+        let node = self.mirror.at(path).filter(|node| node.parent.is_some());
+        let Some(node) = node.filter(|_| !self.is_touched(path)) else {
             return false;
-        }
+        };
+        let base = (node.kind == Kind::File).then(|| node.etag.clone());
         let path = path.to_owned();
-        self.edits.push(Edit::Remove { path });
+        self.edits.push(Edit::Remove { path, base });
         true
     }
 
@@ -178,7 +181,7 @@ impl Device {
     fn is_touched(&self, path: &str) -> bool {
         let near = |other: &String| path == other || below(path, other) || below(other, path);
         self.edits.iter().any(|edit| match edit {
-            Edit::Write { path, .. } | Edit::MakeFolder { path } | Edit::Remove { path } => {
+            Edit::Write { path, .. } | Edit::MakeFolder { path } | Edit::Remove { path, .. } => {
                 near(path)
             }
             Edit::Move { from, to } | Edit::Copy { from, to } => near(from) || near(to),
@@ -274,8 +277,7 @@ impl Device {
                         overwrite,
                     });
                 }
-                Edit::Remove { path } => {
-                    let base = None;
+                Edit::Remove { path, base } => {
                     push.item(&PushItem::Delete { path, base });
                 }
             }
@@ -403,6 +405,8 @@ fn again(edit: Edit, result: &PushResult) -> Vec<Edit> {
                 conflict,
             }]
         }
+        // It has changed meanwhile, so it stays.
+        (PushStatus::Stale, Edit::Remove { .. }) => vec![],
         (PushStatus::Error, edit) => {
             let problem = result.problem.as_ref().expect("an error has a problem");
             refused(edit, problem.name(), result)

@@ -28,6 +28,7 @@ mod ranges;
 mod report_sync;
 mod shared_space;
 mod sync_delta;
+mod sync_devices;
 mod sync_events;
 mod sync_pull;
 mod sync_push;

@@ -336,6 +336,30 @@ fn a_file_goes_over_another_one_only_when_the_item_says_so() {
 }
 
 #[test]
+fn deleting_what_is_not_there_is_done() {
+    let (_server, mut device) = begin();
+    write(&device, &new("/documents/file", 1), b"x");
+    device.pull();
+    let mut push = Push::new();
+    for path in [
+        "/documents/missing",
+        "/missing/deep/down",
+        "/documents/file/below",
+    ] {
+        push.item(&deleted(path, None))
+            .item(&deleted(path, Some("f1")));
+    }
+    let results = device.results(&push);
+    assert!(
+        results
+            .iter()
+            .all(|result| result.status == PushStatus::Done),
+        "{results:?}"
+    );
+    assert_eq!(device.pull(), []);
+}
+
+#[test]
 fn a_push_of_nothing_does_nothing() {
     let (_server, mut device) = begin();
     assert_eq!(device.results(&Push::new()), []);
