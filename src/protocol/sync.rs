@@ -269,7 +269,7 @@ pub struct SignatureRequest {
     #[schema(minimum = 512, maximum = 65536)]
     pub block: u32,
     /// Offset and length of each part.
-    #[schema(max_items = 1024)]
+    #[schema(max_items = 4096)]
     pub ranges: Vec<(u64, u64)>,
 }
 

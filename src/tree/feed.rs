@@ -20,7 +20,28 @@ const CURSOR_MAX: usize = 4096;
 
 /// How far a client has come in each space. Opaque to clients.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FeedCursor(Vec<(SpaceId, Mark)>);
+pub struct FeedCursor(Vec<Position>);
+
+/// How far a client has come in one space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Position {
+    space: SpaceId,
+    /// The last change told.
+    mark: Mark,
+    /// Between two pages: the turn that the client knew all of when it began to pull.
+    began: i64,
+}
+
+impl Position {
+    /// All of a turn is known.
+    fn end_of(space: SpaceId, seq: i64) -> Self {
+        Self {
+            space,
+            mark: Mark::end_of(seq),
+            began: seq,
+        }
+    }
+}
 
 /// Some changes: of each space oldest first, one space after the other.
 #[derive(Debug)]
@@ -57,7 +78,7 @@ impl Tree {
     pub async fn pull(&self, since: Option<&FeedCursor>, limit: u32) -> Result<Feed> {
         let mut conn = self.store.meta.read().await?;
         let spaces = self.spaces(&mut conn).await?;
-        if since.is_some_and(|cursor| cursor.0.iter().any(|(space, _)| !spaces.contains(space))) {
+        if since.is_some_and(|cursor| cursor.0.iter().any(|known| !spaces.contains(&known.space))) {
             return Err(Error::StaleCursor);
         }
         let mut left = i64::from(limit.clamp(1, FEED_MAX));
@@ -71,11 +92,12 @@ impl Tree {
             let page = page(&mut conn, space, after, left).await?;
             left -= i64::try_from(page.rows.len()).unwrap_or(left);
             feed.more |= page.more;
-            feed.cursor.0.push((space, page.end));
+            feed.cursor.0.push(page.end);
             let mut paths = Paths::default();
             for row in page.rows {
-                let known = after.unwrap_or(Mark::START);
-                let change = self.tell(&mut conn, &mut paths, row, space, known).await?;
+                let change = self
+                    .tell(&mut conn, &mut paths, row, space, page.began)
+                    .await?;
                 // Whoever knows nothing yet needs not hear of what is gone.
                 if after.is_some() || matches!(change, FeedChange::Present { .. }) {
                     feed.changes.push(change);
@@ -91,7 +113,7 @@ impl Tree {
         let mut end = FeedCursor::default();
         for space in self.spaces(&mut conn).await? {
             let seq = changes::last_seq(&mut conn, space).await?;
-            end.0.push((space, Mark::end_of(seq)));
+            end.0.push(Position::end_of(space, seq));
         }
         Ok(end)
     }
@@ -99,20 +121,20 @@ impl Tree {
     /// Spaces that have changes after a cursor, each with its last turn.
     pub async fn changed_since(&self, cursor: &FeedCursor) -> Result<Vec<(SpaceId, i64)>> {
         let now = self.feed_end().await?;
-        let newer = now.0.into_iter().filter(|(space, end)| {
-            let known = cursor.of(*space).unwrap_or(Mark::START);
-            known < *end
+        let newer = now.0.into_iter().filter(|end| {
+            let known = cursor.of(end.space).map_or(Mark::START, |known| known.mark);
+            known < end.mark
         });
-        Ok(newer.map(|(space, end)| (space, end.seq)).collect())
+        Ok(newer.map(|end| (end.space, end.mark.seq)).collect())
     }
 
     /// Refuses a cursor that a pull would refuse.
     pub async fn check_cursor(&self, cursor: &FeedCursor) -> Result<()> {
         let now = self.feed_end().await?;
-        let valid = cursor
-            .0
-            .iter()
-            .all(|(space, mark)| now.of(*space).is_some_and(|end| mark.seq <= end.seq));
+        let valid = cursor.0.iter().all(|known| {
+            let end = now.of(known.space);
+            end.is_some_and(|end| known.mark.seq <= end.mark.seq)
+        });
         if valid {
             Ok(())
         } else {
@@ -135,7 +157,7 @@ impl Tree {
         paths: &mut Paths,
         row: Told,
         space: SpaceId,
-        known: Mark,
+        began: i64,
     ) -> Result<FeedChange> {
         let (id, row) = match row {
             Told::Buried(mark) => (NodeId(mark.node), None),
@@ -148,7 +170,7 @@ impl Tree {
         let Some(path) = self.path_in_feed(conn, paths, &row).await? else {
             return Ok(gone);
         };
-        let restored = row.restored > known.seq;
+        let restored = row.restored > began;
         let mut node = Node::from(row.node);
         if let (None, Some(name)) = (node.parent, path.names().first()) {
             node.name = name.to_string();
@@ -204,56 +226,76 @@ impl Told {
 
 struct Lines {
     rows: Vec<Told>,
-    end: Mark,
+    end: Position,
     more: bool,
+    /// The turn that the client knew all of when it began to pull.
+    began: i64,
 }
 
-/// Lines of one space after a mark, at most `limit`.
-async fn page(conn: &mut Conn, space: SpaceId, after: Option<Mark>, limit: i64) -> Result<Lines> {
+/// Lines of one space after a position, at most `limit`.
+async fn page(
+    conn: &mut Conn,
+    space: SpaceId,
+    after: Option<Position>,
+    limit: i64,
+) -> Result<Lines> {
     // Asked before the rows: what happens in between is told again, never missed.
     let last = changes::last_seq(conn, space).await?;
-    let start = after.unwrap_or(Mark::START);
+    // Whoever begins gets all that is there now, whatever came back from trash before.
+    let (start, began) = after.map_or((Mark::START, last), |known| (known.mark, known.began));
     if start.seq > last {
         return Err(Error::StaleCursor);
     }
-    if start == Mark::end_of(last) || limit <= 0 {
-        let (rows, more) = (vec![], start != Mark::end_of(last));
-        return Ok(Lines {
-            rows,
-            end: start,
-            more,
-        });
+    let nothing_new = start == Mark::end_of(last);
+    let mut rows = Vec::new();
+    if !nothing_new && limit > 0 {
+        rows = lines(conn, space, start, after.is_some(), limit + 1).await?;
     }
-    let nodes = feed::since(conn, space, start, after.is_some(), limit + 1).await?;
-    let mut rows: Vec<Told> = nodes
-        .into_iter()
-        .map(|row| Told::Node(Box::new(row)))
-        .collect();
-    if after.is_some() {
-        let buried = feed::buried_since(conn, space, start, limit + 1).await?;
+    let most = usize::try_from(limit).unwrap_or(0);
+    let more = rows.len() > most || (limit <= 0 && !nothing_new);
+    rows.truncate(most);
+    let end = if more {
+        let mark = rows.last().map_or(start, Told::mark);
+        Position { space, mark, began }
+    } else {
+        Position::end_of(space, last)
+    };
+    Ok(Lines {
+        rows,
+        end,
+        more,
+        began,
+    })
+}
+
+/// Nodes, and with `gone` also those in trash or no more, in the order of their changes.
+async fn lines(
+    conn: &mut Conn,
+    space: SpaceId,
+    start: Mark,
+    gone: bool,
+    limit: i64,
+) -> Result<Vec<Told>> {
+    let nodes = feed::since(conn, space, start, gone, limit).await?;
+    let nodes = nodes.into_iter().map(|row| Told::Node(Box::new(row)));
+    let mut rows: Vec<Told> = nodes.collect();
+    if gone {
+        let buried = feed::buried_since(conn, space, start, limit).await?;
         rows.extend(buried.into_iter().map(Told::Buried));
         rows.sort_by_key(Told::mark);
     }
-    let most = usize::try_from(limit).unwrap_or(usize::MAX);
-    let more = rows.len() > most;
-    rows.truncate(most);
-    let end = match rows.last() {
-        Some(row) if more => row.mark(),
-        Some(_) | None => Mark::end_of(last),
-    };
-    Ok(Lines { rows, end, more })
+    Ok(rows)
 }
 
 impl FeedCursor {
-    fn of(&self, space: SpaceId) -> Option<Mark> {
-        let known = self.0.iter().find(|(known, _)| *known == space);
-        known.map(|(_, mark)| *mark)
+    fn of(&self, space: SpaceId) -> Option<Position> {
+        self.0.iter().find(|known| known.space == space).copied()
     }
 
     /// Moves on to the end of a turn in one space.
     pub fn advance(&mut self, space: SpaceId, seq: i64) {
-        self.0.retain(|(known, _)| *known != space);
-        self.0.push((space, Mark::end_of(seq)));
+        self.0.retain(|known| known.space != space);
+        self.0.push(Position::end_of(space, seq));
     }
 
     /// Reads what [`fmt::Display`] wrote.
@@ -261,31 +303,35 @@ impl FeedCursor {
         if text.len() > CURSOR_MAX {
             return None;
         }
-        let marks: Vec<_> = text.split('_').map(parse_mark).collect::<Option<_>>()?;
-        Some(Self(marks))
+        let known: Vec<_> = text.split('_').map(parse_position).collect::<Option<_>>()?;
+        Some(Self(known))
     }
 }
 
-fn parse_mark(text: &str) -> Option<(SpaceId, Mark)> {
+fn parse_position(text: &str) -> Option<Position> {
     let number = |part: &str| {
         let digits = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
         digits.then(|| part.parse::<i64>().ok()).flatten()
     };
     let parts: Vec<i64> = text.split('.').map(number).collect::<Option<_>>()?;
     match parts[..] {
-        [space, seq] => Some((SpaceId(space), Mark::end_of(seq))),
-        [space, seq, node] => Some((SpaceId(space), Mark { seq, node })),
+        [space, seq] => Some(Position::end_of(SpaceId(space), seq)),
+        [space, seq, node, began] => Some(Position {
+            space: SpaceId(space),
+            mark: Mark { seq, node },
+            began,
+        }),
         _ => None,
     }
 }
 
 impl fmt::Display for FeedCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (nth, (space, mark)) in self.0.iter().enumerate() {
+        for (nth, Position { space, mark, began }) in self.0.iter().enumerate() {
             let separator = if nth == 0 { "" } else { "_" };
             write!(f, "{separator}{space}.{}", mark.seq)?;
             if *mark != Mark::end_of(mark.seq) {
-                write!(f, ".{}", mark.node)?;
+                write!(f, ".{}.{began}", mark.node)?;
             }
         }
         Ok(())
@@ -298,7 +344,7 @@ mod tests {
 
     #[test]
     fn a_cursor_reads_back_and_nonsense_does_not() {
-        for text in ["1.0", "1.17_2.5", "1.17.68719476737_2.5"] {
+        for text in ["1.0", "1.17_2.5", "1.17.68719476737.3_2.5"] {
             assert_eq!(FeedCursor::parse(text).unwrap().to_string(), text);
         }
         for text in [
@@ -307,7 +353,8 @@ mod tests {
             "x.y",
             "1.-2",
             "1.2_",
-            "1.2.3.4",
+            "1.2.3",
+            "1.2.3.4.5",
             "1.+2",
             "1.99999999999999999999",
         ] {

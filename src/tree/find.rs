@@ -1,5 +1,7 @@
 //! Listing everything below a collection, and finding nodes by their names.
 
+use unicode_normalization::UnicodeNormalization;
+
 use super::list::{PageEnd, With};
 use super::model::{Located, Node};
 use super::{Error, Result, Tree};
@@ -201,7 +203,7 @@ fn below(path: &NodePath, top: &NodePath) -> String {
 /// A LIKE pattern for names that hold the text.
 fn pattern(text: &str) -> String {
     let mut pattern = String::from("%");
-    for letter in text.chars() {
+    for letter in text.nfc() {
         if matches!(letter, '%' | '_' | '\\') {
             pattern.push('\\');
         }

@@ -73,7 +73,7 @@ async fn restore(
     action
         .log(conn, Deed::Restore, node.id.0, wanted.size)
         .await?;
-    Ok(node)
+    Ok(nodes::by_id(conn, id).await?.ok_or(Error::NotFound)?.into())
 }
 
 impl From<VersionRow> for Version {

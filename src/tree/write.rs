@@ -116,7 +116,8 @@ pub(super) async fn put_in(
             return Err(Error::PreconditionFailed);
         }
         action.guard(conn, tree, place.parent).await?;
-        let node = create(conn, action, place, staged, stamp).await?;
+        let mut node = create(conn, action, place, staged, stamp).await?;
+        node.checksum = stated(staged);
         let grown = signed(node.size);
         return Ok((Written::plain(node, true), grown));
     };
@@ -136,14 +137,45 @@ pub(super) async fn put_in(
     if how.base != Base::Unstated && old.content == Some(content.0.0) {
         return again(conn, action, old, stamp).await;
     }
+    if overtaken && came_before(conn, action, &old, (how, content.0)).await? {
+        return Ok((Written::plain(old.into(), false), 0));
+    }
     if overtaken && refuse {
         return Err(Error::PreconditionFailed);
     }
     if overtaken {
         return conflicts::settle(conn, action, place, old, content, stamp).await;
     }
-    let (node, grown) = replace(conn, action, old, content, stamp).await?;
+    let (mut node, grown) = replace(conn, action, old, content, stamp).await?;
+    node.checksum = stated(staged);
     Ok((Written::plain(node, false), grown))
+}
+
+fn stated(staged: &Staged) -> Option<String> {
+    let checksum = staged.checksum.as_ref();
+    checksum.map(|checksum| checksum.as_str().to_owned())
+}
+
+/// Whether this write was done before and others went on from it: its answer was lost, and it comes
+/// again.
+async fn came_before(
+    conn: &mut Conn,
+    action: &Action,
+    old: &NodeRow,
+    (how, content): (&Write, ContentId),
+) -> Result<bool> {
+    let base = match how.base {
+        Base::Unstated => return Ok(false),
+        Base::Nothing => None,
+        Base::Content(base) => Some(base),
+    };
+    let write = versions::Earlier {
+        content,
+        base,
+        device: action.device,
+        mtime: how.modified,
+    };
+    Ok(versions::has_earlier(conn, NodeId(old.id), write).await?)
 }
 
 /// The head has the bytes already: a request that was sent again, or two devices with one mind.

@@ -149,15 +149,41 @@ impl From<JsonRejection> for Problem {
             StatusCode::UNSUPPORTED_MEDIA_TYPE => {
                 Self::new(problem::MEDIA, text).at("Content-Type")
             }
-            StatusCode::UNPROCESSABLE_ENTITY => Self::new(problem::INVALID, text),
-            _ => Self::new(problem::BAD_REQUEST, text),
+            StatusCode::UNPROCESSABLE_ENTITY => named(problem::INVALID, text),
+            _ => named(problem::BAD_REQUEST, text),
         }
+    }
+}
+
+/// Names the field that a deserializer complains of: the path in front of its text, or the name that
+/// is missing or unknown.
+fn named(kind: problem::Kind, text: String) -> Problem {
+    let message = text
+        .split_once(": ")
+        .map_or(text.as_str(), |(_said_by, message)| message);
+    let quoted = message
+        .split_once("field `")
+        .and_then(|(_, rest)| rest.split_once('`'));
+    let path = message.split_once(": ").map(|(path, _)| path);
+    let is_path = |path: &&str| {
+        let mut letters = path.bytes();
+        !path.is_empty()
+            && letters.all(|byte| byte.is_ascii_alphanumeric() || b"_.[]".contains(&byte))
+    };
+    let field = quoted
+        .map(|(name, _)| name)
+        .or(path.filter(is_path))
+        .map(str::to_owned);
+    let problem = Problem::new(kind, text);
+    match field {
+        Some(field) => problem.at(&field),
+        None => problem,
     }
 }
 
 impl From<QueryRejection> for Problem {
     fn from(rejection: QueryRejection) -> Self {
-        Self::new(problem::BAD_REQUEST, rejection.body_text())
+        named(problem::BAD_REQUEST, rejection.body_text())
     }
 }
 
@@ -176,6 +202,39 @@ pub(super) fn broken_body(error: &axum::Error) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_field_of_a_complaint_is_named() {
+        for (text, field) in [
+            (
+                "Failed to deserialize the JSON body into the target type: q: unknown field `q`, expected",
+                Some("q"),
+            ),
+            (
+                "Failed to deserialize the JSON body into the target type: missing field `path` at line 1",
+                Some("path"),
+            ),
+            (
+                "Failed to deserialize query string: limit: invalid digit found in string",
+                Some("limit"),
+            ),
+            (
+                "Failed to deserialize query string: missing field `path`",
+                Some("path"),
+            ),
+            (
+                "Failed to deserialize the JSON body into the target type: ranges[0]: invalid type: string",
+                Some("ranges[0]"),
+            ),
+            (
+                "Failed to parse the request body as JSON: EOF while parsing a value at line 1 column 0",
+                None,
+            ),
+        ] {
+            let body = named(problem::INVALID, text.to_owned()).body();
+            assert_eq!(body.field.as_deref(), field, "{text}");
+        }
+    }
 
     #[test]
     fn every_refusal_of_the_tree_has_its_status() {

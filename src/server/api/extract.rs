@@ -12,7 +12,7 @@ use super::problem::{self, Problem, Result};
 use crate::accounts::Session;
 use crate::server::middleware::Client;
 use crate::store::content::Checksum;
-use crate::tree::{Base, Located, Tree, User};
+use crate::tree::{Base, Located, Node, Tree, User};
 use crate::types::{ETag, Millis, NodeId, NodePath};
 
 /// A JSON body. Its length is limited by the layer around the routes.
@@ -162,7 +162,17 @@ pub(super) async fn locate(
         (text, None) => {
             let path = path("path", text.unwrap_or("/"))?;
             let node = tree.lookup(&path).await?;
+            let path = spelled(tree, &node, &path).await;
             Ok(Located { node, path })
         }
+    }
+}
+
+/// The path of a node as the tree spells it: names are found however they are composed. When it was
+/// moved or deleted since, as the client spelled it.
+pub(super) async fn spelled(tree: &Tree, node: &Node, asked: &NodePath) -> NodePath {
+    match tree.by_id(node.id).await {
+        Ok(located) => located.path,
+        Err(_) => asked.clone(),
     }
 }

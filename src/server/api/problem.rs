@@ -4,8 +4,8 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, StatusCode};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderName, HeaderValue, StatusCode};
 use http_body_util::{BodyExt, Limited};
 
 use crate::protocol::problem::{self, MEDIA_TYPE, TYPE_PREFIX};
@@ -105,7 +105,7 @@ pub(crate) struct Problem {
     kind: Kind,
     detail: String,
     field: Option<String>,
-    retry_after_secs: Option<u64>,
+    header: Option<Box<(HeaderName, String)>>,
 }
 
 /// What a handler returns.
@@ -118,7 +118,7 @@ impl Problem {
             kind,
             detail: detail.into(),
             field: None,
-            retry_after_secs: None,
+            header: None,
         }
     }
 
@@ -134,8 +134,13 @@ impl Problem {
     }
 
     /// Says when to try again.
-    pub(crate) fn retry_after(mut self, seconds: u64) -> Self {
-        self.retry_after_secs = Some(seconds);
+    pub(crate) fn retry_after(self, seconds: u64) -> Self {
+        self.with_header(RETRY_AFTER, seconds.to_string())
+    }
+
+    /// Adds a header that says what would be right.
+    pub(crate) fn with_header(mut self, name: HeaderName, value: String) -> Self {
+        self.header = Some(Box::new((name, value)));
         self
     }
 
@@ -145,7 +150,11 @@ impl Problem {
             kind: format!("{TYPE_PREFIX}{}", self.kind.name),
             title: self.kind.title.to_owned(),
             status: self.kind.status.as_u16(),
-            detail: self.detail.clone(),
+            detail: if self.detail.is_empty() {
+                self.kind.title.to_owned()
+            } else {
+                self.detail.clone()
+            },
             field: self.field.clone(),
         }
     }
@@ -157,8 +166,14 @@ impl IntoResponse for Problem {
         let mut response = (self.kind.status, body).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-        if let Some(seconds) = self.retry_after_secs {
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        if let Some((name, value)) = self.header.map(|header| *header)
+            && let Ok(value) = HeaderValue::from_str(&value)
+        {
+            headers.insert(name, value);
+        }
+        // Not Basic, which browsers would answer by themselves.
+        if self.kind == UNAUTHORIZED || self.kind == EXPIRED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use futures_util::StreamExt;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 
 use super::Api;
 use super::errors::broken_body;
@@ -57,6 +57,7 @@ pub(super) async fn show(caller: Caller, Path(id): Path<i64>) -> Result<Json<Upl
 
 /// Appends the body to an upload, from the offset in `Upload-Offset` on.
 ///
+/// 409 with the type `upload-offset` says in its own `Upload-Offset` header where the upload goes on.
 /// What arrived of a body that broke off counts: ask for the upload to see where it goes on.
 #[utoipa::path(patch, path = "/uploads/{id}", tag = "uploads",
     params(("id" = i64, Path, description = "The upload"),
@@ -137,13 +138,18 @@ impl From<UploadError> for Problem {
     fn from(error: UploadError) -> Self {
         let text = error.to_string();
         match error {
-            UploadError::Offset { .. } => Self::new(problem::UPLOAD_OFFSET, text).at(OFFSET),
+            UploadError::Offset { received } => Self::new(problem::UPLOAD_OFFSET, text)
+                .at(OFFSET)
+                .with_header(
+                    HeaderName::from_static("upload-offset"),
+                    received.to_string(),
+                ),
             UploadError::Busy
             | UploadError::Finished
             | UploadError::Incomplete { .. }
             | UploadError::Paused => Self::new(problem::UPLOAD_STATE, text),
             UploadError::TooLong { .. } => Self::new(problem::TOO_LARGE, text),
-            UploadError::TooMany => Self::new(problem::LIMITED, text),
+            UploadError::TooMany => Self::new(problem::LIMITED, text).retry_after(60),
             UploadError::Tree(error) => error.into(),
         }
     }

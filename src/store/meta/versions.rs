@@ -3,7 +3,7 @@
 use super::Conn;
 use super::nodes::NodeRow;
 use crate::store::Result;
-use crate::types::{ContentId, Millis, NodeId};
+use crate::types::{ContentId, DeviceId, Millis, NodeId};
 
 /// A row of `version`.
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -59,7 +59,38 @@ const PRUNE: &str = "DELETE FROM version WHERE node = $1 AND number IN (
 const NAMES: &str = "SELECT
     (SELECT count(*) FROM node WHERE id = $1 AND content = $2)
     + (SELECT count(*) FROM version WHERE node = $1 AND content = $2)";
+// A base that is not kept any more proves nothing: then the number compares with NULL.
+const EARLIER: &str = "SELECT count(*) FROM version WHERE node = $1 AND content = $2
+    AND number > CASE WHEN CAST($3 AS BIGINT) IS NULL THEN 0 ELSE
+        (SELECT max(number) FROM version WHERE node = $1 AND content = $3) END
+    AND device IS NOT DISTINCT FROM CAST($4 AS BIGINT)
+    AND (CAST($5 AS BIGINT) IS NULL OR mtime = $5)";
 const ADOPT: &str = "UPDATE version SET node = $2, number = number + $3 WHERE node = $1";
+
+/// What is known of a write that may have come before.
+#[derive(Clone, Copy, Debug)]
+pub struct Earlier {
+    /// Its bytes.
+    pub content: ContentId,
+    /// What it was made from; `None` for nothing.
+    pub base: Option<ContentId>,
+    /// The device that sends it.
+    pub device: Option<DeviceId>,
+    /// The modification time it states.
+    pub mtime: Option<Millis>,
+}
+
+/// Whether a write was made already and others went on from it: a version of the file has its bytes,
+/// its device and its time, and is newer than what it was made from.
+pub async fn has_earlier(conn: &mut Conn, node: NodeId, write: Earlier) -> Result<bool> {
+    let query = sqlx::query_scalar::<_, i64>(EARLIER)
+        .bind(node.0)
+        .bind(write.content.0)
+        .bind(write.base.map(|base| base.0))
+        .bind(write.device.map(|device| device.0))
+        .bind(write.mtime.map(|mtime| mtime.0));
+    Ok(query.fetch_one(conn).await? > 0)
+}
 
 /// Keeps a file's present content as a version.
 pub async fn put(conn: &mut Conn, row: &NodeRow) -> Result<()> {

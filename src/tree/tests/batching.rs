@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::fixture::{Fixture, START, path, put};
-use crate::tree::{Base, BatchItem, Error, Precondition, Tree, Write};
+use crate::tree::{Base, BatchItem, Error, Keep, Precondition, Tree, Write};
 use crate::types::Millis;
 
 async fn item(tree: &Tree, at: &str, bytes: &[u8], how: Write) -> BatchItem {
@@ -103,4 +103,49 @@ async fn a_file_that_two_devices_make_is_a_conflict_and_an_edit_of_a_deleted_one
         .await
         .unwrap();
     assert!(written.created && written.conflict.is_none());
+}
+
+#[tokio::test]
+async fn a_write_that_comes_again_after_others_went_on_from_it_changes_nothing() {
+    let f = Fixture::new().await;
+    let first = f.put("/a", b"base").await.content.unwrap();
+    for (at, base) in [("/a", Base::Content(first)), ("/new", Base::Nothing)] {
+        for mtime in [START - 5000, START + 5000] {
+            let ours = Write {
+                modified: Some(Millis(mtime)),
+                base,
+                ..Write::default()
+            };
+            put(&f.tree, at, b"ours", ours.clone()).await.unwrap();
+            let theirs = f.put(at, b"theirs").await;
+
+            let again = put(&f.tree, at, b"ours", ours.clone()).await.unwrap();
+
+            assert!(again.conflict.is_none());
+            assert_eq!(again.node.etag, theirs.etag);
+            // Another edit with the same bytes is no repetition.
+            let other = Write {
+                modified: Some(Millis(mtime + 1)),
+                ..ours
+            };
+            assert!(
+                put(&f.tree, at, b"ours", other)
+                    .await
+                    .unwrap()
+                    .conflict
+                    .is_some()
+            );
+            for conflict in f.tree.conflicts(0, 10).await.unwrap() {
+                f.tree
+                    .resolve_conflict(conflict.id, Keep::Both)
+                    .await
+                    .unwrap();
+            }
+            f.tree.remove(&path(at)).await.unwrap();
+            put(&f.tree, at, b"base", Write::default()).await.unwrap();
+            if at == "/new" {
+                f.tree.remove(&path(at)).await.unwrap();
+            }
+        }
+    }
 }

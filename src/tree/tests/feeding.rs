@@ -253,3 +253,23 @@ async fn names_are_found_below_a_collection_in_any_case_and_not_in_trash() {
     assert_eq!(find("/", "t_2", 100).await, all[1..2]);
     assert!(find("/", "%", 100).await.is_empty());
 }
+
+#[tokio::test]
+async fn what_came_back_from_trash_is_said_so_wherever_a_page_ends() {
+    let f = Fixture::new().await;
+    f.put("/documents/a", b"1").await;
+    let mut mirror = Mirror::default();
+    mirror.pull(&f.tree, 100).await;
+    f.tree.remove(&path("/documents")).await.unwrap();
+    mirror.pull(&f.tree, 100).await;
+    let deleted = f.tree.trash(&path("/"), None).await.unwrap();
+    f.tree.restore(deleted[0].node.id).await.unwrap();
+    f.put("/between", b"2").await;
+    let (from, to) = (path("/documents"), path("/papers"));
+    f.tree.rename(&from, &to, Overwrite::No).await.unwrap();
+
+    mirror.pull(&f.tree, 1).await;
+
+    assert_eq!(mirror.paths(), paths(&f.tree).await);
+    assert!(mirror.paths().contains(&"/papers/a".to_owned()));
+}

@@ -32,6 +32,7 @@ pub(in super::super) async fn mkdir(
         }
         Err(error) => return Err(error.into()),
     };
+    let path = extract::spelled(&caller.tree, &made.1, &path).await;
     Ok((made.0, Json(show::node(made.1, &path))))
 }
 
@@ -76,8 +77,9 @@ pub(in super::super) async fn rename(
     Json(asked): Json<Transfer>,
 ) -> Result<Json<Placed>> {
     let (from, to) = ends(&asked)?;
-    let placed = caller.tree.rename(&from, &to, overwrite(asked.overwrite));
-    Ok(Json(show_placed(placed.await?, &to)))
+    let over = overwrite(asked.overwrite);
+    let placed = caller.tree.rename(&from, &to, over).await?;
+    Ok(Json(show_placed(&caller.tree, placed, &to).await))
 }
 
 /// Copies a node with everything below; no bytes are moved within a space.
@@ -88,10 +90,9 @@ pub(in super::super) async fn copy(
     Json(asked): Json<Transfer>,
 ) -> Result<Json<Placed>> {
     let (from, to) = ends(&asked)?;
-    let placed = caller
-        .tree
-        .copy(&from, &to, overwrite(asked.overwrite), Reach::Deep);
-    Ok(Json(show_placed(placed.await?, &to)))
+    let over = overwrite(asked.overwrite);
+    let placed = caller.tree.copy(&from, &to, over, Reach::Deep).await?;
+    Ok(Json(show_placed(&caller.tree, placed, &to).await))
 }
 
 /// What the node should be.
@@ -131,9 +132,10 @@ fn ends(asked: &Transfer) -> Result<(NodePath, NodePath)> {
     Ok((from, extract::path("to", &asked.to)?))
 }
 
-fn show_placed(placed: tree::Placed, to: &NodePath) -> Placed {
+async fn show_placed(tree: &Tree, placed: tree::Placed, to: &NodePath) -> Placed {
+    let path = extract::spelled(tree, &placed.node, to).await;
     Placed {
-        node: show::node(placed.node, to),
+        node: show::node(placed.node, &path),
         replaced: placed.replaced,
     }
 }

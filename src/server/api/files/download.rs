@@ -1,7 +1,7 @@
 //! The bytes of a file, whole or in part (RFC 9110 §13, §14).
 
 use std::io;
-use std::ops::{Bound, RangeInclusive};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -9,10 +9,8 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use headers::{
-    AcceptRanges, ContentLength, ContentRange, HeaderMapExt, IfRange, LastModified, Range,
-};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use headers::{AcceptRanges, ContentLength, ContentRange, HeaderMapExt, IfRange, LastModified};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -21,9 +19,10 @@ use super::super::Api;
 use super::super::extract::{self, Caller, Query};
 use super::super::problem::{self, Problem, Result};
 use super::super::responses::Problems;
+use super::range::{Wanted, wanted};
 use crate::store::content::Reader;
 use crate::tree::{Located, Version};
-use crate::types::ETag;
+use crate::types::{ETag, Millis};
 
 /// Bytes read at once; a chunk is rarely longer.
 const READ_MAX: usize = 256 * 1024;
@@ -54,6 +53,7 @@ pub(in super::super) async fn get(
     State(api): State<Arc<Api>>,
     caller: Caller,
     Query(query): Query<DownloadQuery>,
+    method: Method,
     headers: HeaderMap,
 ) -> Result<Response> {
     if query.path.is_none() && query.id.is_none() {
@@ -65,16 +65,24 @@ pub(in super::super) async fn get(
     if matches_none(&headers, &etag) {
         return Ok(not_modified(&etag));
     }
-    let (size, time) = (version.size, SystemTime::from(version.modified));
+    // HTTP dates begin with 1970 for those who print them.
+    let time = SystemTime::from(version.modified.max(Millis(0)));
+    let size = version.size;
     let part = part(&headers, &etag, time, size)?;
-    let reader = caller
-        .tree
-        .read_version(&found.node, version.number)
-        .await?;
-    if part.as_ref().is_none_or(|part| *part.start() == 0) {
-        note(&api, &caller, &found, size);
+    let mut response = head(part.clone(), size);
+    if method != Method::HEAD {
+        let mut reader = caller
+            .tree
+            .read_version(&found.node, version.number)
+            .await?;
+        let part = part.unwrap_or(0..=size.saturating_sub(1));
+        if *part.start() == 0 {
+            note(&api, &caller, &found, size);
+        }
+        reader.seek(*part.start());
+        let length = size.min(part.end() - part.start() + 1);
+        *response.body_mut() = body(reader, length);
     }
-    let mut response = send(reader, part, size).into_response();
     describe(response.headers_mut(), &found, &etag, time);
     Ok(response)
 }
@@ -89,7 +97,7 @@ async fn pick(caller: &Caller, found: &Located, number: Option<i64>) -> Result<V
 }
 
 /// Writes the activity log beside the answer, which does not wait for it.
-fn note(api: &Arc<Api>, caller: &Caller, found: &Located, size: u64) {
+pub(in super::super) fn note(api: &Arc<Api>, caller: &Caller, found: &Located, size: u64) {
     let (tree, node) = (caller.tree.clone(), found.node.clone());
     api.tasks.spawn(async move {
         if let Err(error) = tree.note_download(&node, size).await {
@@ -99,13 +107,9 @@ fn note(api: &Arc<Api>, caller: &Caller, found: &Located, size: u64) {
 }
 
 fn matches_none(headers: &HeaderMap, etag: &str) -> bool {
-    let Some(stated) = headers
-        .get(header::IF_NONE_MATCH)
-        .and_then(|value| value.to_str().ok())
-    else {
-        return false;
-    };
-    let mut tags = stated.split(',').map(str::trim);
+    let lines = headers.get_all(header::IF_NONE_MATCH).into_iter();
+    let lines = lines.filter_map(|line| line.to_str().ok());
+    let mut tags = lines.flat_map(|line| line.split(',')).map(str::trim);
     tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
@@ -115,14 +119,17 @@ fn not_modified(etag: &str) -> Response {
     response
 }
 
-/// The part that is asked for; `None` for the whole file. Several ranges get the whole, too.
+/// The part that is asked for; `None` for the whole file.
 fn part(
     headers: &HeaderMap,
     etag: &str,
     time: SystemTime,
     size: u64,
 ) -> Result<Option<RangeInclusive<u64>>> {
-    let Some(range) = headers.typed_get::<Range>() else {
+    let Some(range) = headers
+        .get(header::RANGE)
+        .and_then(|value| value.to_str().ok())
+    else {
         return Ok(None);
     };
     let tag = etag.parse().ok();
@@ -131,45 +138,29 @@ fn part(
     if condition.is_some_and(|stated| stated.is_modified(tag.as_ref(), Some(&modified))) {
         return Ok(None);
     }
-    let ranges: Vec<_> = range.satisfiable_ranges(size).take(2).collect();
-    match ranges[..] {
-        [] => Err(Problem::new(problem::RANGE, format!("the file has {size} bytes")).at("Range")),
-        [bounds] => Ok(bounded(bounds, size)),
-        _ => Ok(None),
+    match wanted(range, size) {
+        Wanted::Whole => Ok(None),
+        Wanted::Part(part) => Ok(Some(part)),
+        Wanted::Outside => {
+            let outside = Problem::new(problem::RANGE, format!("the file has {size} bytes"));
+            let all = format!("bytes */{size}");
+            Err(outside.at("Range").with_header(header::CONTENT_RANGE, all))
+        }
     }
 }
 
-fn bounded((start, end): (Bound<u64>, Bound<u64>), size: u64) -> Option<RangeInclusive<u64>> {
-    let last = size.checked_sub(1)?;
-    let start = match start {
-        Bound::Included(start) => start,
-        Bound::Excluded(before) => before + 1,
-        Bound::Unbounded => 0,
-    };
-    let end = match end {
-        Bound::Included(end) => end.min(last),
-        Bound::Excluded(after) => after.checked_sub(1)?.min(last),
-        Bound::Unbounded => last,
-    };
-    (start <= end).then_some(start..=end)
-}
-
-fn send(mut reader: Reader, part: Option<RangeInclusive<u64>>, size: u64) -> Response {
-    let (status, start, length) = match &part {
-        Some(part) => (
-            StatusCode::PARTIAL_CONTENT,
-            *part.start(),
-            part.end() - part.start() + 1,
-        ),
-        None => (StatusCode::OK, 0, size),
-    };
-    reader.seek(start);
-    let mut response = (status, body(reader, length)).into_response();
+/// Status and headers of the answer.
+fn head(part: Option<RangeInclusive<u64>>, size: u64) -> Response {
+    let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
-    headers.typed_insert(ContentLength(length));
     headers.typed_insert(AcceptRanges::bytes());
+    let length = part
+        .as_ref()
+        .map_or(size, |part| part.end() - part.start() + 1);
+    headers.typed_insert(ContentLength(length));
     if let Some(Ok(range)) = part.map(|part| ContentRange::bytes(part, size)) {
         headers.typed_insert(range);
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
     }
     response
 }

@@ -3,5 +3,6 @@
 pub(super) mod change;
 pub(super) mod download;
 pub(super) mod list;
+mod range;
 pub(super) mod upload;
 pub(super) mod versions;

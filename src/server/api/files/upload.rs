@@ -84,6 +84,7 @@ pub(in super::super) async fn put(
     } else {
         StatusCode::OK
     };
+    let path = extract::spelled(&caller.tree, &written.node, &path).await;
     Ok((status, Json(show::written(written, &path))))
 }
 

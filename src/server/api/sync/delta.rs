@@ -2,15 +2,19 @@
 
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 
 use axum::body::Body;
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::super::Api;
 use super::super::extract::{self, Caller, Json, Query};
+use super::super::files::download::note;
 use super::super::problem::{self, Problem, Result};
 use super::super::responses::Problems;
 use super::status::hex;
@@ -49,6 +53,7 @@ pub(in super::super) struct DeltaQuery {
     responses((status = 200, body = Vec<u8>,
         content_type = "application/vnd.sync-server.stream"), Problems))]
 pub(in super::super) async fn delta(
+    State(api): State<Arc<Api>>,
     caller: Caller,
     Query(query): Query<DeltaQuery>,
 ) -> Result<Response> {
@@ -60,6 +65,7 @@ pub(in super::super) async fn delta(
     };
     let facts = caller.tree.content_facts(to).await?;
     let diff = caller.tree.diff(from, to).await?;
+    note(&api, &caller, &found, facts.size);
     let head = DeltaHead {
         id: query.id,
         from: from.map(tag),
@@ -99,7 +105,7 @@ pub(in super::super) async fn manifest(
 
 /// Signs blocks of a version, so that a device without the old bytes finds what it has in common.
 ///
-/// 12 bytes for each block: a rolling sum of 4 (little-endian) and the first 8 of BLAKE3.
+/// 12 bytes for each block: a rolling sum of 4 and the first 8 of BLAKE3.
 #[utoipa::path(post, path = "/sync/signature", tag = "sync", request_body = SignatureRequest,
     responses((status = 200, body = Vec<u8>,
         content_type = "application/vnd.sync-server.signature"), Problems))]

@@ -15,8 +15,8 @@ use crate::protocol::sync::Pushed;
 
 /// Takes a stream of files and changes and does them in their order.
 ///
-/// Each item is done or refused by itself; the answer has one result for each. Items may be sent
-/// again: what is there already is done. `docs/PROTOCOL.md` describes the stream; it may come with
+/// Each item is done or refused by itself; the answer has one result for each. Files, collections
+/// and deletions may be sent again: what is there already is done. `docs/PROTOCOL.md` describes the stream; it may come with
 /// `Content-Encoding: zstd` or `gzip`. When the stream breaks off or is malformed, what came before
 /// may have been done.
 #[utoipa::path(post, path = "/sync/push", tag = "sync",

@@ -3,6 +3,8 @@
 mod file;
 mod item;
 
+use std::collections::HashMap;
+
 use axum::body::{Body, BodyDataStream};
 use futures_util::StreamExt;
 
@@ -12,8 +14,8 @@ use super::super::problem::{self, Problem, Result};
 use super::super::show;
 use crate::protocol::stream::{Decoder, Record};
 use crate::protocol::sync::{PushItem, PushPut, PushResult, PushStatus};
-use crate::tree::{self, BATCH_MAX, BatchItem, Tree};
-use crate::types::NodePath;
+use crate::tree::{self, BATCH_MAX, BatchItem, Node, Tree};
+use crate::types::{NodeId, NodeName, NodePath};
 
 /// Most items in one push: their results are held in memory, a few hundred bytes each.
 const ITEMS_MAX: usize = 10_000;
@@ -154,9 +156,13 @@ impl Receiver {
             .collect();
         let items = waiting.into_iter().map(|waiting| waiting.item).collect();
         let named = self.tree.commit_batch(items).await?;
+        let mut homes = HashMap::new();
         for ((nth, path), result) in places.into_iter().zip(named) {
             self.results[nth] = Some(match result {
-                Ok(written) => written_result(written, &path),
+                Ok(written) => {
+                    let path = spelled(&self.tree, &mut homes, &written.node, &path).await;
+                    written_result(written, &path)
+                }
                 Err(tree::Error::PreconditionFailed) => item::stale(&self.tree, &path).await,
                 Err(error) => refused(&error.into()),
             });
@@ -179,6 +185,26 @@ impl Receiver {
                 }
             }
         }
+    }
+}
+
+/// The path of a node as the tree spells it; its collection is looked up once a batch.
+async fn spelled(
+    tree: &Tree,
+    homes: &mut HashMap<NodeId, NodePath>,
+    node: &Node,
+    asked: &NodePath,
+) -> NodePath {
+    let (Some(parent), Ok(name)) = (node.parent, NodeName::parse(&node.name)) else {
+        return asked.clone();
+    };
+    if let Some(home) = homes.get(&parent) {
+        return home.join(name);
+    }
+    match tree.by_id(parent).await {
+        Ok(located) => homes.entry(parent).or_insert(located.path).join(name),
+        // Moved or deleted since.
+        Err(_) => asked.clone(),
     }
 }
 

@@ -90,7 +90,7 @@ impl Incoming {
             return self.take_known(tree).await;
         }
         let Content::Built(rebuild) = &mut self.content else {
-            let text = "nothing follows SAME but END";
+            let text = "SAME stands alone in its file";
             return Err(refused(&Problem::new(problem::BAD_STREAM, text).at("SAME")));
         };
         if self.no_base && matches!(record, Record::Copy { .. } | Record::Patch { .. }) {
@@ -109,6 +109,11 @@ impl Incoming {
     }
 
     async fn take_known(&mut self, tree: &Tree) -> Result<(), PushResult> {
+        let alone = matches!(&self.content, Content::Built(rebuild) if rebuild.written() == 0);
+        if !alone || !self.unknown.is_empty() {
+            let text = "SAME stands alone in its file";
+            return Err(refused(&Problem::new(problem::BAD_STREAM, text).at("SAME")));
+        }
         let Some(root) = self.root else {
             return Err(need(Need::Content));
         };
