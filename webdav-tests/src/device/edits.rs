@@ -447,7 +447,12 @@ fn refused(edit: Edit, problem: &str, result: &PushResult) -> Vec<Edit> {
         (Edit::MakeFolder { .. }, "no-parent" | "exists" | "not-a-collection")
         | (
             Edit::Move { .. } | Edit::Copy { .. },
-            "not-found" | "no-parent" | "exists" | "forbidden" | "not-a-collection",
+            "not-found"
+            | "no-parent"
+            | "exists"
+            | "forbidden"
+            | "not-a-collection"
+            | "precondition-failed",
         ) => vec![],
         (edit, _) => panic!("{edit:?} became {result:?}"),
     }
