@@ -28,6 +28,9 @@ pub enum Error {
     /// No such account or device.
     #[error("no such account or device")]
     NotFound,
+    /// The log-in that asks has ended meanwhile.
+    #[error("the log-in has ended")]
+    LoggedOut,
     /// Too many passwords are being hashed already.
     #[error("too many passwords are being checked, try again")]
     Busy,

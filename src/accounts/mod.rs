@@ -48,7 +48,7 @@ pub(crate) use limits::network;
 
 use crate::store::Store;
 use crate::store::meta::Conn;
-use crate::types::{AccountId, Clock, DeviceId, SpaceId};
+use crate::types::{AccountId, Clock, DeviceId, FamilyId, SpaceId};
 
 /// The accounts of one server. Cheap to clone.
 #[derive(Clone)]
@@ -228,17 +228,17 @@ impl Accounts {
     }
 
     /// Makes the watch that shows `code` a device of the account, called `name`, or as it calls
-    /// itself. `peer` is where the owner is logged in, for the limits; `None` on the command line,
-    /// which has none.
+    /// itself. `by` is the owner's address, for the limits, and log-in, which must hold at that
+    /// moment; `None` on the command line, which has neither.
     pub async fn watch_confirm(
         &self,
-        peer: Option<IpAddr>,
+        by: Option<(IpAddr, Option<FamilyId>)>,
         account: AccountId,
         code: &str,
         name: Option<&str>,
     ) -> Result<DeviceInfo, WatchError> {
         let (meta, now) = (&self.store.meta, self.clock.now());
-        watch::confirm(meta, &self.watch_tries, now, peer, account, (code, name)).await
+        watch::confirm(meta, &self.watch_tries, now, by, account, (code, name)).await
     }
 
     /// Checks the token of a watch at `peer`. It opens what is made for watches and nothing else.

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::login::{self, Opened};
 use super::{Accounts, DeviceKind, Error, LoginError, Result, random};
 use crate::store::meta::{Conn, accounts, tokens};
-use crate::types::{AccountId, Millis};
+use crate::types::{AccountId, FamilyId, Millis};
 
 /// How long a code holds.
 const LIFE: Duration = Duration::from_mins(10);
@@ -41,12 +41,20 @@ impl CodeKey {
 
 impl Accounts {
     /// A code that lets one device in to the account, once, within 10 minutes. An account may have
-    /// three; the oldest ends then.
-    pub async fn pairing_code(&self, account: AccountId) -> Result<PairingCode> {
+    /// three; the oldest ends then. `by` is the log-in that asks, which must hold at that moment;
+    /// `None` on the command line.
+    pub async fn pairing_code(
+        &self,
+        account: AccountId,
+        by: Option<FamilyId>,
+    ) -> Result<PairingCode> {
         let code = generate();
         let (hash, now) = (self.code_key.digest(&code), self.clock.now());
         let added = self.store.meta.write(move |tx| {
             Box::pin(async move {
+                if !tokens::still_there(tx, by).await? {
+                    return Err(Error::LoggedOut);
+                }
                 if !tokens::add_code(tx, &hash, account, now.plus(LIFE)).await? {
                     return Err(Error::NotFound);
                 }

@@ -22,8 +22,8 @@ use super::{app_password, random};
 use crate::store;
 use crate::store::meta::accounts::{self, NewDevice};
 use crate::store::meta::watch::{self, NewPairing};
-use crate::store::meta::{Conn, Meta};
-use crate::types::{AccountId, Millis};
+use crate::store::meta::{Conn, Meta, tokens};
+use crate::types::{AccountId, FamilyId, Millis};
 
 pub(super) use token::Tokens;
 
@@ -105,6 +105,9 @@ pub enum WatchError {
     /// No such account.
     #[error("no such account")]
     NoAccount,
+    /// The log-in of the owner has ended meanwhile.
+    #[error("the log-in has ended")]
+    LoggedOut,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -213,13 +216,13 @@ pub(super) async fn poll(
     Ok(WatchAnswer::Paired { token, account })
 }
 
-/// Makes the watch that shows `code` a device of the account. `peer` is where the owner is logged
-/// in; the command line has none and no limit: who may run it may read the database.
+/// Makes the watch that shows `code` a device of the account. `by` is where the owner is logged
+/// in; the command line has no such thing and no limit: who may run it may read the database.
 pub(super) async fn confirm(
     meta: &Meta,
     tries: &Tries,
     now: Millis,
-    peer: Option<IpAddr>,
+    by: Option<(IpAddr, Option<FamilyId>)>,
     account: AccountId,
     (code, name): (&str, Option<&str>),
 ) -> Result<DeviceInfo, WatchError> {
@@ -231,13 +234,18 @@ pub(super) async fn confirm(
     if code.len() != 6 || !code.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(WatchError::Code);
     }
-    if let Some(peer) = peer {
+    if let Some((peer, _)) = by {
         tries.spend(peer, account, now).await?;
     }
     let name = name.map(str::to_owned);
     let device = meta
         .write(move |tx| {
-            Box::pin(async move { make_device(tx, now, account, (&code, name)).await })
+            Box::pin(async move {
+                if !tokens::still_there(tx, by.and_then(|(_, family)| family)).await? {
+                    return Err(WatchError::LoggedOut);
+                }
+                make_device(tx, now, account, (&code, name)).await
+            })
         })
         .await?;
     tries.accounts.forget(&account).await;

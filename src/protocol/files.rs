@@ -63,6 +63,10 @@ pub struct Written {
     pub created: bool,
     /// The file that keeps the bytes that lost, when the write met another device's.
     pub conflict: Option<Node>,
+    /// The etag of the bytes that were sent, wherever they are by now: in `node`, in `conflict` or,
+    /// when the request came a second time, in a version. When it is not that of `node`, somebody
+    /// else's bytes are current.
+    pub etag: String,
 }
 
 /// Makes a collection.

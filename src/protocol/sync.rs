@@ -206,7 +206,7 @@ pub enum Need {
     Base,
     /// A content with this root.
     Content,
-    /// These chunks, by their stand-ins, 32 hex digits each.
+    /// These chunks, by their stand-ins, 32 hex digits each; perhaps others, too.
     Chunks(Vec<String>),
 }
 
@@ -221,6 +221,10 @@ pub struct PushResult {
     /// The file that keeps the bytes that lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conflict: Option<Node>,
+    /// Of a file: the etag of the bytes that were sent, wherever they are by now. When it is not
+    /// that of `node`, somebody else's bytes are current: pull.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
     /// What the server lacks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub need: Option<Need>,

@@ -101,7 +101,7 @@ async fn device(command: Device, config: &Config) -> Result<String> {
         }
         Device::Pair { account } => {
             let account = accounts.find(&account).await?;
-            let PairingCode { code, expires_in } = accounts.pairing_code(account).await?;
+            let PairingCode { code, expires_in } = accounts.pairing_code(account, None).await?;
             format!("code {code}, good once for {} minutes\n", expires_in / 60)
         }
         Device::Confirm {

@@ -41,6 +41,9 @@ pub enum Error {
     /// Stored data contradicts itself.
     #[error("damaged data: {0}")]
     Corrupt(&'static str),
+    /// Too much is going on already; nothing was written.
+    #[error("too many are uploading or comparing at once")]
+    Busy,
     /// The server is stopping; nothing was written.
     #[error("the store is closing")]
     Closing,

@@ -9,6 +9,7 @@ mod in_use;
 mod keys;
 pub mod meta;
 mod mounts;
+mod shares;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ pub use events::Events;
 pub use in_use::{InUse, Taken};
 pub use keys::KeyRing;
 pub use mounts::Mounts;
+pub use shares::Shares;
 
 use crate::crypto::MasterKey;
 
@@ -35,6 +37,10 @@ pub struct Store {
     pub keys: KeyRing,
     /// The spaces everyone sees.
     pub mounts: Mounts,
+    /// Memory for uploads above inline size.
+    pub uploading: Shares,
+    /// Memory for comparing contents.
+    pub comparing: Shares,
     /// Who waits for changes.
     pub events: Events,
     /// The unfinished uploads that somebody works on.
@@ -59,6 +65,8 @@ impl Store {
             segments,
             keys,
             mounts: Mounts::default(),
+            uploading: Shares::new(content::UPLOAD_SHARES),
+            comparing: Shares::new(content::DIFF_SHARES),
             events: Events::default(),
             in_use: Arc::default(),
             keep,

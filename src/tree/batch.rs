@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 
 use super::locate::Place;
-use super::model::{Write, Written};
+use super::model::{Overtaken, Write, Written};
 use super::turn::Action;
 use super::write::{NODES, put_in, signed};
 use super::{Error, Result, Tree};
 use crate::store::content::Staged;
-use crate::store::meta::{Conn, nodes};
+use crate::store::meta::nodes::{self, NodeRow};
+use crate::store::meta::{Conn, contents};
 use crate::types::{NodeId, NodePath, SpaceId};
 
 /// Most files named in one transaction: a fraction of a second of the writer, which everybody waits for.
@@ -160,15 +161,33 @@ async fn put_one(
 
 /// Asked before the write, because a single one of a batch cannot be undone.
 async fn refuse_over_quota(conn: &mut Conn, action: &Action, item: &Item, used: i64) -> Result<()> {
-    let would = used.saturating_add(signed(item.staged.size));
-    let Some(quota) = action.turn.quota.filter(|quota| would > *quota) else {
+    let fits = |grown: i64, quota: i64| grown <= 0 || used.saturating_add(grown) <= quota;
+    let size = signed(item.staged.size);
+    let Some(quota) = action.turn.quota.filter(|quota| !fits(size, *quota)) else {
         return Ok(());
     };
-    let there = action.at(conn, &item.place).await?;
-    let would = would - there.map_or(0, |there| there.size);
-    if would > quota {
-        let (used, quota) = (would.unsigned_abs(), quota.unsigned_abs());
-        return Err(Error::QuotaExceeded { used, quota });
+    let grown = match action.at(conn, &item.place).await? {
+        None => size,
+        Some(there) => growth(conn, item, &there).await?,
+    };
+    if fits(grown, quota) {
+        return Ok(());
     }
-    Ok(())
+    let (used, quota) = (
+        used.saturating_add(grown).unsigned_abs(),
+        quota.unsigned_abs(),
+    );
+    Err(Error::QuotaExceeded { used, quota })
+}
+
+/// By how much a write over a file makes the space grow: in a conflict both contents stay.
+async fn growth(conn: &mut Conn, item: &Item, there: &NodeRow) -> Result<i64> {
+    let Item { staged, how, .. } = item;
+    let known = contents::known_root(conn, staged.space, staged.root, staged.size).await?;
+    if known.is_some_and(|known| there.content == Some(known.0)) {
+        return Ok(0);
+    }
+    let size = signed(staged.size);
+    let conflict = how.overtaken == Overtaken::KeepBoth && how.base.is_overtaken(there.content);
+    Ok(if conflict { size } else { size - there.size })
 }

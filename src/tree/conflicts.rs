@@ -122,6 +122,7 @@ pub(super) async fn settle(
             node,
             created: false,
             conflict,
+            content,
         };
         return Ok((written, 0));
     }
@@ -157,12 +158,15 @@ pub(super) async fn settle(
         (old.into(), 0)
     };
     let grown = grown + super::write::signed(copy.size);
+    let arrived = if arriving_wins { node_id } else { copy.id };
+    action.log(conn, Deed::Upload, arrived.0, size).await?;
     let pair = (node_id, copy.id);
     conflicts::insert(conn, action.space, pair, action.device, action.now).await?;
     let written = Written {
         node,
         created: false,
         conflict: Some(copy),
+        content,
     };
     Ok((written, grown))
 }

@@ -1,6 +1,6 @@
 //! Copying: rows are copied, bytes are shared.
 
-use super::locate::Place;
+use super::locate::{Place, refuse_too_deep};
 use super::model::{Node, Overwrite, Placed};
 use super::turn::{Action, Deed};
 use super::write::{Stamp, create_at, replace};
@@ -8,7 +8,7 @@ use super::{Error, Result, Tree};
 use crate::store::meta::nodes::{self, COLLECTION, FILE, NewNode, NodeRow};
 use crate::store::meta::subtree::{self, CopyTarget};
 use crate::store::meta::{Conn, props};
-use crate::types::{ContentId, MAX_DEPTH, Millis, NodeId, NodePath};
+use crate::types::{ContentId, Millis, NodeId, NodePath};
 
 /// Most nodes one COPY may make: a second of the writer, which everybody waits for.
 const COPY_MAX: i64 = 200_000;
@@ -42,7 +42,7 @@ impl Tree {
             target,
             overwrite,
             reach,
-            depth: to.depth(),
+            place: (to.depth(), to.bytes()),
         };
         let tree = self.clone();
         let space = copy.source.space;
@@ -58,7 +58,8 @@ struct Copy {
     target: Place,
     overwrite: Overwrite,
     reach: Reach,
-    depth: usize,
+    /// Names and bytes of the target path.
+    place: (usize, usize),
 }
 
 impl Copy {
@@ -134,12 +135,7 @@ impl Copy {
             ));
         }
         if source.kind == COLLECTION && self.reach == Reach::Deep {
-            let height = usize::try_from(subtree::height(conn, id).await?).unwrap_or(usize::MAX);
-            if self.depth.saturating_add(height) > MAX_DEPTH {
-                return Err(Error::TooLarge(
-                    "the copied tree would be over 128 names deep",
-                ));
-            }
+            refuse_too_deep(conn, id, self.place).await?;
         }
         Ok(())
     }

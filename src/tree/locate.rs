@@ -4,8 +4,8 @@ use super::model::{Located, Node};
 use super::{Error, Result, Tree};
 use crate::store::meta::nodes::{self, COLLECTION, NodeRow};
 use crate::store::meta::spaces::Space;
-use crate::store::meta::{Conn, spaces};
-use crate::types::{ETag, NodeId, NodeName, NodePath, Seq, SpaceId};
+use crate::store::meta::{Conn, spaces, subtree};
+use crate::types::{ETag, MAX_DEPTH, MAX_PATH_BYTES, NodeId, NodeName, NodePath, Seq, SpaceId};
 
 /// A space and the rest of a path within it.
 pub(super) struct Spot<'p> {
@@ -224,6 +224,23 @@ async fn collection(conn: &mut Conn, root: NodeId, names: &[NodeName]) -> Result
         .await?
         .filter(|row| row.kind == COLLECTION);
     Ok(NodeId(found.ok_or(Error::NoParent)?.id))
+}
+
+/// Refuses to put a collection where paths below it would become too long or too deep.
+pub(super) async fn refuse_too_deep(
+    conn: &mut Conn,
+    top: NodeId,
+    (depth, bytes): (usize, usize),
+) -> Result<()> {
+    let (deeper, longer) = subtree::extent(conn, top).await?;
+    let sum = |here: usize, below: i64| here.saturating_add(usize::try_from(below).unwrap_or(0));
+    if sum(depth, deeper) > MAX_DEPTH {
+        return Err(Error::TooLarge("paths below would be over 128 names deep"));
+    }
+    if sum(bytes, longer) > MAX_PATH_BYTES {
+        return Err(Error::TooLarge("paths below would be over 4096 bytes long"));
+    }
+    Ok(())
 }
 
 /// Follows names down from a collection.

@@ -116,6 +116,17 @@ pub enum Base {
     Content(ContentId),
 }
 
+impl Base {
+    /// Whether a file with this content is not what the writer's version was made from.
+    pub(super) fn is_overtaken(self, head: Option<i64>) -> bool {
+        match self {
+            Self::Unstated => false,
+            Self::Nothing => true,
+            Self::Content(base) => Some(base.0) != head,
+        }
+    }
+}
+
 /// What a write did.
 #[derive(Clone, Debug)]
 pub struct Written {
@@ -125,12 +136,15 @@ pub struct Written {
     pub created: bool,
     /// The copy that keeps the losing content of a conflict.
     pub conflict: Option<Node>,
+    /// The content that was written, wherever it is by now: in the node, the copy or a version.
+    pub content: ContentId,
 }
 
 impl Written {
     /// A write that met nobody else's.
     pub(super) fn plain(node: Node, created: bool) -> Self {
         Self {
+            content: node.content.unwrap_or(ContentId(0)),
             node,
             created,
             conflict: None,

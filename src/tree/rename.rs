@@ -1,13 +1,13 @@
 //! Moving and renaming: one row, whatever lies below.
 
-use super::locate::Place;
+use super::locate::{Place, refuse_too_deep};
 use super::model::{Node, Overwrite, Placed};
 use super::turn::{Action, Deed};
 use super::write::{Stamp, replace};
 use super::{Error, Result, Tree};
 use crate::store::meta::nodes::{self, COLLECTION, FILE, NodeRow};
-use crate::store::meta::{Conn, conflicts, feed, locks, props, spaces, subtree, versions};
-use crate::types::{ContentId, MAX_DEPTH, Millis, NodeId, NodePath};
+use crate::store::meta::{Conn, conflicts, feed, locks, props, spaces, versions};
+use crate::types::{ContentId, Millis, NodeId, NodePath};
 
 impl Tree {
     /// Moves `from` to `to` (RFC 4918 §9.9). A file moved over a file becomes its next version, so
@@ -23,13 +23,12 @@ impl Tree {
         if source.space != target.space {
             return self.transfer(from, to, &target, overwrite).await;
         }
-        let deeper = to.depth().saturating_sub(from.depth());
         let move_ = Move {
             source,
             target,
             overwrite,
-            deeper,
-            depth: to.depth(),
+            grows: to.depth() > from.depth() || to.bytes() > from.bytes(),
+            reach: (to.depth(), to.bytes()),
         };
         let (tree, space) = (self.clone(), move_.source.space);
         self.write(space, move |conn| {
@@ -43,10 +42,10 @@ struct Move {
     source: Place,
     target: Place,
     overwrite: Overwrite,
-    /// How many levels deeper the subtree will lie.
-    deeper: usize,
-    /// Depth of the target path.
-    depth: usize,
+    /// Whether paths below become longer or deeper.
+    grows: bool,
+    /// Names and bytes of the target path.
+    reach: (usize, usize),
 }
 
 impl Move {
@@ -105,13 +104,8 @@ impl Move {
                 "a collection cannot be replaced by its own member",
             ));
         }
-        if row.kind == COLLECTION && self.deeper > 0 {
-            let height = usize::try_from(subtree::height(conn, id).await?).unwrap_or(usize::MAX);
-            if self.depth.saturating_add(height) > MAX_DEPTH {
-                return Err(Error::TooLarge(
-                    "the moved tree would be over 128 names deep",
-                ));
-            }
+        if row.kind == COLLECTION && self.grows {
+            refuse_too_deep(conn, id, self.reach).await?;
         }
         Ok(())
     }

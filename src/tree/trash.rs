@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::locate::{Place, root_of};
+use super::locate::{Place, refuse_too_deep, root_of};
 use super::model::Node;
 use super::turn::{Action, Deed};
 use super::{Error, Result, Tree};
@@ -167,6 +167,9 @@ async fn put_back(conn: &mut Conn, tree: &Tree, space: SpaceId, id: NodeId) -> R
     action.guard(conn, tree, place.parent).await?;
     nodes::place(conn, id, place.parent, &place.name, action.turn.seq).await?;
     if row.kind == COLLECTION {
+        let above = tree.path_of(conn, place.parent, space).await?;
+        let path = above.ok_or(Error::NoParent)?.join(place.name.clone());
+        refuse_too_deep(conn, id, (path.depth(), path.bytes())).await?;
         nodes::set_restored(conn, id, action.turn.seq).await?;
     }
     action.settle(conn, place.parent, row.tree_size).await?;

@@ -57,7 +57,9 @@ async fn restore(
     (id, number): (NodeId, i64),
 ) -> Result<Node> {
     let action = Action::begin(conn, tree, space, 0).await?;
-    let head = nodes::by_id(conn, id).await?.ok_or(Error::NotFound)?;
+    let head = nodes::by_id(conn, id).await?;
+    let head = head.filter(|row| row.trashed.is_none());
+    let head = head.ok_or(Error::NotFound)?;
     let parent = NodeId(head.parent.ok_or(Error::NotFound)?);
     action.guard(conn, tree, id).await?;
     let wanted = versions::by_number(conn, id, number).await?;
@@ -68,7 +70,7 @@ async fn restore(
     };
     let content = (ContentId(wanted.content), wanted.size);
     let (node, grown) = replace(conn, &action, head, content, stamp).await?;
-    // Fails when the file went to trash meanwhile, with or without what it lies in.
+    // Fails when what it lies in went to trash meanwhile.
     action.settle(conn, parent, grown).await?;
     action
         .log(conn, Deed::Restore, node.id.0, wanted.size)

@@ -125,11 +125,7 @@ pub(super) async fn put_in(
         return Err(Error::IsACollection);
     }
     action.guard(conn, tree, NodeId(old.id)).await?;
-    let overtaken = match how.base {
-        Base::Unstated => false,
-        Base::Nothing => true,
-        Base::Content(base) => Some(base.0) != old.content,
-    };
+    let overtaken = how.base.is_overtaken(old.content);
     if overtaken && !refuse {
         action.guard(conn, tree, place.parent).await?;
     }
@@ -138,7 +134,12 @@ pub(super) async fn put_in(
         return again(conn, action, old, stamp).await;
     }
     if overtaken && came_before(conn, action, &old, (how, content.0)).await? {
-        return Ok((Written::plain(old.into(), false), 0));
+        let node = old.into();
+        let written = Written {
+            content: content.0,
+            ..Written::plain(node, false)
+        };
+        return Ok((written, 0));
     }
     if overtaken && refuse {
         return Err(Error::PreconditionFailed);
@@ -146,6 +147,7 @@ pub(super) async fn put_in(
     if overtaken {
         return conflicts::settle(conn, action, place, old, content, stamp).await;
     }
+    action.log(conn, Deed::Upload, old.id, content.1).await?;
     let (mut node, grown) = replace(conn, action, old, content, stamp).await?;
     node.checksum = stated(staged);
     Ok((Written::plain(node, false), grown))
@@ -207,7 +209,9 @@ pub(super) async fn create(
     stamp: Stamp,
 ) -> Result<Node> {
     let content = name(conn, staged).await?;
-    create_at(conn, action, place, action.turn.first_node, content, stamp).await
+    let id = action.turn.first_node;
+    action.log(conn, Deed::Upload, id.0, content.1).await?;
+    create_at(conn, action, place, id, content, stamp).await
 }
 
 /// Makes a file with a given id.
@@ -232,7 +236,6 @@ pub(super) async fn create_at(
         seq: action.turn.seq,
     };
     nodes::insert(conn, &new).await?;
-    action.log(conn, Deed::Upload, id.0, content.1).await?;
     Ok(created_row(&new, content).into())
 }
 
@@ -265,7 +268,6 @@ pub(super) async fn replace(
         seq: action.turn.seq,
     };
     nodes::set_content(conn, id, &new).await?;
-    action.log(conn, Deed::Upload, old.id, size).await?;
     let grown = size - old.size;
     Ok((replaced_row(old, &new).into(), grown))
 }

@@ -7,5 +7,5 @@ mod time;
 
 pub use etag::ETag;
 pub use id::{AccountId, ChunkRow, ContentId, DeviceId, FamilyId, NodeId, Seq, SpaceId, UploadId};
-pub use path::{MAX_DEPTH, MAX_NAME_BYTES, NodeName, NodePath, PathError};
+pub use path::{MAX_DEPTH, MAX_NAME_BYTES, MAX_PATH_BYTES, NodeName, NodePath, PathError};
 pub use time::{Clock, Millis};

@@ -9,7 +9,7 @@ pub const MAX_NAME_BYTES: usize = 255;
 /// Most names in one path; deeper trees only come from runaway programs.
 pub const MAX_DEPTH: usize = 128;
 /// Longest path, in bytes; Linux clients cannot say more (`PATH_MAX`).
-const MAX_PATH_BYTES: usize = 4096;
+pub const MAX_PATH_BYTES: usize = 4096;
 
 /// Why a name or a path was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -121,6 +121,11 @@ impl NodePath {
     /// The names, outermost first.
     pub fn names(&self) -> &[NodeName] {
         &self.0
+    }
+
+    /// Bytes of the path as text.
+    pub fn bytes(&self) -> usize {
+        self.0.iter().map(|name| name.as_str().len() + 1).sum()
     }
 
     /// Number of names; 0 is the root.

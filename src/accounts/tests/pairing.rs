@@ -11,7 +11,12 @@ use crate::types::AccountId;
 const WRONG: &str = "AAAAAAAA";
 
 async fn code(server: &Server, account: AccountId) -> String {
-    server.accounts.pairing_code(account).await.unwrap().code
+    server
+        .accounts
+        .pairing_code(account, None)
+        .await
+        .unwrap()
+        .code
 }
 
 fn is_wrong(result: &Result<Tokens, LoginError>) -> bool {
@@ -26,7 +31,7 @@ fn is_limited(result: &Result<Tokens, LoginError>) -> bool {
 async fn a_code_lets_one_device_in_to_its_account() {
     let (server, alice) = Server::alice().await;
     let bob = server.add("bob").await.unwrap();
-    let made = server.accounts.pairing_code(alice).await.unwrap();
+    let made = server.accounts.pairing_code(alice, None).await.unwrap();
     assert_eq!((made.code.len(), made.expires_in), (8, 600));
 
     let tokens = server.pair(AWAY, &made.code).await.unwrap();
@@ -85,7 +90,12 @@ async fn a_fourth_code_ends_the_first_of_this_account_only() {
 #[tokio::test]
 async fn a_code_made_by_one_process_is_taken_by_another_and_after_a_restart() {
     let (server, alice) = Server::alice().await;
-    let made = server.elsewhere().pairing_code(alice).await.unwrap().code;
+    let made = server
+        .elsewhere()
+        .pairing_code(alice, None)
+        .await
+        .unwrap()
+        .code;
     assert!(server.pair(HOME, &made).await.is_ok());
     let kept = code(&server, alice).await;
     let server = server.restart().await;
@@ -159,6 +169,18 @@ async fn a_removed_account_has_no_codes() {
     let code = code(&server, alice).await;
     server.accounts.remove("alice").await.unwrap();
     assert!(is_wrong(&server.pair(HOME, &code).await));
-    let none = server.accounts.pairing_code(alice).await;
+    let none = server.accounts.pairing_code(alice, None).await;
     assert!(matches!(none, Err(Error::NotFound)));
+}
+
+#[tokio::test]
+async fn a_log_in_that_has_ended_elsewhere_makes_no_codes_any_more() {
+    let (server, alice) = Server::alice().await;
+    let session = server.session(&server.phone().await).await.unwrap();
+    let others = server.elsewhere();
+    others.set_password("alice", "another horse").await.unwrap();
+
+    let refused = server.accounts.pairing_code(alice, session.family).await;
+
+    assert!(matches!(refused, Err(Error::LoggedOut)));
 }

@@ -24,7 +24,15 @@ async fn say_yes(
     code: &str,
 ) -> Result<DeviceInfo, WatchError> {
     let (now, home) = (fixture.now(), HOME.parse().unwrap());
-    confirm(&fixture.meta, tries, now, Some(home), account, (code, None)).await
+    confirm(
+        &fixture.meta,
+        tries,
+        now,
+        Some((home, None)),
+        account,
+        (code, None),
+    )
+    .await
 }
 
 /// The token of a watch paired with the account.

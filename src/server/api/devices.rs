@@ -63,7 +63,9 @@ pub(super) async fn pair(
     State(api): State<Arc<Api>>,
     caller: Caller,
 ) -> Result<(StatusCode, Json<PairingCode>)> {
-    let made = api.accounts.pairing_code(caller.session.account).await?;
+    let session = &caller.session;
+    let made = api.accounts.pairing_code(session.account, session.family);
+    let made = made.await?;
     let code = PairingCode {
         code: made.code,
         expires_in: made.expires_in,
@@ -81,9 +83,10 @@ pub(super) async fn confirm(
     Json(asked): Json<Confirm>,
 ) -> Result<Json<Device>> {
     let (account, name) = (caller.session.account, asked.name.as_deref());
+    let by = (client.ip, caller.session.family);
     let confirmed = api
         .accounts
-        .watch_confirm(Some(client.ip), account, &asked.code, name);
+        .watch_confirm(Some(by), account, &asked.code, name);
     Ok(Json(device(confirmed.await?, &caller.session)))
 }
 

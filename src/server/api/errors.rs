@@ -45,10 +45,13 @@ impl From<tree::Error> for Problem {
 impl From<store::Error> for Problem {
     /// Logs what failed and tells the client no more than whether to try again.
     fn from(error: store::Error) -> Self {
+        if matches!(error, store::Error::Busy) {
+            return busy();
+        }
         tracing::error!(%error, "an API request failed in the store");
         match error {
             store::Error::DiskFull => Self::new(problem::DISK_FULL, "the server's disk is full"),
-            store::Error::Database(_) | store::Error::Closing => busy(),
+            store::Error::Database(_) | store::Error::Busy | store::Error::Closing => busy(),
             store::Error::Migrate(_)
             | store::Error::Io { .. }
             | store::Error::WrongKey { .. }
@@ -69,6 +72,7 @@ impl From<accounts::Error> for Problem {
         let text = error.to_string();
         match error {
             accounts::Error::NotFound => Self::new(problem::NOT_FOUND, text),
+            accounts::Error::LoggedOut => Self::new(problem::UNAUTHORIZED, text),
             accounts::Error::DeviceName | accounts::Error::Name(_) => Self::invalid("name", text),
             accounts::Error::Password(_) => Self::invalid("password", text),
             accounts::Error::Taken => Self::new(problem::EXISTS, text),
@@ -108,6 +112,7 @@ impl From<WatchError> for Problem {
             WatchError::Limited { retry_after } => limited(retry_after),
             WatchError::Name => Self::invalid("name", text),
             WatchError::NoAccount => Self::new(problem::NOT_FOUND, text),
+            WatchError::LoggedOut => Self::new(problem::UNAUTHORIZED, text),
             WatchError::Store(error) => error.into(),
         }
     }

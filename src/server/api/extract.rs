@@ -1,11 +1,15 @@
 //! What handlers take: parsed once, refused with a problem.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
-use axum::extract::{FromRequest, FromRequestParts};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::request::Parts;
 use http::{HeaderMap, header};
-use serde::de::DeserializeOwned;
+use percent_encoding::percent_decode_str;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 
 use super::Api;
 use super::problem::{self, Problem, Result};
@@ -16,9 +20,39 @@ use crate::tree::{Base, Located, Node, Tree, User};
 use crate::types::{ETag, Millis, NodeId, NodePath};
 
 /// A JSON body. Its length is limited by the layer around the routes.
-#[derive(FromRequest)]
-#[from_request(via(axum::Json), rejection(Problem))]
 pub(super) struct Json<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self> {
+        let axum::Json(Object(body)) = axum::Json::from_request(request, state).await?;
+        Ok(Self(body))
+    }
+}
+
+/// What is read from a JSON object and from nothing else: serde takes arrays for structs, too.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+    }
+}
 
 impl<T: serde::Serialize> axum::response::IntoResponse for Json<T> {
     fn into_response(self) -> axum::response::Response {
@@ -33,10 +67,23 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        if !is_encoded(parts.uri.query().unwrap_or_default()) {
+            let text = "a percent sign begins two hex digits, and what they say is UTF-8";
+            return Err(Problem::new(problem::BAD_REQUEST, text));
+        }
         let axum::extract::Query(query) =
             axum::extract::Query::from_request_parts(parts, state).await?;
         Ok(Self(query))
     }
+}
+
+/// Whether every percent sign begins an escape and all of it is UTF-8: axum's reader would pass on what
+/// is not, so that two addresses named one file.
+fn is_encoded(query: &str) -> bool {
+    let mut escapes = query.split('%').skip(1);
+    let whole = escapes
+        .all(|rest| rest.len() >= 2 && rest.bytes().take(2).all(|digit| digit.is_ascii_hexdigit()));
+    whole && percent_decode_str(query).decode_utf8().is_ok()
 }
 
 /// Parameters of the route.

@@ -41,6 +41,7 @@ pub(super) fn kind(node: &Node) -> Kind {
 /// What a write at a path did.
 pub(super) fn written(written: tree::Written, path: &NodePath) -> files::Written {
     files::Written {
+        etag: ETag::file(written.content).bare().to_owned(),
         conflict: written.conflict.map(|copy| beside(copy, path)),
         node: node(written.node, path),
         created: written.created,

@@ -195,7 +195,7 @@ fn of_store(error: &store::Error) -> Error {
     tracing::error!(%error, "a watch's request failed in the store");
     match error {
         store::Error::DiskFull => Error::Full,
-        store::Error::Database(_) | store::Error::Closing => Error::Busy {
+        store::Error::Database(_) | store::Error::Busy | store::Error::Closing => Error::Busy {
             seconds: BUSY_SECONDS,
         },
         store::Error::Migrate(_)

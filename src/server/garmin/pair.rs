@@ -94,7 +94,8 @@ fn refusal(error: WatchError) -> Error {
         WatchError::Code
         | WatchError::Limited { .. }
         | WatchError::Name
-        | WatchError::NoAccount => {
+        | WatchError::NoAccount
+        | WatchError::LoggedOut => {
             tracing::error!(%error, "a pairing failed in a way it cannot");
             Error::Failed
         }

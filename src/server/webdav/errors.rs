@@ -191,7 +191,7 @@ fn store_refusal(error: &store::Error) -> Refusal {
             "the server's disk is full",
         ),
         // A 500 makes sync clients put the file aside for a day; a busy database is over in seconds.
-        store::Error::Database(_) | store::Error::Closing => {
+        store::Error::Database(_) | store::Error::Busy | store::Error::Closing => {
             Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the server is busy")
         }
         store::Error::Migrate(_)

@@ -12,6 +12,7 @@ use crate::chunk::Class;
 use crate::chunk::delta::{Differ, Operation, Want};
 use crate::chunk::plan::{Base, Plan, Planner};
 use crate::store::blob::blocking;
+use crate::store::shares::Held;
 use crate::store::{Error, Result, Store};
 use crate::types::ContentId;
 
@@ -19,7 +20,7 @@ use crate::types::ContentId;
 /// 10 GB in small chunks and 80 GB in large ones have as many.
 pub const DIFF_CHUNKS_MAX: u64 = 128 * 1024;
 /// Memory, in KiB, of all diffs together while their readers take their time.
-const HELD_MAX: usize = 64 * 1024;
+pub const DIFF_SHARES: usize = 64 * 1024;
 /// What a diff holds of its new content: two chunks, in KiB.
 const HELD_SMALL: u32 = 512;
 const HELD_LARGE: u32 = 4 * 1024;
@@ -28,7 +29,6 @@ const HELD_CHUNK: u64 = 40;
 /// Diffs and signatures that read and compute at the same time, each with up to 12 MiB besides.
 const TURNS: usize = 3;
 
-static HELD: Semaphore = Semaphore::const_new(HELD_MAX);
 static TURN: Semaphore = Semaphore::const_new(TURNS);
 
 /// Why there is no diff.
@@ -54,7 +54,7 @@ pub struct Diff {
     differ: Option<Differ>,
     new: Reader,
     base: Option<Reader>,
-    _held: SemaphorePermit<'static>,
+    _held: Held,
 }
 
 impl Diff {
@@ -82,8 +82,8 @@ impl Diff {
         if chunks > DIFF_CHUNKS_MAX {
             return Err(DiffError::TooLarge { chunks });
         }
-        let held = HELD.acquire_many(held(new.size(), chunks)).await;
-        let held = held.map_err(|_closed| Error::Closing)?;
+        let held = held(new.size(), chunks);
+        let held = store.comparing.take(new.space(), held).await?;
         Ok(Self {
             differ: Some(Differ::new(plan(base, new).await?)),
             new: Reader::open(store, to).await?,

@@ -19,14 +19,14 @@ mod signatures;
 mod upload;
 
 pub use checksum::Checksum;
-pub use diff::{DIFF_CHUNKS_MAX, Diff, DiffError};
+pub use diff::{DIFF_CHUNKS_MAX, DIFF_SHARES, Diff, DiffError};
 pub use list::ContentChunks;
 pub use park::Parked;
 pub use prove::proves;
 pub use read::Reader;
 pub use rebuild::{Rebuild, RebuildError};
 pub use signatures::{RANGES_MAX, SignatureError, Signatures};
-pub use upload::{Staged, StagedBody, Upload};
+pub use upload::{Staged, StagedBody, UPLOAD_SHARES, Upload};
 
 /// Objects up to this many bytes are sealed into their database row: one fsync, no segment record.
 pub const INLINE_MAX: usize = 8 * 1024;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::checksum::Verifier;
 use super::settle::{Cut, Settler};
@@ -12,6 +11,7 @@ use crate::chunk::{Class, Cutter, Manifest};
 use crate::crypto::{Blinded, RootHasher, SpaceKeys};
 use crate::store::blob::blocking;
 use crate::store::meta::chunks::{self, Located};
+use crate::store::shares::Held;
 use crate::store::{Error, Result, Store};
 use crate::types::{ChunkRow, SpaceId};
 
@@ -20,13 +20,11 @@ const BUFFER_SMALL: usize = 512 * 1024;
 const BUFFER_LARGE: usize = 4 * 1024 * 1024;
 /// Shares of memory for uploads above inline size, each of about 1.5 MiB at most: a buffer, its
 /// sealed form and a rest. Further uploads wait in their first `push` until others are done.
-const SHARES: usize = 64;
+pub const UPLOAD_SHARES: usize = 64;
 /// Shares an upload of large chunks takes.
 const SHARES_LARGE: u32 = 8;
 /// Chunk rows read at once where a root is computed from them.
 const ROWS: u32 = 1024;
-
-static MEMORY: Semaphore = Semaphore::const_new(SHARES);
 
 /// A content whose bytes are safe and which no row names yet.
 pub struct Staged {
@@ -76,7 +74,7 @@ struct Chunked {
     /// `None` when chunks of an earlier process are among them: then the rows are read at the end.
     root: Option<RootHasher>,
     settler: Settler,
-    _share: SemaphorePermit<'static>,
+    _share: Held,
 }
 
 impl Upload {
@@ -288,10 +286,7 @@ impl Upload {
             Class::Small => 1,
             Class::Large => SHARES_LARGE,
         };
-        let share = MEMORY
-            .acquire_many(shares)
-            .await
-            .map_err(|_closed| Error::Closing)?;
+        let share = self.store.uploading.take(self.keys.space, shares).await?;
         Ok(Box::new(Chunked {
             cutter: Arc::new(Cutter::new(self.class, self.keys.gear_seed())),
             root: Some(self.keys.root_hasher()),

@@ -9,12 +9,13 @@ const COUNT: &str = "WITH RECURSIVE sub (id) AS (
         UNION ALL
         SELECT n.id FROM node n JOIN sub ON n.parent = sub.id WHERE n.trashed IS NULL)
     SELECT count(*) FROM (SELECT id FROM sub LIMIT $2) AS counted";
-const HEIGHT: &str = "WITH RECURSIVE sub (id, depth) AS (
-        SELECT id, CAST(0 AS BIGINT) FROM node WHERE id = $1
+const EXTENT: &str = "WITH RECURSIVE sub (id, depth, bytes) AS (
+        SELECT id, CAST(0 AS BIGINT), CAST(0 AS BIGINT) FROM node WHERE id = $1
         UNION ALL
-        SELECT n.id, sub.depth + 1 FROM node n JOIN sub ON n.parent = sub.id
-         WHERE n.trashed IS NULL)
-    SELECT CAST(COALESCE(max(depth), 0) AS BIGINT) FROM sub";
+        SELECT n.id, sub.depth + 1, sub.bytes + octet_length(n.name) + 1
+          FROM node n JOIN sub ON n.parent = sub.id WHERE n.trashed IS NULL)
+    SELECT CAST(COALESCE(max(depth), 0) AS BIGINT), CAST(COALESCE(max(bytes), 0) AS BIGINT)
+      FROM sub";
 // The n-th node of the subtree, in the order of ids, becomes node `first + n - 1`; the props
 // statement counts the same way, so that no table of old and new ids is needed.
 const COPY: &str = "WITH RECURSIVE sub (id, parent) AS (
@@ -91,12 +92,9 @@ pub async fn count(conn: &mut Conn, top: NodeId, most: i64) -> Result<i64> {
     Ok(query.fetch_one(conn).await?)
 }
 
-/// Levels below the top; 0 for a file or an empty collection.
-pub async fn height(conn: &mut Conn, top: NodeId) -> Result<i64> {
-    Ok(sqlx::query_scalar(HEIGHT)
-        .bind(top.0)
-        .fetch_one(conn)
-        .await?)
+/// Levels below the top, and bytes of the longest path below it; 0 for a file or an empty collection.
+pub async fn extent(conn: &mut Conn, top: NodeId) -> Result<(i64, i64)> {
+    Ok(sqlx::query_as(EXTENT).bind(top.0).fetch_one(conn).await?)
 }
 
 /// Copies a subtree with its dead properties; bytes are shared, versions stay with the original.

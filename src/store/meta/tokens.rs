@@ -115,6 +115,15 @@ pub async fn by_id(conn: &mut Conn, family: FamilyId) -> Result<Option<Family>> 
         .await?)
 }
 
+/// Whether a log-in has not ended. What gives others access asks within its own transaction: an
+/// access token is believed for some seconds after its log-in was ended by another process.
+pub async fn still_there(conn: &mut Conn, by: Option<FamilyId>) -> Result<bool> {
+    match by {
+        Some(family) => Ok(by_id(conn, family).await?.is_some()),
+        None => Ok(true),
+    }
+}
+
 /// The log-in whose refresh tokens share what has this SHA-256; `None` as for [`by_id`].
 pub async fn by_handle(conn: &mut Conn, handle: &[u8]) -> Result<Option<Family>> {
     Ok(sqlx::query_as(BY_HANDLE)

@@ -177,3 +177,33 @@ async fn moving_asks_no_quota_because_nothing_grows() {
         .await;
     assert!(matches!(over, Err(Error::QuotaExceeded { .. })));
 }
+
+#[tokio::test]
+async fn nothing_is_put_where_paths_below_would_be_too_long() {
+    let f = Fixture::new().await;
+    let long = "x".repeat(250);
+    let mut chains = Vec::new();
+    for top in ["/a", "/b"] {
+        let mut at = top.to_owned();
+        f.tree.mkdir(&path(&at), None).await.unwrap();
+        for _ in 0..10 {
+            at = format!("{at}/{long}");
+            f.tree.mkdir(&path(&at), None).await.unwrap();
+        }
+        chains.push(at);
+    }
+    let into = path(&format!("{}/b", chains[0]));
+
+    let moved = f.tree.rename(&path("/b"), &into, Overwrite::No).await;
+    let copied = f
+        .tree
+        .copy(&path("/b"), &into, Overwrite::No, Reach::Deep)
+        .await;
+
+    assert!(matches!(moved, Err(Error::TooLarge(_))));
+    assert!(matches!(copied, Err(Error::TooLarge(_))));
+    f.tree
+        .rename(&path("/b"), &path("/c"), Overwrite::No)
+        .await
+        .unwrap();
+}

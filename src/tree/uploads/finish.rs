@@ -99,6 +99,7 @@ struct Receipt {
     node: File,
     created: bool,
     conflict: Option<File>,
+    content: i64,
 }
 
 /// A file as it was then.
@@ -122,6 +123,7 @@ fn receipt(written: &Written) -> Result<String, Error> {
         node: file(&written.node)?,
         created: written.created,
         conflict: written.conflict.as_ref().map(file).transpose()?,
+        content: written.content.0,
     };
     let text = serde_json::to_string(&receipt);
     Ok(text.map_err(|_never| store::Error::Corrupt("the answer of an upload"))?)
@@ -134,6 +136,7 @@ fn read_receipt(made: &str) -> store::Result<Written> {
         node: receipt.node.into(),
         created: receipt.created,
         conflict: receipt.conflict.map(Node::from),
+        content: ContentId(receipt.content),
     })
 }
 

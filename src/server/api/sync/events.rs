@@ -40,6 +40,8 @@ const RECHECK: Duration = Duration::from_secs(5);
 const MESSAGE_MAX: usize = 4096;
 /// Buffers of a socket, in bytes: hints are short.
 const BUFFER: usize = 4096;
+/// Bytes of answers to pings that a client may leave unread before it is cut off.
+const UNREAD_MAX: usize = 64 * 1024;
 /// Longest long poll; proxies cut at a minute.
 const POLL_MAX: u64 = 55;
 
@@ -89,7 +91,8 @@ pub(in super::super) async fn events(
     let upgrade = upgrade
         .max_message_size(MESSAGE_MAX)
         .read_buffer_size(BUFFER)
-        .write_buffer_size(0);
+        .write_buffer_size(0)
+        .max_write_buffer_size(UNREAD_MAX);
     let owned = api.tasks.token();
     Ok(upgrade.on_upgrade(async move |socket| {
         let _held = (place, owned);
@@ -236,8 +239,11 @@ fn failed(error: &crate::tree::Error) -> End {
 
 fn hear(received: Option<&Result<Message, axum::Error>>) -> Result<(), End> {
     match received {
-        Some(Ok(Message::Close(_)) | Err(_)) | None => Err(End::Gone),
-        Some(Ok(_)) => Ok(()),
+        Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
+        // A client has nothing to say.
+        Some(Ok(Message::Text(_) | Message::Binary(_) | Message::Close(_)) | Err(_)) | None => {
+            Err(End::Gone)
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use super::super::errors::broken_body;
 use super::super::problem::{self, Problem, Result};
 use super::super::show;
 use crate::protocol::stream::{Decoder, Record};
-use crate::protocol::sync::{PushItem, PushPut, PushResult, PushStatus};
+use crate::protocol::sync::{Need, PushItem, PushPut, PushResult, PushStatus};
 use crate::tree::{self, BATCH_MAX, BatchItem, Node, Tree};
 use crate::types::{NodeId, NodeName, NodePath};
 
@@ -21,6 +21,9 @@ use crate::types::{NodeId, NodeName, NodePath};
 const ITEMS_MAX: usize = 10_000;
 /// Bytes of small files held until they are named.
 const HELD_MAX: usize = 4 * 1024 * 1024;
+
+/// Unknown chunks named in all results together, about 40 bytes each.
+const NAMES_MAX: usize = 16 * 1024;
 
 /// Reads a push and does what it says.
 pub(super) struct Receiver {
@@ -31,6 +34,8 @@ pub(super) struct Receiver {
     /// Files whose bytes are durable and which have no name yet.
     waiting: Vec<Waiting>,
     held: usize,
+    /// Unknown chunks that may still be named.
+    names_left: usize,
 }
 
 /// A file to be named with its batch.
@@ -50,6 +55,7 @@ impl Receiver {
             results: Vec::new(),
             waiting: Vec::new(),
             held: 0,
+            names_left: NAMES_MAX,
         }
     }
 
@@ -92,7 +98,7 @@ impl Receiver {
 
     /// Reads the operations of a file up to its end.
     async fn take_file(&mut self, nth: usize, put: PushPut) -> Result<()> {
-        let mut file = match Incoming::start(&self.tree, put).await {
+        let mut file = match Incoming::start(&self.tree, put, self.names_left).await {
             Ok(file) => Ok(file),
             Err(problem) => Err(refused(&problem)),
         };
@@ -119,15 +125,16 @@ impl Receiver {
                 }
             }
         }
-        match file {
-            Ok(incoming) => match incoming.finish(&self.tree).await {
-                Ok(item) => self.wait(nth, item).await,
-                Err(result) => {
-                    self.results[nth] = Some(result);
-                    Ok(())
-                }
-            },
+        let finished = match file {
+            Ok(incoming) => incoming.finish(&self.tree).await,
+            Err(result) => Err(result),
+        };
+        match finished {
+            Ok(item) => self.wait(nth, item).await,
             Err(result) => {
+                if let Some(Need::Chunks(named)) = &result.need {
+                    self.names_left = self.names_left.saturating_sub(named.len());
+                }
                 self.results[nth] = Some(result);
                 Ok(())
             }
@@ -226,6 +233,7 @@ fn refused(problem: &Problem) -> PushResult {
         status: PushStatus::Error,
         node: None,
         conflict: None,
+        etag: None,
         need: None,
         problem: Some(problem.body()),
     }
@@ -235,6 +243,7 @@ fn written_result(written: tree::Written, path: &NodePath) -> PushResult {
     let written = show::written(written, path);
     PushResult {
         status: PushStatus::Done,
+        etag: Some(written.etag),
         node: Some(written.node),
         conflict: written.conflict,
         need: None,

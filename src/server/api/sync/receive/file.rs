@@ -1,5 +1,7 @@
 //! One file of a push: its header, its operations, its proof.
 
+use std::collections::BTreeSet;
+
 use super::super::super::extract;
 use super::super::super::problem::{self, Problem, Result};
 use super::super::status::hex;
@@ -13,9 +15,6 @@ use crate::store::content::{Checksum, Rebuild, RebuildError, Staged};
 use crate::tree::{self, Base, BatchItem, Overtaken, Tree, Write};
 use crate::types::{ContentId, NodeId, NodePath, SpaceId};
 
-/// Most unknown chunks named in a result; the sender learns of others with the next try.
-const UNKNOWN_MAX: usize = 1024;
-
 /// A file whose operations are coming.
 pub(super) struct Incoming {
     at: NodePath,
@@ -25,8 +24,10 @@ pub(super) struct Incoming {
     checksum: Option<Checksum>,
     how: Write,
     content: Content,
-    /// Chunks that the space does not have.
-    unknown: Vec<Blinded>,
+    /// Chunks that the space does not have, each once.
+    unknown: BTreeSet<[u8; 16]>,
+    /// How many of them may be named; the sender learns of others with the next try.
+    names_max: usize,
     /// The base is none that the node holds or held.
     no_base: bool,
 }
@@ -41,7 +42,7 @@ enum Content {
 
 impl Incoming {
     /// Checks the header and prepares for the operations.
-    pub(super) async fn start(tree: &Tree, put: PushPut) -> Result<Self> {
+    pub(super) async fn start(tree: &Tree, put: PushPut, names_max: usize) -> Result<Self> {
         let at = extract::path("path", &put.path)?;
         let base = extract::base(put.base.as_deref())?;
         let how = Write {
@@ -71,7 +72,8 @@ impl Incoming {
             checksum,
             how,
             content: Content::Built(Box::new(rebuild.map_err(broken)?)),
-            unknown: Vec::new(),
+            unknown: BTreeSet::new(),
+            names_max,
             no_base: from.is_none(),
         })
     }
@@ -98,8 +100,9 @@ impl Incoming {
         }
         match operate(rebuild, record).await {
             Err(RebuildError::Unknown(chunk)) => {
-                if self.unknown.len() < UNKNOWN_MAX {
-                    self.unknown.push(chunk);
+                // One more than may be named keeps the file from being finished.
+                if self.unknown.len() <= self.names_max {
+                    self.unknown.insert(chunk.0);
                 }
                 Ok(())
             }
@@ -130,7 +133,11 @@ impl Incoming {
     /// Makes the bytes durable and proves them. An error is the file's result.
     pub(super) async fn finish(self, tree: &Tree) -> Result<BatchItem, PushResult> {
         if !self.unknown.is_empty() {
-            let chunks = self.unknown.iter().map(|chunk| hex(&chunk.0));
+            let chunks = self
+                .unknown
+                .iter()
+                .take(self.names_max)
+                .map(|chunk| hex(chunk));
             return Err(need(Need::Chunks(chunks.collect())));
         }
         let mut staged = match self.content {

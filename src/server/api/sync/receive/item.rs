@@ -89,6 +89,7 @@ pub(super) fn bare(status: PushStatus) -> PushResult {
         status,
         node: None,
         conflict: None,
+        etag: None,
         need: None,
         problem: None,
     }
