@@ -343,7 +343,7 @@ impl Device {
 
     /// Takes over what the server said of a file, so that its bytes need not be fetched.
     fn learn(&mut self, edit: &Edit, result: &PushResult) {
-        let (Edit::Write { bytes, mtime, .. }, Some(node)) = (edit, &result.node) else {
+        let (Edit::Write { bytes, .. }, Some(node)) = (edit, &result.node) else {
             return;
         };
         let space = self.space(node.space);
@@ -353,10 +353,9 @@ impl Device {
             .iter()
             .map(|(stand_in, _)| (node.space, stand_in.0));
         self.seen.extend(chunks);
-        let mine = node.size == bytes.len() as u64 && node.mtime == *mtime;
-        if result.conflict.is_none() && mine {
-            self.contents.insert(node.etag.clone(), Arc::clone(bytes));
-        }
+        // Not the etag of the node: what is current may be somebody else's.
+        let etag = result.etag.as_ref().expect("a file has an etag");
+        self.contents.insert(etag.clone(), Arc::clone(bytes));
     }
 }
 
@@ -443,7 +442,6 @@ fn refused(edit: Edit, problem: &str, result: &PushResult) -> Vec<Edit> {
                 conflict,
             }]
         }
-        (Edit::Remove { .. }, "no-parent") => vec![], // TEMP D5
         (Edit::MakeFolder { .. }, "no-parent" | "exists" | "not-a-collection")
         | (
             Edit::Move { .. } | Edit::Copy { .. },

@@ -171,7 +171,7 @@ fn many_writes_become_few_hints() {
         .filter(|entry| entry["id"] == space)
         .map(|entry| entry["seq"].as_i64());
     assert_eq!(
-        seq.last().flatten(),
+        { seq }.next_back().flatten(),
         turns.last().copied(),
         "the last turn is told"
     );

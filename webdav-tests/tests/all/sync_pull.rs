@@ -377,7 +377,7 @@ fn pages_of_any_size_lead_to_the_same_tree_while_somebody_else_writes() {
                 })
             })
             .collect();
-        let devices = pulling.into_iter().map(|device| device.join());
+        let devices = pulling.into_iter().map(thread::ScopedJoinHandle::join);
         let devices: Vec<_> = devices.collect();
         stop.store(true, Ordering::Relaxed);
         devices
@@ -505,7 +505,8 @@ fn wrong_questions_are_refused_by_name() {
         "x",
         "1",
         "1.",
-        "1.2.3.4",
+        "1.2.3",
+        "1.2.3.4.5",
         "-1.2",
         "1.2_",
         "1.99999999999999999999",

@@ -191,8 +191,7 @@ impl Player {
                 let bytes = self.bytes(&path);
                 self.device.write(&path, bytes, mtime, style, conflict)
             }
-            (6, Some(path), _) => self.device.rename(&path, &place),
-            (7, _, Some(path)) => self.device.rename(&path, &place),
+            (6, Some(path), _) | (7, _, Some(path)) => self.device.rename(&path, &place),
             (8, _, Some(path)) => self.device.remove(&path),
             (9, _, _) => self.device.make_folder(&place),
             (10, _, Some(path)) => self.device.copy(&path, &place),
@@ -228,16 +227,16 @@ impl Player {
         );
         let old = self.device.mirror().at(path);
         let old = old.and_then(|node| self.device.content(&node.etag));
-        let mut bytes = match old.cloned() {
-            Some(old) => old.to_vec(),
-            None => {
-                let size = usize::try_from(self.pick(9)).expect("small");
-                let size = [0, 10, 500, 4000, 8150, 9000, 16_380, 30_000, 90_000][size];
-                if self.pick(2) == 0 {
-                    prose(size)
-                } else {
-                    noise(self.round, size)
-                }
+        let old = old.map(|old| old.to_vec());
+        let mut bytes = if let Some(old) = old {
+            old
+        } else {
+            let size = usize::try_from(self.pick(9)).expect("small");
+            let size = [0, 10, 500, 4000, 8150, 9000, 16_380, 30_000, 90_000][size];
+            if self.pick(2) == 0 {
+                prose(size)
+            } else {
+                noise(self.round, size)
             }
         };
         let at = usize::try_from(self.pick(bytes.len() as u64 + 1)).expect("small");

@@ -126,6 +126,8 @@ fn the_later_modification_becomes_the_file_and_the_other_stays_beside_it() {
         let node = result.node.expect("the head");
         let copy = result.conflict.expect("the one that lost");
         assert_eq!(node.id, at.first.id);
+        let mine = if mine_is_later { &node } else { &copy };
+        assert_eq!(result.etag.as_ref(), Some(&mine.etag));
         assert_eq!(copy.path, format!("/documents/{}", copy.name));
         let name = copy.name.strip_prefix("a.conflict-").expect("a marker");
         let (winner, loser, writer) = if mine_is_later {
@@ -255,16 +257,22 @@ fn a_push_that_comes_again_after_others_went_on_from_it_is_no_conflict() {
             mtime: Some(mtime),
             ..based(&first.etag, "/documents/a", MINE.len())
         };
-        write(&device, &header, MINE);
+        let mine = write(&device, &header, MINE);
         let dav = server.admin();
         let seen = dav.head_of("/dav/documents/a").etag();
         dav.request("PUT", "/dav/documents/a", &[("If-Match", &seen)], THEIRS)
             .expect(&[204]);
         device.pull();
 
-        let again = write(&device, &header, MINE);
+        let mut push = Push::new();
+        push.whole(&header, MINE);
+        let again = one(&device, &push);
 
-        assert_eq!(again.version, 3, "the head is answered");
+        // The head is answered, and that it is not what was sent.
+        assert_eq!(again.etag.as_ref(), Some(&mine.etag));
+        let head = done(again);
+        assert_eq!(head.version, 3);
+        assert_ne!(head.etag, mine.etag);
         assert_eq!(bytes_at(&server, "/documents/a"), THEIRS);
         assert_eq!(conflicts(&device), [] as [Value; 0]);
         assert_eq!(device.pull(), []);

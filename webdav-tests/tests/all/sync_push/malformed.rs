@@ -31,30 +31,24 @@ fn record(kind: u8, rest: &[u8]) -> Vec<u8> {
     [&[kind][..], rest].concat()
 }
 
-#[test]
-fn streams_that_cannot_be_read_are_refused_and_what_came_before_may_be_done() {
-    let (server, device) = begin();
+/// A FILE record.
+fn json(text: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    stream::file(&mut out, text.as_bytes());
+    out
+}
+
+/// What comes behind the header of a file of four bytes.
+fn begun(rest: &[u8]) -> Vec<u8> {
+    let mut push = Push::new();
+    push.begin(&new("/documents/half", 4));
+    [&push.bytes()[4..], rest].concat()
+}
+
+/// Streams whose records cannot be read or stand in the wrong place.
+fn bad_records() -> Vec<(&'static str, Vec<u8>)> {
     let huge = [0xff; 9];
-    let long_json = {
-        let mut out = Vec::new();
-        let text = format!(
-            "{{\"op\":\"mkdir\",\"path\":\"/{}\"}}",
-            "x".repeat(16 * 1024)
-        );
-        stream::file(&mut out, text.as_bytes());
-        out
-    };
-    let json = |text: &str| {
-        let mut out = Vec::new();
-        stream::file(&mut out, text.as_bytes());
-        out
-    };
-    let begun = |rest: &[u8]| {
-        let mut push = Push::new();
-        push.begin(&new("/documents/half", 4));
-        [&push.bytes()[4..], rest].concat()
-    };
-    let cases: Vec<(&str, Vec<u8>)> = vec![
+    vec![
         ("an unknown kind", record(0, b"")),
         ("an unknown kind", record(8, b"")),
         ("a file that does not begin", record(7, b"")),
@@ -95,7 +89,17 @@ fn streams_that_cannot_be_read_are_refused_and_what_came_before_may_be_done() {
             "a frame above its limit",
             begun(b"\x05\x00\x00\x01\x81\x80\x84\x02x\x07"),
         ),
-        ("JSON above 16 KiB", long_json),
+    ]
+}
+
+/// Streams whose headers cannot be.
+fn bad_headers() -> Vec<(&'static str, Vec<u8>)> {
+    let long = format!(
+        "{{\"op\":\"mkdir\",\"path\":\"/{}\"}}",
+        "x".repeat(16 * 1024)
+    );
+    vec![
+        ("JSON above 16 KiB", json(&long)),
         ("no JSON", json("{")),
         ("JSON that is no object", json("[]")),
         ("an empty header", json("")),
@@ -120,8 +124,14 @@ fn streams_that_cannot_be_read_are_refused_and_what_came_before_may_be_done() {
             json(r#"{"op":"put","path":"/documents/half","size":"4"}"#),
         ),
         ("no size", json(r#"{"op":"put","path":"/documents/half"}"#)),
-    ];
-    for (nth, (what, wrong)) in cases.into_iter().enumerate() {
+    ]
+}
+
+#[test]
+fn streams_that_cannot_be_read_are_refused_and_what_came_before_may_be_done() {
+    let (server, device) = begin();
+    let cases = bad_records().into_iter().chain(bad_headers());
+    for (nth, (what, wrong)) in cases.enumerate() {
         let before = format!("/documents/{nth}");
         let mut push = Push::new();
         push.whole(&put(&before, 4), b"kept");

@@ -43,15 +43,16 @@ fn a_push_of_200_mb_fits_into_the_bound() {
     let mut rest = Push::new();
     rest.raw().clear();
     rest.end();
-    let patched = 16 * MIB as usize;
+    let piece_len = 4 << 20;
+    let patched = 4 * piece_len;
     let root = Some("00".repeat(16));
     rest.begin(&sync_server::protocol::sync::PushPut {
         root,
         ..super::based(&node.etag, "/documents/base", patched)
     });
     for piece in 0..4 {
-        let (from, to) = (piece * 4 * MIB as usize, (piece + 1) * 4 * MIB as usize);
-        rest.patch(&base, from..to + 1_000_000, &base[from + 1..to + 1]);
+        let (from, to) = (piece * piece_len, (piece + 1) * piece_len);
+        rest.patch(&base, from..to + 1_000_000, &base[from + 1..=to]);
     }
     rest.end();
     for n in 0..2000 {
