@@ -148,7 +148,9 @@ pub(super) async fn revoke(
             if !accounts::revoke(tx, account, device, now).await? {
                 return Err(Error::NotFound);
             }
-            Ok(tokens::end_of_device(tx, device).await?)
+            tokens::end_of_device(tx, device).await?;
+            // It may have made some for others.
+            Ok(tokens::end_codes(tx, account).await?)
         })
     })
     .await

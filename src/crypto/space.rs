@@ -159,6 +159,41 @@ impl SpaceKeys {
     }
 }
 
+impl ClientKeys {
+    /// Reads the keys as they go over the wire: three of 64 hex digits and one of 16. `None` when one
+    /// is anything else.
+    pub fn parse(chunk: &str, blind: &str, root: &str, gear: &str) -> Option<Self> {
+        Some(Self {
+            chunk: from_hex(chunk)?,
+            blind: from_hex(blind)?,
+            root: from_hex(root)?,
+            gear: u64::from_be_bytes(from_hex(gear)?),
+        })
+    }
+
+    /// How a chunk stands in the lists of the space: its stand-in and its length in bytes. The chunk is
+    /// one that a cutter gave, so not longer than 2 MiB.
+    ///
+    /// # Panics
+    ///
+    /// When it is 4 GiB long or longer.
+    pub fn listed(&self, plain: &[u8]) -> (Blinded, u32) {
+        let id = blake3::keyed_hash(&self.chunk, plain);
+        let stand_in = half(&blake3::keyed_hash(&self.blind, id.as_bytes()));
+        let len = u32::try_from(plain.len()).expect("chunks are short");
+        (stand_in, len)
+    }
+
+    /// The root of a content, from the list of its chunks; see [`SpaceKeys::root`].
+    pub fn root(&self, chunks: &[(Blinded, u32)]) -> Blinded {
+        let mut hasher = RootHasher(blake3::Hasher::new_keyed(&self.root));
+        for (blinded, len) in chunks {
+            hasher.push(blinded, *len);
+        }
+        hasher.finish()
+    }
+}
+
 impl RootHasher {
     /// Adds the next chunk: its stand-in and its length in bytes.
     pub fn push(&mut self, blinded: &Blinded, len: u32) {
@@ -181,6 +216,19 @@ fn subkey(key: &SpaceKey, label: &[u8]) -> [u8; KEY_LEN] {
     let mut out = [0; KEY_LEN];
     expand(None, &key.0, label, &mut out);
     out
+}
+
+fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if pairs.len() != N || !rest.is_empty() {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(pairs) {
+        let [high, low] = pair.map(|digit| char::from(digit).to_digit(16));
+        *byte = u8::try_from(high? << 4 | low?).ok()?;
+    }
+    Some(bytes)
 }
 
 fn half(hash: &blake3::Hash) -> Blinded {
@@ -242,6 +290,26 @@ mod tests {
             for given in [&client.chunk, &client.blind, &client.root] {
                 assert_ne!(secret, given);
             }
+        }
+    }
+
+    #[test]
+    fn clients_name_chunks_and_contents_as_the_server_does() {
+        let keys = keys(1, 1);
+        let given = keys.client_keys();
+        let hex = |key: &[u8]| {
+            key.iter()
+                .fold(String::new(), |hex, b| format!("{hex}{b:02x}"))
+        };
+        let words = [&given.chunk, &given.blind, &given.root].map(|key| hex(key));
+        let gear = format!("{:016x}", given.gear);
+        let client = ClientKeys::parse(&words[0], &words[1], &words[2], &gear).unwrap();
+        let listed = client.listed(b"abc");
+        assert_eq!(listed, (keys.blind(&keys.chunk_id(b"abc")), 3));
+        assert_eq!(client.root(&[listed, listed]), keys.root(&[listed, listed]));
+        assert_eq!(client.gear, given.gear);
+        for wrong in [&words[0][1..], "", &format!("{}zz", &words[0][2..]), "ä"] {
+            assert!(ClientKeys::parse(&words[0], wrong, &words[2], &gear).is_none());
         }
     }
 

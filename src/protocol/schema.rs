@@ -1,4 +1,4 @@
-//! Texts and numbers that recur in the API, as the OpenAPI document describes them.
+//! Texts and numbers that recur in the API, as the `OpenAPI` document describes them.
 //!
 //! The types of the wire hold plain strings and integers; these only say how they look.
 

@@ -2,6 +2,7 @@
 //! followed, so that a test sees what the server really said.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io::{self, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -11,7 +12,8 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
-use crate::multistatus::{Entry, Multistatus, multistatus};
+use crate::meter::{Meter, Metered, Traffic};
+use crate::multistatus::{Entry, Multistatus, multistatus, percent_decode};
 use crate::wire::read_response;
 
 /// Longest silence of the server before a test gives up.
@@ -28,6 +30,7 @@ pub struct Dav {
     authorization: Option<String>,
     tls: Option<Arc<ClientConfig>>,
     open: RefCell<Option<Open>>,
+    meter: Arc<Meter>,
 }
 
 /// A connection and the socket below it.
@@ -84,6 +87,7 @@ impl Dav {
             authorization: None,
             tls: None,
             open: RefCell::new(None),
+            meter: Arc::default(),
         }
     }
 
@@ -123,7 +127,18 @@ impl Dav {
             authorization: self.authorization.clone(),
             tls: self.tls.clone(),
             open: RefCell::new(None),
+            meter: Arc::default(),
         }
+    }
+
+    /// Where the server is: `127.0.0.1:8090`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Bytes that this client has sent and received so far, heads included.
+    pub fn traffic(&self) -> Traffic {
+        self.meter.read()
     }
 
     /// The value of the `Authorization` header, when there is one.
@@ -196,6 +211,7 @@ impl Dav {
         tcp.set_write_timeout(Some(SILENCE))?;
         tcp.set_nodelay(true)?;
         let socket = tcp.try_clone()?;
+        let tcp = Metered::new(tcp, Arc::clone(&self.meter));
         let stream: Box<dyn Connection> = match &self.tls {
             None => Box::new(tcp),
             Some(config) => {
@@ -305,6 +321,29 @@ impl Dav {
             .collect();
         names.sort();
         names
+    }
+
+    /// Everything below a collection (`/dav/`, `/dav/documents/`), by paths that begin there: files
+    /// with their bytes, collections as `None`.
+    #[track_caller]
+    pub fn tree(&self, top: &str) -> BTreeMap<String, Option<Vec<u8>>> {
+        let (mut tree, mut open) = (BTreeMap::new(), vec![top.to_owned()]);
+        while let Some(collection) = open.pop() {
+            let listing = self.propfind(&collection, "1", crate::xml::LIST);
+            let members = listing.entries.iter();
+            for entry in members.filter(|entry| entry.href != collection) {
+                let path = percent_decode(&entry.href[top.len()..]);
+                let path = format!("/{}", String::from_utf8_lossy(&path));
+                if entry.is_collection() {
+                    open.push(entry.href.clone());
+                    tree.insert(path.trim_end_matches('/').to_owned(), None);
+                } else {
+                    let bytes = self.get(&entry.href).expect(&[200]).body;
+                    tree.insert(path, Some(bytes));
+                }
+            }
+        }
+        tree
     }
 }
 

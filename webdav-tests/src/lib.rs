@@ -1,11 +1,14 @@
 //! What black-box tests need: the real server in a temporary directory, a plain HTTP/1.1 client that
-//! can also send nonsense, a reader of multistatus answers, and a way to run other people's clients.
-//! Knows nothing of the server's code; every failure ends the test with what was seen.
+//! can also send nonsense, a reader of multistatus answers, a simulated device that syncs, and a way to
+//! run other people's clients. Of the server's crate it uses only what every client needs: wire types,
+//! cutting, deltas. Every failure ends the test with what was seen.
 
 pub mod api;
 pub mod content;
+pub mod device;
 pub mod http;
 pub mod memory;
+mod meter;
 pub mod multistatus;
 pub mod process;
 pub mod raw;
@@ -15,6 +18,8 @@ mod wire;
 pub mod xml;
 
 pub use api::Api;
+pub use device::Device;
 pub use http::{Dav, Response};
+pub use meter::Traffic;
 pub use multistatus::{Multistatus, multistatus};
 pub use server::{Setup, TestServer};

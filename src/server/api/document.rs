@@ -1,4 +1,4 @@
-//! The OpenAPI document of the routes, made from the annotations of their handlers.
+//! The `OpenAPI` document of the routes, made from the annotations of their handlers.
 
 mod links;
 #[cfg(test)]
@@ -67,8 +67,8 @@ impl Modify for Shared {
             .bearer_format("JWT")
             .description(Some("The `access_token` of a log-in"));
         components.add_security_scheme("bearer", SecurityScheme::Http(scheme.build()));
-        let (name, schema) = responses::problem_schema();
-        components.schemas.insert(name, schema);
+        let (problem, described) = responses::problem_schema();
+        components.schemas.insert(problem, described);
         components.responses = responses::components();
     }
 }

@@ -196,6 +196,12 @@ pub async fn end_of_account(conn: &mut Conn, account: AccountId) -> Result<()> {
     Ok(())
 }
 
+/// Ends all pairing codes of an account.
+pub async fn end_codes(conn: &mut Conn, account: AccountId) -> Result<()> {
+    sqlx::query(END_CODES).bind(account.0).execute(conn).await?;
+    Ok(())
+}
+
 /// Deletes the log-ins of an account that nobody uses any more.
 pub async fn tidy(conn: &mut Conn, account: AccountId, stale: &Stale) -> Result<()> {
     sqlx::query(TIDY)

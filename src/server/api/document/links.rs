@@ -1,4 +1,4 @@
-//! What of one answer a later request needs, as OpenAPI links.
+//! What of one answer a later request needs, as `OpenAPI` links.
 
 use serde_json::Value;
 use utoipa::openapi::link::Link;

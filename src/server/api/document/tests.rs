@@ -158,9 +158,9 @@ fn every_reference_and_every_link_leads_somewhere() {
             let target = names[link.1["operationId"].as_str().unwrap()];
             let takes = target["parameters"].as_array();
             for parameter in link.1["parameters"].as_object().into_iter().flatten() {
-                let mut taken = takes.into_iter().flatten();
+                let mut known = takes.into_iter().flatten();
                 assert!(
-                    taken.any(|taken| taken["name"] == **parameter.0),
+                    known.any(|taken| taken["name"] == **parameter.0),
                     "{place} {parameter:?}"
                 );
             }

@@ -54,11 +54,11 @@ async fn act(tree: &Tree, item: PushItem) -> Result<PushResult> {
 async fn delete(tree: &Tree, path: &NodePath, base: Option<&str>) -> Result<PushResult> {
     let node = match tree.lookup(path).await {
         Ok(node) => node,
-        Err(tree::Error::NotFound) => return Ok(bare(PushStatus::Done)),
+        Err(tree::Error::NotFound | tree::Error::NoParent) => return Ok(bare(PushStatus::Done)),
         Err(error) => return Err(error.into()),
     };
     match tree.remove_node(node.id, base.map(ETag::parse)).await {
-        Ok(()) => Ok(bare(PushStatus::Done)),
+        Ok(()) | Err(tree::Error::NotFound) => Ok(bare(PushStatus::Done)),
         Err(tree::Error::PreconditionFailed) => Ok(stale(tree, path).await),
         Err(error) => Err(error.into()),
     }

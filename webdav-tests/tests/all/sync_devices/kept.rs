@@ -1,0 +1,77 @@
+//! What a server still has of all that was ever written.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sync_server::protocol::files::{Kind, Node, Nodes, Versions};
+use webdav_tests::Api;
+use webdav_tests::content::sha1_hex;
+use webdav_tests::device::parse;
+
+/// Everything that a server has of an account.
+#[derive(Default)]
+pub(super) struct Kept {
+    /// Of every content.
+    pub(super) hashes: BTreeSet<String>,
+    /// Files.
+    pub(super) files: usize,
+    /// What came back from trash.
+    pub(super) restored: usize,
+}
+
+impl Kept {
+    /// Heads, versions, conflict copies, and the same of all that is in trash.
+    #[track_caller]
+    pub(super) fn find(api: &Api) -> Self {
+        let mut kept = Self::default();
+        loop {
+            let trash = api.all("trash?limit=1000");
+            if trash.is_empty() {
+                break;
+            }
+            for trashed in trash {
+                let id = webdav_tests::api::id(&trashed);
+                api.post_nothing(&format!("trash/{id}/restore"))
+                    .expect(&[200]);
+                kept.restored += 1;
+            }
+        }
+        let mut seen = BTreeSet::new();
+        for node in list(api) {
+            kept.files += 1;
+            let id = node.id;
+            let versions: Versions = parse(&api.get(&format!("files/{id}/versions")), 200);
+            assert_eq!(versions.items[0].etag, node.etag, "{node:?}");
+            for version in versions.items {
+                if seen.insert(version.etag) {
+                    let number = version.number;
+                    let bytes = api.get(&format!("files/download?id={id}&version={number}"));
+                    kept.hashes.insert(sha1_hex(&bytes.expect(&[200]).body));
+                }
+            }
+        }
+        kept
+    }
+}
+
+/// All files of an account.
+#[track_caller]
+fn list(api: &Api) -> Vec<Node> {
+    let mut files = BTreeMap::new();
+    for top in ["/", "/shared"] {
+        let mut next = String::new();
+        loop {
+            let asked = format!("files/list?path={top}&recursive=true&limit=1000{next}");
+            let page: Nodes = parse(&api.get(&asked), 200);
+            let page_files = page
+                .items
+                .into_iter()
+                .filter(|node| node.kind == Kind::File);
+            files.extend(page_files.map(|node| (node.id, node)));
+            match page.next {
+                Some(cursor) => next = format!("&cursor={}", webdav_tests::api::encode(&cursor)),
+                None => break,
+            }
+        }
+    }
+    files.into_values().collect()
+}
