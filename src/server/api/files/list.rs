@@ -94,11 +94,10 @@ pub(in super::super) async fn search(
     caller: Caller,
     Query(query): Query<SearchQuery>,
 ) -> Result<Json<Nodes>> {
-    if !(1..=QUERY_MAX).contains(&query.q.chars().count()) {
-        return Err(Problem::invalid(
-            "q",
-            "a search text has 1 to 255 characters",
-        ));
+    let controls = query.q.chars().any(char::is_control);
+    if controls || !(1..=QUERY_MAX).contains(&query.q.chars().count()) {
+        let text = "a search text has 1 to 255 characters and no control characters";
+        return Err(Problem::invalid("q", text));
     }
     let under = extract::locate(&caller.tree, query.path.as_deref(), None).await?;
     let after = query.cursor.as_deref().map(extract::row_cursor);

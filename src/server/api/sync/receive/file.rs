@@ -193,7 +193,7 @@ async fn from(tree: &Tree, at: &NodePath, put: &PushPut, base: Base) -> Result<O
         return Ok(None);
     };
     let node = match put.source {
-        Some(id) => Ok(tree.by_id(NodeId(id)).await?.node),
+        Some(id) => tree.by_id(NodeId(id)).await.map(|located| located.node),
         None => tree.lookup(at).await,
     };
     let node = match node {
