@@ -37,7 +37,7 @@ use problem::Problem;
 pub(crate) use problem::shape;
 pub(crate) use sync::Waiting;
 
-use super::ops::metrics::Metrics;
+use super::Metrics;
 use crate::accounts::Accounts;
 use crate::store::Store;
 use crate::types::Clock;

@@ -326,7 +326,7 @@ fn what_is_no_handshake_is_refused_by_what_is_wrong() {
     Api::anonymous(&server)
         .get("sync/events")
         .problem("unauthorized", 401);
-    for (cursor, status) in [("nonsense", 400), ("999.1", 410), ("", 400)] {
+    for (cursor, status) in [("nonsense", 422), ("999.1", 410), ("", 422)] {
         assert_eq!(
             Events::open(&api, Some(cursor)).err(),
             Some(status),

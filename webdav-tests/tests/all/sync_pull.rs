@@ -429,7 +429,7 @@ fn wrong_questions_are_refused_by_name() {
         "1.99999999999999999999",
     ] {
         let asked = route("sync/pull", &[("cursor", cursor)]);
-        api.get(&asked).problem_at("bad-request", 400, "cursor");
+        api.get(&asked).problem_at("invalid", 422, "cursor");
     }
     for limit in ["0", "10001"] {
         api.get(&route("sync/pull", &[("limit", limit)]))

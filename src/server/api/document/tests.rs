@@ -9,8 +9,7 @@ use tokio_util::task::TaskTracker;
 use super::super::{Api, Waiting, documented, routes};
 use super::*;
 use crate::server::config::{Config, Secret};
-use crate::server::ops::metrics::Metrics;
-use crate::server::startup;
+use crate::server::{Metrics, startup};
 use crate::types::Clock;
 
 /// The document as clients get it.

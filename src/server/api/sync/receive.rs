@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use axum::body::{Body, BodyDataStream};
 use futures_util::StreamExt;
 
-use self::file::Incoming;
+use self::file::{Home, Incoming};
 use super::super::errors::broken_body;
 use super::super::problem::{self, Problem, Result};
 use super::super::show;
@@ -36,6 +36,8 @@ pub(super) struct Receiver {
     held: usize,
     /// Unknown chunks that may still be named.
     names_left: usize,
+    /// Where the file before went.
+    home: Option<Home>,
 }
 
 /// A file to be named with its batch.
@@ -56,6 +58,7 @@ impl Receiver {
             waiting: Vec::new(),
             held: 0,
             names_left: NAMES_MAX,
+            home: None,
         }
     }
 
@@ -85,6 +88,7 @@ impl Receiver {
                 Ok(PushItem::Put(put)) => self.take_file(nth, put).await?,
                 Ok(item) => {
                     self.name_waiting().await?;
+                    self.home = None;
                     self.results[nth] = Some(item::run(&self.tree, item).await);
                 }
                 Err(error) => {
@@ -98,7 +102,8 @@ impl Receiver {
 
     /// Reads the operations of a file up to its end.
     async fn take_file(&mut self, nth: usize, put: PushPut) -> Result<()> {
-        let mut file = match Incoming::start(&self.tree, put, self.names_left).await {
+        let mut file = match Incoming::start(&self.tree, put, self.names_left, &mut self.home).await
+        {
             Ok(file) => Ok(file),
             Err(problem) => Err(refused(&problem)),
         };

@@ -131,10 +131,10 @@ fn the_deepest_and_the_longest_path_can_be_used() {
 #[test]
 fn slashes_are_forgiven() {
     let scene = Scene::new();
-    for path in ["a", "//a", "/a/", "///a//"] {
+    for path in ["//a", "/a/", "///a//"] {
         assert_eq!(scene.api.info(path)["path"], "/a", "{path}");
     }
-    for path in ["", "/", "//", "///"] {
+    for path in ["/", "//", "///"] {
         assert_eq!(scene.api.info(path)["path"], "/", "{path}");
     }
     scene.unharmed();

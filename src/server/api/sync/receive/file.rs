@@ -11,7 +11,7 @@ use crate::chunk::Class;
 use crate::crypto::Blinded;
 use crate::protocol::stream::Record;
 use crate::protocol::sync::{self, Need, OnConflict, PushPut, PushResult, PushStatus};
-use crate::store::content::{Checksum, Rebuild, RebuildError, Staged};
+use crate::store::content::{Checksum, INLINE_MAX, Rebuild, RebuildError, Staged};
 use crate::tree::{self, Base, BatchItem, Overtaken, Tree, Write};
 use crate::types::{ContentId, NodeId, NodePath, SpaceId};
 
@@ -42,7 +42,12 @@ enum Content {
 
 impl Incoming {
     /// Checks the header and prepares for the operations.
-    pub(super) async fn start(tree: &Tree, put: PushPut, names_max: usize) -> Result<Self> {
+    pub(super) async fn start(
+        tree: &Tree,
+        put: PushPut,
+        names_max: usize,
+        home: &mut Option<Home>,
+    ) -> Result<Self> {
         let at = extract::path("path", &put.path)?;
         let base = extract::base(put.base.as_deref())?;
         let how = Write {
@@ -54,7 +59,7 @@ impl Incoming {
         };
         let root = put.root.as_deref().map(root).transpose()?;
         let checksum = extract::checksum(put.checksum.as_deref())?;
-        let space = tree.admit(&at, put.size).await?;
+        let space = admit(tree, &at, put.size, home).await?;
         let from = from(tree, &at, &put, base).await?;
         let rebuild = tree.rebuild(space, from, class(&put), put.size).await;
         // A base in another space is one that does not help.
@@ -180,6 +185,26 @@ async fn operate(rebuild: &mut Rebuild, record: Record) -> Result<(), RebuildErr
         // Its bytes come as parts; the others never get here.
         Record::Lit { .. } | Record::Same | Record::File(_) | Record::End => Ok(()),
     }
+}
+
+/// The collection that the file before went into, and its space. Many small files go into one, and
+/// the commit looks again.
+pub(super) type Home = (NodePath, SpaceId);
+
+async fn admit(tree: &Tree, at: &NodePath, size: u64, home: &mut Option<Home>) -> Result<SpaceId> {
+    let above = at.split_last().map(|(above, _)| above);
+    // In the root a name decides the space: mounts are there.
+    let above = above.filter(|above| size <= INLINE_MAX as u64 && !above.is_root());
+    if let (Some(above), Some((known, space))) = (&above, &*home)
+        && above == known
+    {
+        return Ok(*space);
+    }
+    let space = tree.admit(at, size).await?;
+    if let Some(above) = above {
+        *home = Some((above, space));
+    }
+    Ok(space)
 }
 
 /// The content that COPY and PATCH refer to: one that the named node holds or held.
