@@ -19,7 +19,7 @@ trap cleanup EXIT
 fail() {
     echo "schemathesis: $*" >&2
     # Its log has a line for each request; what went wrong is rare.
-    grep -hE 'ERROR|panicked' "$work/err" 2>/dev/null | tail -20 >&2 || true
+    sed -n '/ERROR/p; /panicked/p' "$work/err" | tail -20 >&2
     exit 1
 }
 
