@@ -18,7 +18,7 @@ impl Tree {
         };
         let meta = &self.store.meta;
         let noted =
-            meta.write(move |conn| Box::pin(async move { synclog::append(conn, &entry).await }));
+            meta.write(move |conn| Box::pin(async move { synclog::append(conn, &[entry]).await }));
         Ok(noted.await?)
     }
 

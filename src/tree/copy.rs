@@ -185,7 +185,7 @@ impl Copy {
             device: action.device,
             seq: action.turn.seq,
         };
-        nodes::insert(conn, &new).await?;
+        nodes::insert(conn, &[new]).await?;
         props::copy(conn, NodeId(source.id), new.id).await?;
         Ok(new.id)
     }

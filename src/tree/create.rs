@@ -49,7 +49,7 @@ pub async fn create_space(
         device: None,
         seq: turn.seq,
     };
-    nodes::insert(conn, &top).await?;
+    nodes::insert(conn, &[top]).await?;
     for (folder, id) in new.folders.iter().zip(root.0 + 1..) {
         let name = NodeName::parse(folder)?;
         let folder = NewNode {
@@ -58,7 +58,7 @@ pub async fn create_space(
             name: Some(&name),
             ..top
         };
-        nodes::insert(conn, &folder).await?;
+        nodes::insert(conn, &[folder]).await?;
     }
     spaces::set_key_and_root(conn, space, &keys.new_space_key(space)?, root).await?;
     Ok(space)

@@ -47,7 +47,7 @@ async fn make(
         device: action.device,
         seq: action.turn.seq,
     };
-    nodes::insert(conn, &new).await?;
+    nodes::insert(conn, &[new]).await?;
     action.settle(conn, place.parent, 0).await?;
     action.log(conn, Deed::Mkdir, new.id.0, 0).await?;
     let row = nodes::by_id(conn, new.id).await?.ok_or(Error::NotFound)?;

@@ -279,7 +279,7 @@ async fn put(
             device: action.device,
             seq: action.turn.seq,
         };
-        nodes::insert(conn, &new).await?;
+        nodes::insert(conn, &[new]).await?;
     }
     put_props(conn, id, planned).await
 }

@@ -149,7 +149,12 @@ impl Action {
         node: i64,
         size: i64,
     ) -> Result<()> {
-        let entry = Entry {
+        Ok(synclog::append(conn, &[self.entry(deed, node, size)]).await?)
+    }
+
+    /// A line for the activity log.
+    pub(super) fn entry(&self, deed: Deed, node: i64, size: i64) -> Entry {
+        Entry {
             account_id: self.account,
             device_id: self.device.map(|device| device.0),
             space_id: self.space.0,
@@ -157,7 +162,6 @@ impl Action {
             action: deed.text(),
             size,
             at: self.now.0,
-        };
-        Ok(synclog::append(conn, &entry).await?)
+        }
     }
 }

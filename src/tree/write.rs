@@ -26,6 +26,15 @@ pub(super) struct Stamp {
     pub(super) created: Option<Millis>,
 }
 
+impl Stamp {
+    pub(super) fn of(how: &Write) -> Self {
+        Self {
+            modified: how.modified,
+            created: how.created,
+        }
+    }
+}
+
 impl Tree {
     /// Starts an upload to a path. Its parent must exist; a length that can never fit is refused.
     pub async fn upload(
@@ -104,23 +113,17 @@ pub(super) async fn put_in(
     staged: &Staged,
     how: &Write,
 ) -> Result<(Written, i64)> {
-    let there = action.at(conn, place).await?;
-    check(&how.when, there.as_ref())?;
-    let stamp = Stamp {
-        modified: how.modified,
-        created: how.created,
-    };
+    let stamp = Stamp::of(how);
     let refuse = how.overtaken == Overtaken::Refuse;
-    let Some(old) = there else {
-        if refuse && matches!(how.base, Base::Content(_)) {
-            return Err(Error::PreconditionFailed);
-        }
+    let Some(old) = action.at(conn, place).await? else {
+        check_new(how)?;
         action.guard(conn, tree, place.parent).await?;
         let mut node = create(conn, action, place, staged, stamp).await?;
         node.checksum = stated(staged);
         let grown = signed(node.size);
         return Ok((Written::plain(node, true), grown));
     };
+    check(&how.when, Some(&old))?;
     if old.kind == COLLECTION {
         return Err(Error::IsACollection);
     }
@@ -153,7 +156,17 @@ pub(super) async fn put_in(
     Ok((Written::plain(node, false), grown))
 }
 
-fn stated(staged: &Staged) -> Option<String> {
+/// Whether a write may make a file where nothing is.
+pub(super) fn check_new(how: &Write) -> Result<()> {
+    check(&how.when, None)?;
+    let overtaken = matches!(how.base, Base::Content(_));
+    if overtaken && how.overtaken == Overtaken::Refuse {
+        return Err(Error::PreconditionFailed);
+    }
+    Ok(())
+}
+
+pub(super) fn stated(staged: &Staged) -> Option<String> {
     let checksum = staged.checksum.as_ref();
     checksum.map(|checksum| checksum.as_str().to_owned())
 }
@@ -223,7 +236,20 @@ pub(super) async fn create_at(
     content: (ContentId, i64),
     stamp: Stamp,
 ) -> Result<Node> {
-    let new = NewNode {
+    let new = new_file(action, place, id, content, stamp);
+    nodes::insert(conn, &[new]).await?;
+    Ok(created(&new, content))
+}
+
+/// A file to be made.
+pub(super) fn new_file<'a>(
+    action: &Action,
+    place: &'a Place,
+    id: NodeId,
+    content: (ContentId, i64),
+    stamp: Stamp,
+) -> NewNode<'a> {
+    NewNode {
         id,
         space: place.space,
         parent: Some(place.parent),
@@ -234,9 +260,7 @@ pub(super) async fn create_at(
         written: action.now,
         device: action.device,
         seq: action.turn.seq,
-    };
-    nodes::insert(conn, &new).await?;
-    Ok(created_row(&new, content).into())
+    }
 }
 
 /// Gives a file other bytes and keeps the old ones as a version. Returns by how much it grew.
@@ -294,8 +318,9 @@ fn check(when: &Precondition, there: Option<&NodeRow>) -> Result<()> {
     }
 }
 
-fn created_row(new: &NewNode<'_>, (content, size): (ContentId, i64)) -> NodeRow {
-    NodeRow {
+/// The node of a file that was made.
+pub(super) fn created(new: &NewNode<'_>, (content, size): (ContentId, i64)) -> Node {
+    let row = NodeRow {
         id: new.id.0,
         space: new.space.0,
         parent: new.parent.map(|parent| parent.0),
@@ -313,7 +338,8 @@ fn created_row(new: &NewNode<'_>, (content, size): (ContentId, i64)) -> NodeRow 
         tree_size: size,
         trashed: None,
         checksum: None,
-    }
+    };
+    row.into()
 }
 
 fn replaced_row(old: NodeRow, new: &NewContent) -> NodeRow {

@@ -2,24 +2,17 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::fmt::Write;
 use std::sync::LazyLock;
 
 use super::Conn;
+use super::rows::{Among, Insert};
 use crate::crypto::{Blinded, SegmentId};
 use crate::store::blob::Place;
 use crate::store::{Error, Result};
 use crate::types::{ChunkRow, SpaceId};
 
-/// Most chunks one lookup statement asks for; callers may give more.
-const FIND_MAX: usize = 64;
 /// Runs whose lengths one statement adds up.
 pub const RUNS_AT_ONCE: usize = 64;
-/// Rows of the lookup for few chunks: those of one upload buffer.
-const FIND_FEW: usize = 8;
-/// Rows of the multi-row inserts, largest first: few statements to prepare, few to run.
-const INSERT_MANY: usize = 32;
-const INSERT_FEW: usize = 8;
 
 /// A chunk whose record is durable and which has no row yet.
 #[derive(Clone, Copy, Debug)]
@@ -71,37 +64,19 @@ static RAW_LENS: LazyLock<String> = LazyLock::new(|| {
         runs.join(", ")
     )
 });
-static FIND: LazyLock<[String; 2]> = LazyLock::new(|| [find_sql(FIND_FEW), find_sql(FIND_MAX)]);
-static INSERT: LazyLock<[String; 3]> = LazyLock::new(|| {
-    [
-        insert_sql(INSERT_MANY),
-        insert_sql(INSERT_FEW),
-        insert_sql(1),
-    ]
-});
-
-fn find_sql(rows: usize) -> String {
-    let places: Vec<_> = (2..rows + 2).map(|nth| format!("${nth}")).collect();
-    format!(
-        "SELECT id, blinded, raw FROM chunk WHERE space = $1 AND blinded IN ({})",
-        places.join(", ")
+static FIND: LazyLock<Among> = LazyLock::new(|| {
+    Among::new(
+        "SELECT id, blinded, raw FROM chunk WHERE space = $1 AND blinded",
+        "",
     )
-}
-
-fn insert_sql(rows: usize) -> String {
-    let mut sql =
-        "INSERT INTO chunk (space, blinded, segment, start, stored, raw) VALUES".to_owned();
-    for row in 0..rows {
-        let [blinded, segment, start, stored, raw] = std::array::from_fn(|nth| row * 5 + nth + 2);
-        let comma = if row == 0 { "" } else { "," };
-        write!(
-            sql,
-            "{comma} ($1, ${blinded}, ${segment}, ${start}, ${stored}, ${raw})"
-        )
-        .expect("a string takes all that is written");
-    }
-    sql + " ON CONFLICT (space, blinded) DO UPDATE SET raw = chunk.raw RETURNING id, blinded"
-}
+});
+static INSERT: LazyLock<Insert> = LazyLock::new(|| {
+    Insert::new(
+        "INSERT INTO chunk (space, blinded, segment, start, stored, raw)",
+        6,
+        "ON CONFLICT (space, blinded) DO UPDATE SET raw = chunk.raw RETURNING id, blinded",
+    )
+});
 
 /// Those of the chunks that are stored already: their rows and lengths in bytes.
 pub async fn find(
@@ -110,19 +85,9 @@ pub async fn find(
     chunks: &[Blinded],
 ) -> Result<HashMap<Blinded, (ChunkRow, u32)>> {
     let mut found = HashMap::new();
-    for batch in chunks.chunks(FIND_MAX) {
-        let (sql, rows) = if batch.len() <= FIND_FEW {
-            (&FIND[0], FIND_FEW)
-        } else {
-            (&FIND[1], FIND_MAX)
-        };
-        let mut query = sqlx::query_as(sql.as_str()).bind(space.0);
-        // The places left over ask for the last one again.
-        for blinded in batch
-            .iter()
-            .chain(batch.last().into_iter().cycle())
-            .take(rows)
-        {
+    for (sql, batch) in FIND.batches(chunks) {
+        let mut query = sqlx::query_as(sql).bind(space.0);
+        for blinded in batch {
             query = query.bind(&blinded.0[..]);
         }
         let batch: Vec<(i64, Vec<u8>, i64)> = query.fetch_all(&mut *conn).await?;
@@ -142,19 +107,12 @@ pub async fn insert(
 ) -> Result<HashMap<Blinded, ChunkRow>> {
     let segments = put_segments(conn, space, chunks).await?;
     let mut rows = HashMap::with_capacity(chunks.len());
-    let mut rest = chunks;
-    while !rest.is_empty() {
-        let (sql, size) = match rest.len() {
-            INSERT_MANY.. => (&INSERT[0], INSERT_MANY),
-            INSERT_FEW.. => (&INSERT[1], INSERT_FEW),
-            _ => (&INSERT[2], 1),
-        };
-        let (batch, others) = rest.split_at(size);
-        rest = others;
-        let mut query = sqlx::query_as(sql.as_str()).bind(space.0);
+    for (sql, batch) in INSERT.batches(chunks) {
+        let mut query = sqlx::query_as(sql);
         for chunk in batch {
             let start = i64::try_from(chunk.place.offset);
             query = query
+                .bind(space.0)
                 .bind(&chunk.blinded.0[..])
                 .bind(segments.get(&chunk.place.segment).copied())
                 .bind(start.map_err(|_huge| Error::Corrupt("a segment is too long"))?)

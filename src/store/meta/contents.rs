@@ -1,6 +1,10 @@
 //! Contents: the immutable bytes that file versions name.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use super::Conn;
+use super::rows::Insert;
 use crate::chunk::{Class, Manifest};
 use crate::crypto::Blinded;
 use crate::store::content::{Checksum, Staged, StagedBody};
@@ -30,33 +34,59 @@ const SMALL: i64 = 0;
 /// `content.class` of contents cut coarsely.
 const LARGE: i64 = 1;
 
-const INSERT: &str = "INSERT INTO content (space, root, size, sealed, manifest, checksum, class)
-    VALUES ($1, $2, $3, $4, $5, $6, $7)
-    ON CONFLICT (space, root) DO UPDATE SET checksum = COALESCE(content.checksum, excluded.checksum)
-    RETURNING id";
+static INSERT: LazyLock<Insert> = LazyLock::new(|| {
+    Insert::new(
+        "INSERT INTO content (space, root, size, sealed, manifest, checksum, class)",
+        7,
+        "ON CONFLICT (space, root) DO UPDATE
+            SET checksum = COALESCE(content.checksum, excluded.checksum) RETURNING id, root",
+    )
+});
 const LOAD: &str =
     "SELECT space, root, size, class, sealed, manifest, checksum FROM content WHERE id = $1";
 const BY_ROOT: &str = "SELECT id FROM content WHERE space = $1 AND root = $2 AND size = $3";
 
 /// Gives a staged content a row, or finds the one that equal bytes have already.
 pub async fn insert(conn: &mut Conn, staged: &Staged) -> Result<ContentId> {
-    let size = i64::try_from(staged.size).map_err(|_huge| Error::Corrupt("a content's size"))?;
-    let (sealed, manifest) = match &staged.body {
-        StagedBody::Inline(sealed) => (Some(sealed.as_slice()), None),
-        StagedBody::Chunks(manifest) => (None, Some(manifest.encode())),
-    };
-    let query = sqlx::query_scalar(INSERT)
-        .bind(staged.space.0)
-        .bind(&staged.root.0[..])
-        .bind(size)
-        .bind(sealed)
-        .bind(manifest)
-        .bind(staged.checksum.as_ref().map(Checksum::as_str))
-        .bind(match staged.class {
-            Class::Small => SMALL,
-            Class::Large => LARGE,
-        });
-    Ok(ContentId(query.fetch_one(conn).await?))
+    let ids = insert_all(conn, &[staged]).await?;
+    let id = ids.get(&staged.root).copied();
+    id.ok_or(Error::Corrupt("a content got no row"))
+}
+
+/// Gives staged contents of one space rows, or finds those that equal bytes have already; by roots.
+/// No root may come twice: a statement can touch a row only once.
+pub async fn insert_all(
+    conn: &mut Conn,
+    staged: &[&Staged],
+) -> Result<HashMap<Blinded, ContentId>> {
+    let mut ids = HashMap::with_capacity(staged.len());
+    for (sql, batch) in INSERT.batches(staged) {
+        let mut query = sqlx::query_as(sql);
+        for staged in batch {
+            let size =
+                i64::try_from(staged.size).map_err(|_huge| Error::Corrupt("a content's size"))?;
+            let (sealed, manifest) = match &staged.body {
+                StagedBody::Inline(sealed) => (Some(sealed.as_slice()), None),
+                StagedBody::Chunks(manifest) => (None, Some(manifest.encode())),
+            };
+            query = query
+                .bind(staged.space.0)
+                .bind(&staged.root.0[..])
+                .bind(size)
+                .bind(sealed)
+                .bind(manifest)
+                .bind(staged.checksum.as_ref().map(Checksum::as_str))
+                .bind(match staged.class {
+                    Class::Small => SMALL,
+                    Class::Large => LARGE,
+                });
+        }
+        let rows: Vec<(i64, Vec<u8>)> = query.fetch_all(&mut *conn).await?;
+        for (id, root) in rows {
+            ids.insert(to_root(root)?, ContentId(id));
+        }
+    }
+    Ok(ids)
 }
 
 /// A content by its row; an error when there is none, because ids only come from rows that name it.
@@ -86,9 +116,6 @@ pub async fn load(conn: &mut Conn, content: ContentId) -> Result<Content> {
             return Err(Error::Corrupt("a content lies in two places or none"));
         }
     };
-    let root = root
-        .try_into()
-        .map_err(|_length| Error::Corrupt("a content's root"))?;
     let size = u64::try_from(size).map_err(|_negative| Error::Corrupt("a content's size"))?;
     let class_known = class.is_some();
     let class = match class {
@@ -100,13 +127,19 @@ pub async fn load(conn: &mut Conn, content: ContentId) -> Result<Content> {
     };
     Ok(Content {
         space: SpaceId(space),
-        root: Blinded(root),
+        root: to_root(root)?,
         size,
         class,
         class_known,
         body,
         checksum,
     })
+}
+
+fn to_root(bytes: Vec<u8>) -> Result<Blinded> {
+    let root = bytes.try_into();
+    root.map(Blinded)
+        .map_err(|_length| Error::Corrupt("a content's root"))
 }
 
 /// The content of a space that has this root and this many bytes, if there is one.

@@ -13,6 +13,7 @@ pub mod feed;
 pub mod locks;
 pub mod nodes;
 pub mod props;
+mod rows;
 pub mod settings;
 pub mod spaces;
 pub mod subtree;

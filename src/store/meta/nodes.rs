@@ -1,6 +1,10 @@
 //! Files and collections: single rows, children, and the walk up to the root.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 use super::Conn;
+use super::rows::{Among, Insert};
 use crate::store::Result;
 use crate::types::{ContentId, DeviceId, Millis, NodeId, NodeName, Seq, SpaceId};
 
@@ -70,9 +74,20 @@ const MEMBERS: &str = "SELECT id, name, kind, content, version, tree_size, mtime
 const CHECKSUMS: &str = "SELECT n.id, c.checksum FROM node n JOIN content c ON c.id = n.content
     WHERE n.parent = $1 AND n.name_key > $2 AND n.name_key <= $3 AND n.trashed IS NULL
       AND c.checksum IS NOT NULL";
-const INSERT: &str = "INSERT INTO node (id, space, parent, name, name_key, kind, content, version,
-        size, mtime, created, written, device, seq, place_seq, tree_seq, tree_size)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $14, $9)";
+static INSERT: LazyLock<Insert> = LazyLock::new(|| {
+    Insert::new(
+        "INSERT INTO node (id, space, parent, name, name_key, kind, content, version, size,
+            tree_size, mtime, created, written, device, seq, place_seq, tree_seq)",
+        17,
+        "",
+    )
+});
+static TAKEN: LazyLock<Among> = LazyLock::new(|| {
+    Among::new(
+        "SELECT name_key FROM node WHERE parent = $1 AND name_key",
+        "AND trashed IS NULL",
+    )
+});
 const SET_CONTENT: &str = "UPDATE node SET content = $2, version = $3, size = $4, tree_size = $4,
     mtime = $5, created = $6, written = $7, device = $8, seq = $9, tree_seq = $9 WHERE id = $1";
 const SET_TIMES: &str =
@@ -107,7 +122,7 @@ const GONE: &str = "INSERT INTO gone (parent, name_key, name, kind, space, node,
         node = CASE WHEN gone.node = excluded.node THEN gone.node ELSE -excluded.node END";
 
 /// A node to be made.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct NewNode<'a> {
     /// Its id, drawn by [`super::spaces::turn`].
     pub id: NodeId,
@@ -197,30 +212,51 @@ pub async fn checksums(
     Ok(query.fetch_all(conn).await?)
 }
 
-/// Makes a node. Ancestors are brought up to date by [`touch_up`].
-pub async fn insert(conn: &mut Conn, new: &NewNode<'_>) -> Result<()> {
-    let kind = if new.content.is_some() {
-        FILE
-    } else {
-        COLLECTION
-    };
-    sqlx::query(INSERT)
-        .bind(new.id.0)
-        .bind(new.space.0)
-        .bind(new.parent.map(|parent| parent.0))
-        .bind(new.name.map_or("", NodeName::as_str))
-        .bind(new.name.map(NodeName::key).unwrap_or_default())
-        .bind(kind)
-        .bind(new.content.map(|(content, _)| content.0))
-        .bind(kind)
-        .bind(new.content.map_or(0, |(_, size)| size))
-        .bind(new.mtime.0)
-        .bind(new.created.0)
-        .bind(new.written.0)
-        .bind(new.device.map(|device| device.0))
-        .bind(new.seq.0)
-        .execute(conn)
-        .await?;
+/// Those of the names (NFC keys) that live children of a collection have.
+pub async fn taken(conn: &mut Conn, parent: NodeId, keys: &[String]) -> Result<HashSet<String>> {
+    let mut taken = HashSet::new();
+    for (sql, batch) in TAKEN.batches(keys) {
+        let mut query = sqlx::query_scalar(sql).bind(parent.0);
+        for key in batch {
+            query = query.bind(key);
+        }
+        let found: Vec<String> = query.fetch_all(&mut *conn).await?;
+        taken.extend(found);
+    }
+    Ok(taken)
+}
+
+/// Makes nodes. Ancestors are brought up to date by [`touch_up`].
+pub async fn insert(conn: &mut Conn, nodes: &[NewNode<'_>]) -> Result<()> {
+    for (sql, batch) in INSERT.batches(nodes) {
+        let mut query = sqlx::query(sql);
+        for new in batch {
+            let (kind, size) = match new.content {
+                Some((_, size)) => (FILE, size),
+                None => (COLLECTION, 0),
+            };
+            query = query
+                .bind(new.id.0)
+                .bind(new.space.0)
+                .bind(new.parent.map(|parent| parent.0))
+                .bind(new.name.map_or("", NodeName::as_str))
+                .bind(new.name.map(NodeName::key).unwrap_or_default())
+                .bind(kind)
+                .bind(new.content.map(|(content, _)| content.0))
+                // The first version of a file.
+                .bind(kind)
+                .bind(size)
+                .bind(size)
+                .bind(new.mtime.0)
+                .bind(new.created.0)
+                .bind(new.written.0)
+                .bind(new.device.map(|device| device.0))
+                .bind(new.seq.0)
+                .bind(new.seq.0)
+                .bind(new.seq.0);
+        }
+        query.execute(&mut *conn).await?;
+    }
     Ok(())
 }
 

@@ -1,8 +1,11 @@
 //! The activity log: who did what to which file, newest last. Rules never read it; people do.
 
+use std::sync::LazyLock;
+
 use sqlx::FromRow;
 
 use super::Conn;
+use super::rows::Insert;
 use crate::store::Result;
 use crate::types::{AccountId, Millis};
 
@@ -49,26 +52,34 @@ pub struct Logged {
     pub at: i64,
 }
 
-const APPEND: &str = "INSERT INTO sync_log
-    (account_id, device_id, space_id, file_id, action, size, at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7)";
+static APPEND: LazyLock<Insert> = LazyLock::new(|| {
+    Insert::new(
+        "INSERT INTO sync_log (account_id, device_id, space_id, file_id, action, size, at)",
+        7,
+        "",
+    )
+});
 const PAGE: &str = "SELECT id, account_id, device_id, space_id, file_id, action, size, at
     FROM sync_log WHERE id < $1 AND (CAST($2 AS BIGINT) IS NULL OR account_id = $2)
     ORDER BY id DESC LIMIT $3";
 const FORGET: &str = "DELETE FROM sync_log WHERE at < $1";
 
-/// Adds a line, in the transaction of what it tells of.
-pub async fn append(conn: &mut Conn, entry: &Entry) -> Result<()> {
-    sqlx::query(APPEND)
-        .bind(entry.account_id)
-        .bind(entry.device_id)
-        .bind(entry.space_id)
-        .bind(entry.file_id)
-        .bind(entry.action)
-        .bind(entry.size)
-        .bind(entry.at)
-        .execute(conn)
-        .await?;
+/// Adds lines, in the transaction of what they tell of.
+pub async fn append(conn: &mut Conn, entries: &[Entry]) -> Result<()> {
+    for (sql, batch) in APPEND.batches(entries) {
+        let mut query = sqlx::query(sql);
+        for entry in batch {
+            query = query
+                .bind(entry.account_id)
+                .bind(entry.device_id)
+                .bind(entry.space_id)
+                .bind(entry.file_id)
+                .bind(entry.action)
+                .bind(entry.size)
+                .bind(entry.at);
+        }
+        query.execute(&mut *conn).await?;
+    }
     Ok(())
 }
 
@@ -117,12 +128,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let meta = Meta::open(&dir.path().join("db")).await.unwrap();
         meta.write::<_, crate::store::Error, _>(move |tx| {
-            Box::pin(async move {
-                for entry in &entries {
-                    append(tx, entry).await?;
-                }
-                Ok(())
-            })
+            Box::pin(async move { append(tx, &entries).await })
         })
         .await
         .unwrap();

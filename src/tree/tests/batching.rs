@@ -55,6 +55,70 @@ async fn a_batch_writes_what_it_can_and_refuses_the_rest_one_by_one() {
 }
 
 #[tokio::test]
+async fn many_new_files_in_several_collections_are_all_there_with_their_own_bytes() {
+    let f = Fixture::new().await;
+    let mut items = Vec::new();
+    for n in 0..300 {
+        let folder = ["/documents", "/photos"][n % 2];
+        // Every tenth has the bytes of the one before.
+        let bytes = format!("bytes {}", n - usize::from(n % 10 == 9));
+        let at = format!("{folder}/{n}");
+        items.push(item(&f.tree, &at, bytes.as_bytes(), Write::default()).await);
+    }
+    let results = f.tree.commit_batch(items).await.unwrap();
+
+    let seqs: Vec<_> = results
+        .into_iter()
+        .map(|result| result.unwrap().node.seq)
+        .collect();
+    assert!(seqs.iter().all(|seq| *seq == seqs[0]));
+    for n in [0, 8, 9, 150, 299] {
+        let bytes = format!("bytes {}", n - usize::from(n % 10 == 9));
+        let at = format!("{}/{n}", ["/documents", "/photos"][n % 2]);
+        assert_eq!(f.text(&at).await, bytes);
+        assert!(f.tree.lookup(&path(&at)).await.unwrap().created.0 >= START);
+    }
+    let root = f.tree.lookup(&path("/")).await.unwrap();
+    let sizes = (0..300).map(|n| format!("bytes {}", n - usize::from(n % 10 == 9)).len());
+    assert_eq!(
+        f.tree.usage(&root).await.unwrap().used,
+        sizes.sum::<usize>() as u64
+    );
+    assert_eq!(f.tree.activity(None, 1000).await.unwrap().len(), 300);
+}
+
+#[tokio::test]
+async fn a_new_file_may_be_called_like_a_conflict_copy_of_its_own_batch() {
+    let stale = |modified| Write {
+        modified: Some(Millis(modified)),
+        base: Base::Nothing,
+        ..Write::default()
+    };
+    let mut called = "unknown".to_owned();
+    for _ in 0..2 {
+        let f = Fixture::new().await;
+        f.put("/documents/a.txt", b"theirs").await;
+        let items = vec![
+            item(&f.tree, "/documents/a.txt", b"ours", stale(START - 5000)).await,
+            item(
+                &f.tree,
+                &format!("/documents/{called}"),
+                b"new",
+                Write::default(),
+            )
+            .await,
+        ];
+        let mut results = f.tree.commit_batch(items).await.unwrap().into_iter();
+        let copy = results.next().unwrap().unwrap().conflict.unwrap();
+        let new = results.next().unwrap().unwrap();
+        // The second time round the name is the copy's, and the file its next version.
+        assert_eq!(new.created, new.node.id != copy.id);
+        assert_eq!(new.node.name, called);
+        called = copy.name;
+    }
+}
+
+#[tokio::test]
 async fn a_write_that_comes_twice_is_one_write() {
     let f = Fixture::new().await;
     let base = f.put("/a", b"base").await.content.unwrap();
