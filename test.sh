@@ -73,15 +73,19 @@ fi
 
 if [ -n "$fast" ]; then
     step 'unit tests'
-    cargo nextest run --release --locked --profile "$profile"
+    cargo nextest run --config .config/tests.toml --release --locked --profile "$profile"
     exit
 fi
 
 step 'build'
 cargo build --release --locked
+# Building the tests may put another one in its place.
+cp target/release/sync-server target/sync-server
+export SYNC_SERVER_BIN="$PWD/target/sync-server"
 step 'tests'
 failed=''
-cargo nextest run --release --workspace --locked --profile "$profile" 2>&1 | tee target/nextest.log || failed=1
+cargo nextest run --config .config/tests.toml --release --workspace --locked --profile "$profile" 2>&1 |
+    tee target/nextest.log || failed=1
 step 'litmus'
 litmus/run.sh | tee target/litmus.log || failed=1
 step 'schemathesis'
