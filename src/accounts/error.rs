@@ -20,7 +20,7 @@ pub enum Error {
     #[error(transparent)]
     Password(#[from] PasswordError),
     /// A device name that is empty, too long or holds control characters.
-    #[error("a device name must have 1 to 255 bytes and no control characters")]
+    #[error("a device name must have 1 to 255 characters and no control characters")]
     DeviceName,
     /// Another account has the name (or one that differs only in case).
     #[error("the name is taken")]
@@ -114,7 +114,7 @@ pub enum LoginError {
     #[error("{0}")]
     NotAllowed(&'static str),
     /// A device name that is empty, too long or holds control characters.
-    #[error("a device name must have 1 to 255 bytes and no control characters")]
+    #[error("a device name must have 1 to 255 characters and no control characters")]
     DeviceName,
     /// The account has no such device, or it was revoked.
     #[error("no such device")]
