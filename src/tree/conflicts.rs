@@ -87,6 +87,9 @@ async fn resolve(conn: &mut Conn, tree: &Tree, row: &ConflictRow, keep: Keep) ->
     }
     // A copy that somebody deleted already needs no more doing.
     let Some(copy) = copy else { return Ok(()) };
+    // It leaves its collection, which a lock of depth 0 forbids (RFC 4918 §7.4).
+    let parent = NodeId(copy.parent.ok_or(Error::NotFound)?);
+    action.guard(conn, tree, parent).await?;
     action.guard_all(conn, tree, NodeId(copy.id)).await?;
     action.discard(conn, &copy).await?;
     action
