@@ -174,6 +174,13 @@ pub(super) async fn settle(
     Ok((written, grown))
 }
 
+/// The copy that the write which made this head left beside it, when there was a conflict.
+pub(super) async fn won(conn: &mut Conn, action: &Action, head: &NodeRow) -> Result<Option<Node>> {
+    let (id, written) = (NodeId(head.id), Millis(head.written));
+    let copy = conflicts::won(conn, id, written, action.device).await?;
+    Ok(copy.map(Node::from))
+}
+
 /// A free name next to `place`: `name.conflict-YYYYMMDD-HHMMSS-DEVICE.ext`.
 async fn free_place(
     conn: &mut Conn,
