@@ -7,7 +7,7 @@ use super::turn::{Action, Deed};
 use super::{Error, Result, Tree, touch};
 use crate::store::content::{Checksum, INLINE_MAX, Staged, Upload};
 use crate::store::meta::nodes::{self, COLLECTION, NewContent, NewNode, NodeRow};
-use crate::store::meta::{Conn, contents, versions};
+use crate::store::meta::{Conn, contents, spaces, versions};
 use crate::types::{ContentId, ETag, Millis, NodeId, NodePath, SpaceId};
 
 /// Nodes a write may make: the file and a conflict copy.
@@ -90,6 +90,12 @@ pub(super) async fn put(
 ) -> Result<Written> {
     let action = Action::begin(conn, tree, place.space, NODES).await?;
     let (written, grown) = put_in(conn, tree, &action, place, staged, how).await?;
+    let made_now = |node: &Node| node.seq == action.turn.seq;
+    if !made_now(&written.node) && !written.conflict.as_ref().is_some_and(made_now) {
+        // A request that was sent again: nobody needs to hear of it.
+        spaces::give_back(conn, place.space, NODES).await?;
+        return Ok(written);
+    }
     action.settle(conn, place.parent, grown).await?;
     Ok(written)
 }
