@@ -107,8 +107,11 @@ pub enum LoginError {
     /// The log-in is too old or was not used for too long.
     #[error("the log-in has expired")]
     Expired,
-    /// The refresh token was used before.
-    #[error("the refresh token was used before")]
+    /// The refresh token was exchanged a moment ago, twice already. The log-in goes on.
+    #[error("the refresh token was exchanged a moment ago; the log-in goes on")]
+    Replaced,
+    /// The refresh token was used before, and its log-in has ended with that.
+    #[error("the refresh token was used before; the log-in has ended")]
     Reused,
     /// The credentials are right, but not for this. The text tells a person what to do.
     #[error("{0}")]

@@ -98,6 +98,7 @@ impl From<LoginError> for Problem {
             LoginError::Limited { retry_after } => limited(retry_after),
             LoginError::Busy => busy(),
             LoginError::Expired => Self::new(problem::EXPIRED, text),
+            LoginError::Replaced => Self::new(problem::REPLACED, text),
             LoginError::Reused => Self::new(problem::REUSED, text),
             LoginError::NotAllowed(_) => Self::new(problem::FORBIDDEN, text),
             LoginError::DeviceName => Self::invalid("name", text),
@@ -205,11 +206,10 @@ pub(super) fn broken_body(error: &axum::Error) -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::sync::Arc;
 
+    use super::*;
 
-    #[test]
     #[test]
     fn a_log_in_that_finds_the_database_busy_may_try_again() {
         let busy = || Arc::new(store::Error::Database(sqlx::Error::PoolTimedOut));
@@ -227,6 +227,7 @@ mod tests {
         assert_eq!(Problem::from(damaged).body().status, 500);
     }
 
+    #[test]
     fn the_field_of_a_complaint_is_named() {
         for (text, field) in [
             (
