@@ -122,7 +122,7 @@ impl Bearer {
         let access = match self.signer.read(token, self.clock.now()) {
             Ok(access) => access,
             Err(Refused::Expired) => return Err(count(&self.counters.expired, Denied::Expired)),
-            Err(Refused::Forged) => return Err(count(&self.counters.forged, Denied::Wrong)),
+            Err(Refused::Forged) => return Err(count(&self.counters.forged, Denied::Forged)),
         };
         let known = self.known(meta, access.family).await?;
         let known = known.filter(|known| {
@@ -133,7 +133,7 @@ impl Bearer {
         });
         match known {
             Some(known) => Ok(known.session.clone()),
-            None => Err(count(&self.counters.ended, Denied::Wrong)),
+            None => Err(count(&self.counters.ended, Denied::Ended)),
         }
     }
 

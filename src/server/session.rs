@@ -50,33 +50,18 @@ impl Watches {
     /// The session of the watch with this token.
     pub(super) async fn log_in(&self, client: Client, token: &str) -> Result<Session, Denied> {
         let verified = self.accounts.verify_watch(client.ip, token).await;
-        verified.inspect_err(|denied| match denied {
-            Denied::Wrong | Denied::Expired => self.metrics.auth_failed("wrong"),
-            Denied::Limited { .. } => self.metrics.auth_failed("limited"),
-            Denied::Busy => self.metrics.auth_failed("busy"),
-            Denied::Store(_) => {}
-        })
+        verified.inspect_err(|denied| self.metrics.auth_failed(denied.reason()))
     }
 }
 
 fn refuse(denied: &Denied, metrics: &Metrics) -> Response<Body> {
+    metrics.auth_failed(denied.reason());
     match denied {
-        Denied::Wrong => {
-            metrics.auth_failed("wrong");
-            challenge()
-        }
-        Denied::Expired => {
-            metrics.auth_failed("expired");
-            challenge()
-        }
+        Denied::Wrong | Denied::Forged | Denied::Ended | Denied::Expired => challenge(),
         Denied::Limited { retry_after } => {
-            metrics.auth_failed("limited");
             later(StatusCode::TOO_MANY_REQUESTS, retry_after.as_secs().max(1))
         }
-        Denied::Busy => {
-            metrics.auth_failed("busy");
-            later(StatusCode::SERVICE_UNAVAILABLE, BUSY_RETRY_SECONDS)
-        }
+        Denied::Busy => later(StatusCode::SERVICE_UNAVAILABLE, BUSY_RETRY_SECONDS),
         Denied::Store(error) => {
             tracing::error!("log-in: {error}");
             failed(error)

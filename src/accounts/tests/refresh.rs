@@ -51,7 +51,7 @@ async fn a_token_that_was_used_before_ends_its_log_in_and_no_other() {
 
     assert!(!server.is_in(&fourth).await);
     let ended = refresh(&server, &fourth).await;
-    assert!(matches!(ended, Err(LoginError::Wrong)), "{ended:?}");
+    assert!(matches!(ended, Err(LoginError::Ended)), "{ended:?}");
     assert!(server.is_in(&laptop).await);
     let expected = Failures {
         reused: 1,
@@ -168,7 +168,7 @@ async fn a_log_in_lasts_ninety_days_from_its_last_refresh() {
     assert!(matches!(late, Err(LoginError::Expired)), "{late:?}");
     assert_eq!(server.accounts.failures().expired, 1);
     let later = refresh(&server, &second).await;
-    assert!(matches!(later, Err(LoginError::Wrong)), "{later:?}");
+    assert!(matches!(later, Err(LoginError::Ended)), "{later:?}");
 }
 
 #[tokio::test]
@@ -198,7 +198,7 @@ async fn invented_tokens_are_wrong() {
     let invented = format!("sr_{}", "A".repeat(64));
     for token in ["", "sr_", cut, &invented, &phone.access] {
         let refused = server.accounts.refresh(token).await;
-        assert!(matches!(refused, Err(LoginError::Wrong)), "{refused:?}");
+        assert!(matches!(refused, Err(LoginError::Ended)), "{refused:?}");
     }
     assert!(refresh(&server, &phone).await.is_ok());
     assert_eq!(server.accounts.failures().ended, 5);

@@ -90,16 +90,9 @@ pub(super) async fn logout(State(api): State<Arc<Api>>, caller: Caller) -> Resul
 }
 
 fn count(api: &Api, error: &accounts::LoginError) {
-    use accounts::LoginError as E;
-    let reason = match error {
-        E::Wrong => "wrong",
-        E::Limited { .. } => "limited",
-        E::Busy => "busy",
-        E::Expired => "expired",
-        E::Replaced | E::Reused => "reused",
-        E::NotAllowed(_) | E::DeviceName | E::NotFound | E::Store(_) => return,
-    };
-    api.metrics.auth_failed(reason);
+    if let Some(reason) = error.reason() {
+        api.metrics.auth_failed(reason);
+    }
 }
 
 fn tokens(made: accounts::Tokens) -> Tokens {

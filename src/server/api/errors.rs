@@ -94,7 +94,7 @@ impl From<LoginError> for Problem {
     fn from(error: LoginError) -> Self {
         let text = error.to_string();
         match error {
-            LoginError::Wrong => Self::new(problem::UNAUTHORIZED, text),
+            LoginError::Wrong | LoginError::Ended => Self::new(problem::UNAUTHORIZED, text),
             LoginError::Limited { retry_after } => limited(retry_after),
             LoginError::Busy => busy(),
             LoginError::Expired => Self::new(problem::EXPIRED, text),
@@ -126,7 +126,9 @@ impl From<WatchError> for Problem {
 impl From<Denied> for Problem {
     fn from(denied: Denied) -> Self {
         match denied {
-            Denied::Wrong => Self::new(problem::UNAUTHORIZED, "the access token is not valid"),
+            Denied::Wrong | Denied::Forged | Denied::Ended => {
+                Self::new(problem::UNAUTHORIZED, "the access token is not valid")
+            }
             Denied::Expired => Self::new(problem::EXPIRED, "the access token has ended"),
             Denied::Limited { retry_after } => limited(retry_after),
             Denied::Busy => busy(),
