@@ -1,25 +1,31 @@
 //! Content codings: responses are compressed when the client asks, request bodies decompressed.
 //!
-//! Works on streams; how large a body may become is for the handler to limit.
+//! Works on streams; how large a body may become is for the handler to limit. How much memory streams
+//! hold whose client stands still is limited here.
 
 mod accept;
+mod frame;
+mod unpack;
 
 use std::io;
+use std::sync::Arc;
 
 use async_compression::Level;
-use async_compression::tokio::bufread::{GzipDecoder, GzipEncoder, ZstdDecoder, ZstdEncoder};
-use async_compression::zstd::{CParameter, DParameter};
+use async_compression::tokio::bufread::{GzipDecoder, GzipEncoder, ZstdEncoder};
+use async_compression::zstd::CParameter;
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body::Body as _;
 use tokio::io::{AsyncBufRead, AsyncRead};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::io::{ReaderStream, StreamReader};
 
 use accept::Coding;
+pub(super) use unpack::Sender;
 
 /// Bodies below this many bytes fit into one packet anyway.
 const BYTES_MIN: u64 = 1024;
@@ -29,14 +35,36 @@ const GZIP_LEVEL: Level = Level::Precise(3);
 const ZSTD_LEVEL: Level = Level::Precise(1);
 /// 128 KiB of history for each response being compressed.
 const ZSTD_WINDOW_LOG: u32 = 17;
-/// 8 MiB: the largest window RFC 8878 §3.1.1.1.2 asks receivers to support. Frames that want more
-/// memory are refused.
-const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+/// Responses compressed at a time, each with up to 700 KiB until its client has read it. More than these
+/// go as they are.
+const ENCODERS_MAX: usize = 48;
+/// Seconds after which a client may try again that found no memory for its body.
+const BUSY_SECONDS: u64 = 2;
 /// Bytes handed on at once.
 const STEP: usize = 16 * 1024;
 
+/// The memory of all codings in use.
+pub(super) struct Codings {
+    decoding: Arc<unpack::Decoding>,
+    encoding: Arc<Semaphore>,
+}
+
+impl Codings {
+    /// For one server.
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            decoding: Arc::new(unpack::Decoding::new(unpack::DECODING)),
+            encoding: Arc::new(Semaphore::new(ENCODERS_MAX)),
+        })
+    }
+}
+
 /// Compresses a response where that helps and the client understands it.
-pub(super) async fn response(request: Request, next: Next) -> Response {
+pub(super) async fn response(
+    State(codings): State<Arc<Codings>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let coding = accept::best(request.headers());
     let whole = *request.method() != Method::HEAD && !request.headers().contains_key(header::RANGE);
     let mut response = next.run(request).await;
@@ -44,14 +72,24 @@ pub(super) async fn response(request: Request, next: Next) -> Response {
         return response;
     }
     add_vary(response.headers_mut());
-    match coding {
-        Some(coding) if whole => compress(response, coding),
-        Some(_) | None => response,
+    let Some(coding) = coding.filter(|_| whole) else {
+        return response;
+    };
+    match Arc::clone(&codings.encoding).try_acquire_owned() {
+        Ok(turn) => compress(response, coding, turn),
+        Err(_all_taken) => response,
     }
 }
 
 /// Undoes the content coding of a request body (RFC 9110 §8.4); unknown codings get 415.
-pub(super) async fn request(mut request: Request, next: Next) -> Response {
+///
+/// A body for which there is no memory in time breaks off, and then whatever a handler says to that
+/// becomes 503.
+pub(super) async fn request(
+    State(codings): State<Arc<Codings>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let coding = match accept::applied(request.headers()) {
         Ok(None) => return next.run(request).await,
         Ok(Some(coding)) => coding,
@@ -63,23 +101,32 @@ pub(super) async fn request(mut request: Request, next: Next) -> Response {
     };
     request.headers_mut().remove(header::CONTENT_ENCODING);
     request.headers_mut().remove(header::CONTENT_LENGTH);
+    let sender = Sender::default();
+    request.extensions_mut().insert(sender.clone());
     let request = request.map(|body| match coding {
+        // Its window is 32 KiB, so it holds about as much as any request does.
         Coding::Gzip => {
             let mut decoder = GzipDecoder::new(reader(body));
             decoder.multiple_members(true);
             stream(decoder)
         }
-        Coding::Zstd => {
-            let limits = [DParameter::window_log_max(ZSTD_WINDOW_LOG_MAX)];
-            let mut decoder = ZstdDecoder::with_params(reader(body), &limits);
-            decoder.multiple_members(true);
-            stream(decoder)
-        }
+        Coding::Zstd => unpack::zstd(body, Arc::clone(&codings.decoding), sender.clone()),
     });
-    next.run(request).await
+    let response = next.run(request).await;
+    let failed = response.status().is_client_error() || response.status().is_server_error();
+    if failed && sender.was_refused() {
+        return busy();
+    }
+    response
 }
 
-fn compress(mut response: Response, coding: Coding) -> Response {
+fn busy() -> Response {
+    let later = [(header::RETRY_AFTER, HeaderValue::from(BUSY_SECONDS))];
+    let text = "too many compressed requests at once\n";
+    (StatusCode::SERVICE_UNAVAILABLE, later, text).into_response()
+}
+
+fn compress(mut response: Response, coding: Coding, turn: OwnedSemaphorePermit) -> Response {
     let headers = response.headers_mut();
     headers.remove(header::CONTENT_LENGTH);
     headers.remove(header::ACCEPT_RANGES);
@@ -88,17 +135,28 @@ fn compress(mut response: Response, coding: Coding) -> Response {
         HeaderValue::from_static(coding.name()),
     );
     weaken_etag(headers);
-    response.map(|body| match coding {
-        Coding::Gzip => stream(GzipEncoder::with_quality(reader(body), GZIP_LEVEL)),
-        Coding::Zstd => {
-            let window = [CParameter::window_log(ZSTD_WINDOW_LOG)];
-            stream(ZstdEncoder::with_quality_and_params(
-                reader(body),
-                ZSTD_LEVEL,
-                &window,
-            ))
-        }
+    response.map(|body| {
+        let packed = match coding {
+            Coding::Gzip => stream(GzipEncoder::with_quality(reader(body), GZIP_LEVEL)),
+            Coding::Zstd => {
+                let window = [CParameter::window_log(ZSTD_WINDOW_LOG)];
+                stream(ZstdEncoder::with_quality_and_params(
+                    reader(body),
+                    ZSTD_LEVEL,
+                    &window,
+                ))
+            }
+        };
+        while_held(packed, turn)
     })
+}
+
+/// A body that keeps its turn for as long as it lives.
+fn while_held(body: Body, turn: OwnedSemaphorePermit) -> Body {
+    Body::from_stream(body.into_data_stream().map(move |piece| {
+        let _held = &turn;
+        piece
+    }))
 }
 
 fn may_compress(response: &Response) -> bool {
@@ -188,8 +246,9 @@ fn stream(reader: impl AsyncRead + Send + 'static) -> Body {
 
 #[cfg(test)]
 mod tests {
+    use async_compression::tokio::bufread::ZstdDecoder;
     use axum::Router;
-    use axum::middleware::from_fn;
+    use axum::middleware::from_fn_with_state;
     use axum::routing::any;
     use bytes::Bytes;
     use http_body_util::BodyExt;
@@ -199,7 +258,7 @@ mod tests {
     use super::*;
 
     /// Answers with the request's body, and with the headers it names as `x-header-…`.
-    fn echo() -> Router {
+    fn echo(codings: &Arc<Codings>) -> Router {
         let handler = |request: Request| async move {
             let mut response = Response::builder();
             for (name, value) in request.headers() {
@@ -221,10 +280,20 @@ mod tests {
             }
         };
         let routes = Router::new().route("/", any(handler));
-        routes.layer(from_fn(response)).layer(from_fn(request))
+        routes
+            .layer(from_fn_with_state(Arc::clone(codings), response))
+            .layer(from_fn_with_state(Arc::clone(codings), request))
     }
 
     async fn send(
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> (StatusCode, HeaderMap, Bytes) {
+        send_to(&Codings::new(), headers, body).await
+    }
+
+    async fn send_to(
+        codings: &Arc<Codings>,
         headers: &[(&str, &str)],
         body: impl Into<Body>,
     ) -> (StatusCode, HeaderMap, Bytes) {
@@ -234,7 +303,7 @@ mod tests {
         for (name, value) in text.iter().filter(|_| !typed).chain(headers) {
             request = request.header(*name, *value);
         }
-        let response = echo()
+        let response = echo(codings)
             .oneshot(request.body(body.into()).unwrap())
             .await
             .unwrap();
@@ -331,6 +400,118 @@ mod tests {
         let packed = all(encoder).await;
         let (status, _, _) = send(&[("content-encoding", "zstd")], packed).await;
         assert_eq!(status, StatusCode::BAD_REQUEST);
+    }
+
+    /// A frame with a window of 8 MiB that lacks its end.
+    async fn wide(plain: &[u8]) -> Vec<u8> {
+        let wide = [CParameter::window_log(23)];
+        let encoder = ZstdEncoder::with_quality_and_params(plain, ZSTD_LEVEL, &wide);
+        let mut packed = all(encoder).await;
+        packed.truncate(packed.len() - 3);
+        packed
+    }
+
+    /// A request whose body never ends, on its way.
+    fn stall(codings: &Arc<Codings>, begun: Vec<u8>) -> tokio::task::JoinHandle<StatusCode> {
+        let codings = Arc::clone(codings);
+        tokio::spawn(async move {
+            let begun = futures_util::stream::iter([Ok::<_, io::Error>(begun)]);
+            let body = Body::from_stream(begun.chain(futures_util::stream::pending()));
+            let coding = [("content-encoding", "zstd")];
+            send_to(&codings, &coding, body).await.0
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bodies_that_stand_still_leave_a_bounded_memory_and_others_are_told_to_come_again() {
+        let codings = Codings::new();
+        let plain = vec![7; 9 * 1024 * 1024];
+        let first = stall(&codings, wide(&plain).await);
+        let second = stall(&codings, wide(&plain).await);
+        assert_eq!(second.await.unwrap(), StatusCode::SERVICE_UNAVAILABLE);
+
+        let (coding, small) = ([("content-encoding", "zstd")], vec![7; 3000]);
+        let packed = all(ZstdEncoder::new(&small[..])).await;
+        let (status, _, body) = send_to(&codings, &coding, packed).await;
+        assert_eq!((status, &body[..]), (StatusCode::OK, &small[..]));
+        let whole = all(ZstdEncoder::with_quality_and_params(
+            &plain[..],
+            ZSTD_LEVEL,
+            &[CParameter::window_log(23)],
+        ))
+        .await;
+        let (status, headers, _) = send_to(&codings, &coding, whole.clone()).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(headers["retry-after"], "2");
+
+        first.abort();
+        assert!(first.await.is_err());
+        let (status, _, body) = send_to(&codings, &coding, whole).await;
+        assert_eq!((status, body.len()), (StatusCode::OK, plain.len()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_logged_in_does_not_wait_for_strangers() {
+        let memory = Arc::new(unpack::Decoding::new(unpack::DECODING));
+        let open = |sender: Sender, packed: Vec<u8>| {
+            let mut body = unpack::zstd(Body::from(packed), Arc::clone(&memory), sender);
+            async move {
+                let begun = body.frame().await.unwrap().is_ok();
+                (body, begun)
+            }
+        };
+        let packed = wide(&vec![7; 9 * 1024 * 1024]).await;
+        let (_held, begun) = open(Sender::default(), packed.clone()).await;
+        assert!(begun);
+        let stranger = Sender::default();
+        let (_refused, begun) = open(stranger.clone(), packed.clone()).await;
+        assert!(!begun && stranger.was_refused());
+
+        let known = Sender::default();
+        known.is(crate::types::AccountId(1));
+        let (_held, begun) = open(known, packed).await;
+        assert!(begun);
+    }
+
+    #[tokio::test]
+    async fn frames_behind_each_other_are_one_body_whatever_windows_they_have() {
+        let small = all(ZstdEncoder::new(&text()[..9])).await;
+        let large = vec![7; 9 * 1024 * 1024];
+        let window = [CParameter::window_log(23)];
+        let encoder = ZstdEncoder::with_quality_and_params(&large[..], ZSTD_LEVEL, &window);
+        let skipped = [&[0x53, 0x2a, 0x4d, 0x18, 5, 0, 0, 0][..], b"12345"].concat();
+        let packed = [&skipped[..], &small, &all(encoder).await, &skipped, &small].concat();
+        for piece in [1, 7, packed.len()] {
+            let pieces: Vec<_> = packed.chunks(piece).map(<[u8]>::to_vec).collect();
+            let pieces = futures_util::stream::iter(pieces.into_iter().map(Ok::<_, io::Error>));
+            let coding = [("content-encoding", "zstd")];
+            let (status, _, body) = send(&coding, Body::from_stream(pieces)).await;
+            assert_eq!(status, StatusCode::OK);
+            assert!(body[..] == [&text()[..9], &large, &text()[..9]].concat()[..]);
+        }
+        for garbage in [&b""[..], b"(\xb5", b"no zstd at all", &skipped[..9]] {
+            let (status, ..) = send(&[("content-encoding", "zstd")], garbage.to_vec()).await;
+            assert_eq!(status, StatusCode::BAD_REQUEST);
+        }
+    }
+
+    #[tokio::test]
+    async fn when_too_many_are_compressed_the_next_comes_as_it_is() {
+        let codings = Codings::new();
+        let all = Arc::clone(&codings.encoding)
+            .try_acquire_many_owned(u32::try_from(ENCODERS_MAX).unwrap())
+            .unwrap();
+        let asked = [("accept-encoding", "zstd")];
+        let (_, headers, body) = send_to(&codings, &asked, text()).await;
+        assert!(!headers.contains_key("content-encoding"));
+        assert_eq!(
+            (&headers["vary"], &body[..]),
+            (&HeaderValue::from_static("accept-encoding"), &text()[..])
+        );
+        drop(all);
+        let (_, headers, _) = send_to(&codings, &asked, text()).await;
+        assert_eq!(headers["content-encoding"], "zstd");
+        assert_eq!(codings.encoding.available_permits(), ENCODERS_MAX);
     }
 
     #[tokio::test]
