@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-/// Most bytes given to a connection at once.
-pub(super) const PIECE: usize = 128 * 1024;
+/// Most bytes given to a connection at once. One whose client stands still holds two or three.
+pub(super) const PIECE: usize = 64 * 1024;
 
 /// Takes the next piece off; a copy, so that the rest does not live on with it.
 pub(super) fn next(bytes: &mut Bytes) -> Bytes {
