@@ -73,9 +73,9 @@ impl Inner {
 impl Kept {
     /// The chunk, if it is still there; now it is the one asked for last.
     pub(super) fn get(&mut self) -> Option<Bytes> {
-        let mut shelf = self.shelf.lock();
-        let chunk = shelf.take(self.at)?;
-        self.at = shelf.put(chunk.clone());
+        let mut inner = self.shelf.lock();
+        let chunk = inner.take(self.at)?;
+        self.at = inner.put(chunk.clone());
         Some(chunk)
     }
 }

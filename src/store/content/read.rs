@@ -213,8 +213,8 @@ impl Chunks {
         };
         let (store, keys) = (Arc::clone(&self.store), Arc::clone(&self.keys));
         let task = async move {
-            let shelf = Arc::clone(&store.shelf);
-            Ok(shelf.put(read_chunk(store, keys, next.chunk).await?))
+            let chunk = read_chunk(Arc::clone(&store), keys, next.chunk).await?;
+            Ok(store.shelf.put(chunk))
         };
         self.ahead = Some((next, AbortOnDropHandle::new(tokio::spawn(task))));
     }
