@@ -85,7 +85,7 @@ fn only_store_meta_contains_sql() {
             }
             let text = fs::read_to_string(&path).unwrap();
             assert!(
-                !text.contains("sqlx::query"),
+                !text.contains("sqlx::query") && !text.contains("sql::query"),
                 "{} contains SQL",
                 path.display()
             );

@@ -3,7 +3,7 @@
 
 use sqlx::FromRow;
 
-use super::Conn;
+use super::{Conn, sql};
 use crate::store::Result;
 use crate::types::{AccountId, DeviceId, Millis, SpaceId};
 
@@ -150,7 +150,7 @@ const SYNCED: &str = "UPDATE devices SET last_sync = $2 WHERE id = $1";
 
 /// Makes an account; `None` when the name is taken.
 pub async fn create(conn: &mut Conn, new: &NewAccount<'_>) -> Result<Option<AccountId>> {
-    let query = sqlx::query_scalar(CREATE)
+    let query = sql::query_scalar(CREATE)
         .bind(new.name)
         .bind(new.name_key)
         .bind(new.password);
@@ -160,7 +160,7 @@ pub async fn create(conn: &mut Conn, new: &NewAccount<'_>) -> Result<Option<Acco
 
 /// The account whose name has this key.
 pub async fn by_key(conn: &mut Conn, name_key: &str) -> Result<Option<Credentials>> {
-    Ok(sqlx::query_as(BY_KEY)
+    Ok(sql::query_as(BY_KEY)
         .bind(name_key)
         .fetch_optional(conn)
         .await?)
@@ -168,24 +168,24 @@ pub async fn by_key(conn: &mut Conn, name_key: &str) -> Result<Option<Credential
 
 /// Whether there is an account at all.
 pub async fn any(conn: &mut Conn) -> Result<bool> {
-    let id: Option<i64> = sqlx::query_scalar(ANY).fetch_optional(conn).await?;
+    let id: Option<i64> = sql::query_scalar(ANY).fetch_optional(conn).await?;
     Ok(id.is_some())
 }
 
 /// All accounts by name.
 pub async fn list(conn: &mut Conn) -> Result<Vec<Listed>> {
-    Ok(sqlx::query_as(LIST).fetch_all(conn).await?)
+    Ok(sql::query_as(LIST).fetch_all(conn).await?)
 }
 
 /// Sets the password and raises the epoch; `None` when there is no such account.
 pub async fn set_password(conn: &mut Conn, name_key: &str, phc: &str) -> Result<Option<AccountId>> {
-    let query = sqlx::query_scalar(SET_PASSWORD).bind(name_key).bind(phc);
+    let query = sql::query_scalar(SET_PASSWORD).bind(name_key).bind(phc);
     Ok(query.fetch_optional(conn).await?.map(AccountId))
 }
 
 /// Replaces the hash of an unchanged password; nothing happens when it was changed meanwhile.
 pub async fn renew_hash(conn: &mut Conn, account: AccountId, old: &str, new: &str) -> Result<()> {
-    sqlx::query(RENEW_HASH)
+    sql::query(RENEW_HASH)
         .bind(account.0)
         .bind(old)
         .bind(new)
@@ -196,7 +196,7 @@ pub async fn renew_hash(conn: &mut Conn, account: AccountId, old: &str, new: &st
 
 /// Deletes an account with its devices and says which space it leaves behind.
 pub async fn remove(conn: &mut Conn, name_key: &str) -> Result<Option<(AccountId, SpaceId)>> {
-    let row: Option<(i64, i64)> = sqlx::query_as(REMOVE)
+    let row: Option<(i64, i64)> = sql::query_as(REMOVE)
         .bind(name_key)
         .fetch_optional(conn)
         .await?;
@@ -205,7 +205,7 @@ pub async fn remove(conn: &mut Conn, name_key: &str) -> Result<Option<(AccountId
 
 /// Puts `prefix` before a space's name.
 pub async fn prefix_space_name(conn: &mut Conn, space: SpaceId, prefix: &str) -> Result<()> {
-    sqlx::query(PREFIX_SPACE_NAME)
+    sql::query(PREFIX_SPACE_NAME)
         .bind(space.0)
         .bind(prefix)
         .execute(conn)
@@ -219,7 +219,7 @@ pub async fn epoch(
     account: AccountId,
     device: Option<DeviceId>,
 ) -> Result<Option<i64>> {
-    let query = sqlx::query_scalar(EPOCH)
+    let query = sql::query_scalar(EPOCH)
         .bind(account.0)
         .bind(device.map(|id| id.0));
     Ok(query.fetch_optional(conn).await?)
@@ -227,7 +227,7 @@ pub async fn epoch(
 
 /// Adds a device; `None` when there is no such account.
 pub async fn add_device(conn: &mut Conn, new: &NewDevice<'_>) -> Result<Option<DeviceId>> {
-    let query = sqlx::query_scalar(ADD_DEVICE)
+    let query = sql::query_scalar(ADD_DEVICE)
         .bind(new.account.0)
         .bind(new.name)
         .bind(new.kind);
@@ -237,7 +237,7 @@ pub async fn add_device(conn: &mut Conn, new: &NewDevice<'_>) -> Result<Option<D
 
 /// The devices of an account in the order they were added, revoked ones included.
 pub async fn devices(conn: &mut Conn, account: AccountId) -> Result<Vec<Device>> {
-    Ok(sqlx::query_as(DEVICES)
+    Ok(sql::query_as(DEVICES)
         .bind(account.0)
         .fetch_all(conn)
         .await?)
@@ -249,7 +249,7 @@ pub async fn device(
     account: AccountId,
     device: DeviceId,
 ) -> Result<Option<Device>> {
-    let query = sqlx::query_as(DEVICE).bind(account.0).bind(device.0);
+    let query = sql::query_as(DEVICE).bind(account.0).bind(device.0);
     Ok(query.fetch_optional(conn).await?)
 }
 
@@ -260,7 +260,7 @@ pub async fn rename_device(
     device: DeviceId,
     name: &str,
 ) -> Result<Option<Device>> {
-    let query = sqlx::query_as(RENAME_DEVICE)
+    let query = sql::query_as(RENAME_DEVICE)
         .bind(account.0)
         .bind(device.0)
         .bind(name);
@@ -269,7 +269,7 @@ pub async fn rename_device(
 
 /// Whose secret has this SHA-256; revoked devices are found too.
 pub async fn by_secret(conn: &mut Conn, secret_hash: &[u8]) -> Result<Option<SecretOwner>> {
-    Ok(sqlx::query_as(BY_SECRET)
+    Ok(sql::query_as(BY_SECRET)
         .bind(secret_hash)
         .fetch_optional(conn)
         .await?)
@@ -282,7 +282,7 @@ pub async fn revoke(
     device: DeviceId,
     now: Millis,
 ) -> Result<bool> {
-    let query = sqlx::query_scalar(REVOKE)
+    let query = sql::query_scalar(REVOKE)
         .bind(account.0)
         .bind(device.0)
         .bind(now.0);
@@ -292,7 +292,7 @@ pub async fn revoke(
 
 /// Notes that a device has synced.
 pub async fn device_synced(conn: &mut Conn, device: DeviceId, now: Millis) -> Result<()> {
-    sqlx::query(SYNCED)
+    sql::query(SYNCED)
         .bind(device.0)
         .bind(now.0)
         .execute(conn)

@@ -1,7 +1,7 @@
 //! What changed below a collection since a point in the space's sequence.
 
-use super::Conn;
 use super::nodes::NodeRow;
+use super::{Conn, sql};
 use crate::store::Result;
 use crate::types::{NodeId, SpaceId};
 
@@ -100,7 +100,7 @@ pub async fn list(conn: &mut Conn, wanted: &Wanted) -> Result<Vec<ChangeRow>> {
     } else {
         wanted.seq - 1
     };
-    let rows: Vec<Row> = sqlx::query_as(CHANGES)
+    let rows: Vec<Row> = sql::query_as(CHANGES)
         .bind(wanted.under.0)
         .bind(after.max(0))
         .bind(wanted.deep)
@@ -122,7 +122,7 @@ pub async fn list(conn: &mut Conn, wanted: &Wanted) -> Result<Vec<ChangeRow>> {
 /// Whether a collection below took the name of another since: then members of the former cannot be
 /// told gone one by one, and only a full listing tells the truth.
 pub async fn replaced(conn: &mut Conn, under: NodeId, since: i64, deep: bool) -> Result<bool> {
-    let query = sqlx::query_scalar::<_, i64>(REPLACED)
+    let query = sql::query_scalar::<i64>(REPLACED)
         .bind(under.0)
         .bind(since)
         .bind(deep);
@@ -131,8 +131,5 @@ pub async fn replaced(conn: &mut Conn, under: NodeId, since: i64, deep: bool) ->
 
 /// The last turn of a space.
 pub async fn last_seq(conn: &mut Conn, space: SpaceId) -> Result<i64> {
-    Ok(sqlx::query_scalar(SEQ)
-        .bind(space.0)
-        .fetch_one(conn)
-        .await?)
+    Ok(sql::query_scalar(SEQ).bind(space.0).fetch_one(conn).await?)
 }

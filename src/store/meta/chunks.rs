@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::LazyLock;
 
-use super::Conn;
 use super::rows::{Among, Insert};
+use super::{Conn, sql};
 use crate::crypto::{Blinded, SegmentId};
 use crate::store::blob::Place;
 use crate::store::{Error, Result};
@@ -86,7 +86,7 @@ pub async fn find(
 ) -> Result<HashMap<Blinded, (ChunkRow, u32)>> {
     let mut found = HashMap::new();
     for (sql, batch) in FIND.batches(chunks) {
-        let mut query = sqlx::query_as(sql).bind(space.0);
+        let mut query = sql::query_as(sql).bind(space.0);
         for blinded in batch {
             query = query.bind(&blinded.0[..]);
         }
@@ -108,7 +108,7 @@ pub async fn insert(
     let segments = put_segments(conn, space, chunks).await?;
     let mut rows = HashMap::with_capacity(chunks.len());
     for (sql, batch) in INSERT.batches(chunks) {
-        let mut query = sqlx::query_as(sql);
+        let mut query = sql::query_as(sql);
         for chunk in batch {
             let start = i64::try_from(chunk.place.offset);
             query = query
@@ -136,7 +136,7 @@ async fn put_segments(
     for chunk in chunks {
         let segment = chunk.place.segment;
         if let Entry::Vacant(vacant) = segments.entry(segment) {
-            let query = sqlx::query_scalar(PUT_SEGMENT)
+            let query = sql::query_scalar(PUT_SEGMENT)
                 .bind(&segment.0[..])
                 .bind(space.0);
             vacant.insert(query.fetch_one(&mut *conn).await?);
@@ -152,7 +152,7 @@ pub async fn located(
     first: ChunkRow,
     count: u32,
 ) -> Result<Vec<Located>> {
-    let query = sqlx::query_as(LOCATED)
+    let query = sql::query_as(LOCATED)
         .bind(first.0)
         .bind(first.0 + i64::from(count))
         .bind(space.0);
@@ -169,9 +169,7 @@ pub async fn by_blinded(
     space: SpaceId,
     blinded: &Blinded,
 ) -> Result<Option<Located>> {
-    let query = sqlx::query_as(BY_BLINDED)
-        .bind(space.0)
-        .bind(&blinded.0[..]);
+    let query = sql::query_as(BY_BLINDED).bind(space.0).bind(&blinded.0[..]);
     let row: Option<LocatedRow> = query.fetch_optional(conn).await?;
     row.map(to_located).transpose()
 }
@@ -183,7 +181,7 @@ pub async fn listed(
     first: ChunkRow,
     count: u32,
 ) -> Result<Vec<(Blinded, u32)>> {
-    let query = sqlx::query_as(LISTED)
+    let query = sql::query_as(LISTED)
         .bind(first.0)
         .bind(first.0 + i64::from(count))
         .bind(space.0);
@@ -198,7 +196,7 @@ pub async fn listed(
 
 /// Bytes of `count` consecutive chunks together; an error when one is missing.
 pub async fn raw_len(conn: &mut Conn, space: SpaceId, first: ChunkRow, count: u32) -> Result<u64> {
-    let query = sqlx::query_as(RAW_LEN)
+    let query = sql::query_as(RAW_LEN)
         .bind(first.0)
         .bind(first.0 + i64::from(count))
         .bind(space.0);
@@ -235,7 +233,7 @@ pub async fn raw_lens(
     space: SpaceId,
     runs: &[(ChunkRow, u32)],
 ) -> Result<Vec<u64>> {
-    let mut query = sqlx::query_as(RAW_LENS.as_str()).bind(space.0);
+    let mut query = sql::query_as(RAW_LENS.as_str()).bind(space.0);
     let none = std::iter::repeat(&(ChunkRow(0), 0));
     for (first, rows) in runs.iter().chain(none).take(RUNS_AT_ONCE) {
         query = query.bind(first.0).bind(i64::from(*rows));

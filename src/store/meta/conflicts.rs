@@ -1,7 +1,7 @@
 //! Conflicts that nobody has resolved yet.
 
-use super::Conn;
 use super::nodes::{NodeRow, select_node};
+use super::{Conn, sql};
 use crate::store::Result;
 use crate::types::{ContentId, DeviceId, Millis, NodeId, SpaceId};
 
@@ -50,7 +50,7 @@ pub async fn insert(
     device: Option<DeviceId>,
     at: Millis,
 ) -> Result<()> {
-    let query = sqlx::query(INSERT).bind(space.0).bind(node.0).bind(copy.0);
+    let query = sql::query(INSERT).bind(space.0).bind(node.0).bind(copy.0);
     query
         .bind(device.map(|device| device.0))
         .bind(at.0)
@@ -67,18 +67,18 @@ pub async fn open(
     limit: usize,
 ) -> Result<Vec<ConflictRow>> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let query = sqlx::query_as(OPEN).bind(space.0).bind(after).bind(limit);
+    let query = sql::query_as(OPEN).bind(space.0).bind(after).bind(limit);
     Ok(query.fetch_all(conn).await?)
 }
 
 /// An open conflict.
 pub async fn by_id(conn: &mut Conn, id: i64) -> Result<Option<ConflictRow>> {
-    Ok(sqlx::query_as(BY_ID).bind(id).fetch_optional(conn).await?)
+    Ok(sql::query_as(BY_ID).bind(id).fetch_optional(conn).await?)
 }
 
 /// The copy that keeps this content as the loser of an open conflict with a node.
 pub async fn kept(conn: &mut Conn, node: NodeId, content: ContentId) -> Result<Option<NodeRow>> {
-    let query = sqlx::query_as(KEPT).bind(node.0).bind(content.0);
+    let query = sql::query_as(KEPT).bind(node.0).bind(content.0);
     Ok(query.fetch_optional(conn).await?)
 }
 
@@ -89,14 +89,14 @@ pub async fn won(
     written: Millis,
     device: Option<DeviceId>,
 ) -> Result<Option<NodeRow>> {
-    let query = sqlx::query_as(WON).bind(node.0).bind(written.0);
+    let query = sql::query_as(WON).bind(node.0).bind(written.0);
     let query = query.bind(device.map(|device| device.0));
     Ok(query.fetch_optional(conn).await?)
 }
 
 /// Marks one as resolved; `false` when there is no such open one.
 pub async fn resolve(conn: &mut Conn, space: SpaceId, id: i64, at: Millis) -> Result<bool> {
-    let done = sqlx::query(RESOLVE)
+    let done = sql::query(RESOLVE)
         .bind(space.0)
         .bind(id)
         .bind(at.0)
@@ -107,13 +107,13 @@ pub async fn resolve(conn: &mut Conn, space: SpaceId, id: i64, at: Millis) -> Re
 
 /// Forgets the conflicts of a node that is no more.
 pub async fn forget(conn: &mut Conn, node: NodeId) -> Result<()> {
-    sqlx::query(FORGET).bind(node.0).execute(conn).await?;
+    sql::query(FORGET).bind(node.0).execute(conn).await?;
     Ok(())
 }
 
 /// The name of a device, for the name of a conflict copy.
 pub async fn device_name(conn: &mut Conn, device: DeviceId) -> Result<Option<String>> {
-    Ok(sqlx::query_scalar(DEVICE_NAME)
+    Ok(sql::query_scalar(DEVICE_NAME)
         .bind(device.0)
         .fetch_optional(conn)
         .await?)

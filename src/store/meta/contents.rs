@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::Conn;
 use super::rows::Insert;
+use super::{Conn, sql};
 use crate::chunk::{Class, Manifest};
 use crate::crypto::Blinded;
 use crate::store::content::{Checksum, Staged, StagedBody};
@@ -61,7 +61,7 @@ pub async fn insert_all(
 ) -> Result<HashMap<Blinded, ContentId>> {
     let mut ids = HashMap::with_capacity(staged.len());
     for (sql, batch) in INSERT.batches(staged) {
-        let mut query = sqlx::query_as(sql);
+        let mut query = sql::query_as(sql);
         for staged in batch {
             let size =
                 i64::try_from(staged.size).map_err(|_huge| Error::Corrupt("a content's size"))?;
@@ -100,7 +100,7 @@ pub async fn load(conn: &mut Conn, content: ContentId) -> Result<Content> {
         Option<Vec<u8>>,
         Option<String>,
     );
-    let row: Option<Row> = sqlx::query_as(LOAD)
+    let row: Option<Row> = sql::query_as(LOAD)
         .bind(content.0)
         .fetch_optional(conn)
         .await?;
@@ -152,7 +152,7 @@ pub async fn known_root(
     let Ok(size) = i64::try_from(size) else {
         return Ok(None);
     };
-    let query = sqlx::query_scalar(BY_ROOT)
+    let query = sql::query_scalar(BY_ROOT)
         .bind(space.0)
         .bind(&root.0[..])
         .bind(size);

@@ -1,7 +1,7 @@
 //! The feed: nodes of a space in the order of their last change, and those that are no more.
 
-use super::Conn;
 use super::nodes::{NodeRow, select_node};
+use super::{Conn, sql};
 use crate::store::Result;
 use crate::types::{NodeId, Seq, SpaceId};
 
@@ -58,7 +58,7 @@ pub async fn since(
     trashed: bool,
     limit: i64,
 ) -> Result<Vec<FeedRow>> {
-    let query = sqlx::query_as(SINCE)
+    let query = sql::query_as(SINCE)
         .bind(space.0)
         .bind(after.seq)
         .bind(after.node)
@@ -74,7 +74,7 @@ pub async fn buried_since(
     after: Mark,
     limit: i64,
 ) -> Result<Vec<Mark>> {
-    let query = sqlx::query_as(BURIED_SINCE)
+    let query = sql::query_as(BURIED_SINCE)
         .bind(space.0)
         .bind(after.seq)
         .bind(after.node)
@@ -86,7 +86,7 @@ pub async fn buried_since(
 
 /// Notes that a node is no more.
 pub async fn bury(conn: &mut Conn, space: SpaceId, seq: Seq, node: NodeId) -> Result<()> {
-    let query = sqlx::query(BURY).bind(space.0).bind(seq.0).bind(node.0);
+    let query = sql::query(BURY).bind(space.0).bind(seq.0).bind(node.0);
     query.execute(conn).await?;
     Ok(())
 }
@@ -100,7 +100,7 @@ pub async fn named(
     after: NodeId,
     limit: i64,
 ) -> Result<Vec<NodeRow>> {
-    let query = sqlx::query_as(SEARCH)
+    let query = sql::query_as(SEARCH)
         .bind(space.0)
         .bind(after.0)
         .bind(pattern)

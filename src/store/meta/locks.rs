@@ -1,6 +1,6 @@
 //! Write locks (RFC 4918 §6). A lock is on a node; expired rows count as absent everywhere.
 
-use super::Conn;
+use super::{Conn, sql};
 use crate::store::Result;
 use crate::types::{Millis, NodeId, SpaceId};
 
@@ -72,7 +72,7 @@ const EXPIRE: &str = "DELETE FROM lock WHERE space = $1 AND expires_at <= $2";
 
 /// Locks on a node and deep ones above it, nearest first.
 pub async fn covering(conn: &mut Conn, node: NodeId, now: Millis) -> Result<Vec<LockRow>> {
-    Ok(sqlx::query_as(COVERING)
+    Ok(sql::query_as(COVERING)
         .bind(node.0)
         .bind(now.0)
         .fetch_all(conn)
@@ -86,7 +86,7 @@ pub async fn at_or_below(
     node: NodeId,
     now: Millis,
 ) -> Result<Vec<LockRow>> {
-    let query = sqlx::query_as(AT_OR_BELOW)
+    let query = sql::query_as(AT_OR_BELOW)
         .bind(space.0)
         .bind(node.0)
         .bind(now.0);
@@ -100,7 +100,7 @@ pub async fn of_children(
     (after, upto): (&str, &str),
     now: Millis,
 ) -> Result<Vec<LockRow>> {
-    let query = sqlx::query_as(OF_CHILDREN)
+    let query = sql::query_as(OF_CHILDREN)
         .bind(parent.0)
         .bind(after)
         .bind(upto)
@@ -110,7 +110,7 @@ pub async fn of_children(
 
 /// Adds a lock; `principal` of the row is not stored.
 pub async fn insert(conn: &mut Conn, row: &LockRow) -> Result<()> {
-    sqlx::query(INSERT)
+    sql::query(INSERT)
         .bind(&row.token)
         .bind(row.space)
         .bind(row.node)
@@ -132,7 +132,7 @@ pub async fn refresh(
     timeout: i64,
     (now, expires): (Millis, Millis),
 ) -> Result<bool> {
-    let query = sqlx::query(REFRESH)
+    let query = sql::query(REFRESH)
         .bind(token)
         .bind(timeout)
         .bind(expires.0)
@@ -142,13 +142,13 @@ pub async fn refresh(
 
 /// Removes a lock.
 pub async fn delete(conn: &mut Conn, token: &str) -> Result<()> {
-    sqlx::query(DELETE).bind(token).execute(conn).await?;
+    sql::query(DELETE).bind(token).execute(conn).await?;
     Ok(())
 }
 
 /// Removes the locks of a space that have ended.
 pub async fn expire(conn: &mut Conn, space: SpaceId, now: Millis) -> Result<()> {
-    sqlx::query(EXPIRE)
+    sql::query(EXPIRE)
         .bind(space.0)
         .bind(now.0)
         .execute(conn)

@@ -8,6 +8,7 @@ pub mod accounts;
 pub mod changes;
 pub mod chunks;
 pub mod conflicts;
+mod conn;
 pub mod contents;
 pub mod feed;
 pub mod locks;
@@ -16,8 +17,11 @@ pub mod props;
 mod rows;
 pub mod settings;
 pub mod spaces;
+mod sql;
 pub mod subtree;
 pub mod synclog;
+#[cfg(test)]
+pub mod testing;
 pub mod tokens;
 pub mod totals;
 pub mod trash;
@@ -30,16 +34,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use sqlx::pool::PoolConnection;
+use sqlx::ConnectOptions as _;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{ConnectOptions, Sqlite};
 
+pub use self::conn::{Conn, Reading};
 use super::{Error, Result};
-
-/// A connection, with or without a transaction around it.
-pub type Conn = sqlx::SqliteConnection;
 
 /// Readers beside the one writer: two cores rarely have more than this many queries running.
 const READERS: u32 = 4;
@@ -77,13 +78,15 @@ impl Meta {
             .pragma("journal_size_limit", WAL_KEPT)
             .row_buffer_size(512)
             .disable_statement_logging();
-        let mut writing = options
-            .clone()
-            .pragma("cache_size", WRITER_CACHE)
-            .connect()
+        let writers = SqlitePoolOptions::new()
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(options.clone().pragma("cache_size", WRITER_CACHE))
             .await?;
+        let mut writing = writers.acquire().await?;
         sqlx::migrate!("src/store/meta/migrations/sqlite")
-            .run_direct(None, &mut writing, false)
+            .run_direct(None, &mut *writing, false)
             .await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
@@ -92,13 +95,13 @@ impl Meta {
             .await?;
         Ok(Self {
             readers,
-            writer: writer::Writer::start(writing),
+            writer: writer::Writer::start(Conn(writing)),
         })
     }
 
     /// A connection to read with. It sees every write that was answered before.
-    pub async fn read(&self) -> Result<PoolConnection<Sqlite>> {
-        Ok(self.readers.acquire().await?)
+    pub async fn read(&self) -> Result<Reading> {
+        Ok(Reading(Conn(self.readers.acquire().await?)))
     }
 
     /// Runs `work` in a transaction and returns once it is durable.

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
-use super::Conn;
 use super::rows::{Among, Insert};
+use super::{Conn, sql};
 use crate::store::Result;
 use crate::types::{ContentId, DeviceId, Millis, NodeId, NodeName, Seq, SpaceId};
 
@@ -175,15 +175,12 @@ pub struct NewContent {
 
 /// A node, trashed or not.
 pub async fn by_id(conn: &mut Conn, id: NodeId) -> Result<Option<NodeRow>> {
-    Ok(sqlx::query_as(BY_ID)
-        .bind(id.0)
-        .fetch_optional(conn)
-        .await?)
+    Ok(sql::query_as(BY_ID).bind(id.0).fetch_optional(conn).await?)
 }
 
 /// The live child of that name (compared by NFC).
 pub async fn child(conn: &mut Conn, parent: NodeId, name: &NodeName) -> Result<Option<NodeRow>> {
-    let query = sqlx::query_as(CHILD).bind(parent.0).bind(name.key());
+    let query = sql::query_as(CHILD).bind(parent.0).bind(name.key());
     Ok(query.fetch_optional(conn).await?)
 }
 
@@ -198,7 +195,7 @@ pub async fn members(
     after: &str,
     limit: i64,
 ) -> Result<Vec<Member>> {
-    let query = sqlx::query_as(MEMBERS)
+    let query = sql::query_as(MEMBERS)
         .bind(parent.0)
         .bind(after)
         .bind(limit);
@@ -211,7 +208,7 @@ pub async fn checksums(
     parent: NodeId,
     (after, upto): (&str, &str),
 ) -> Result<Vec<(i64, String)>> {
-    let query = sqlx::query_as(CHECKSUMS)
+    let query = sql::query_as(CHECKSUMS)
         .bind(parent.0)
         .bind(after)
         .bind(upto);
@@ -222,7 +219,7 @@ pub async fn checksums(
 pub async fn taken(conn: &mut Conn, parent: NodeId, keys: &[String]) -> Result<HashSet<String>> {
     let mut taken = HashSet::new();
     for (sql, batch) in TAKEN.batches(keys) {
-        let mut query = sqlx::query_scalar(sql).bind(parent.0);
+        let mut query = sql::query_scalar(sql).bind(parent.0);
         for key in batch {
             query = query.bind(key);
         }
@@ -235,7 +232,7 @@ pub async fn taken(conn: &mut Conn, parent: NodeId, keys: &[String]) -> Result<H
 /// Makes nodes. Ancestors are brought up to date by [`touch_up`].
 pub async fn insert(conn: &mut Conn, nodes: &[NewNode<'_>]) -> Result<()> {
     for (sql, batch) in INSERT.batches(nodes) {
-        let mut query = sqlx::query(sql);
+        let mut query = sql::query(sql);
         for new in batch {
             let (kind, size) = match new.content {
                 Some((_, size)) => (FILE, size),
@@ -268,7 +265,7 @@ pub async fn insert(conn: &mut Conn, nodes: &[NewNode<'_>]) -> Result<()> {
 
 /// Gives a file other bytes.
 pub async fn set_content(conn: &mut Conn, id: NodeId, new: &NewContent) -> Result<()> {
-    sqlx::query(SET_CONTENT)
+    sql::query(SET_CONTENT)
         .bind(id.0)
         .bind(new.content.0)
         .bind(new.version)
@@ -290,7 +287,7 @@ pub async fn set_times(
     (mtime, created): (Millis, Millis),
     seq: Seq,
 ) -> Result<()> {
-    let query = sqlx::query(SET_TIMES)
+    let query = sql::query(SET_TIMES)
         .bind(id.0)
         .bind(mtime.0)
         .bind(created.0)
@@ -307,7 +304,7 @@ pub async fn place(
     name: &NodeName,
     seq: Seq,
 ) -> Result<()> {
-    let query = sqlx::query(PLACE)
+    let query = sql::query(PLACE)
         .bind(id.0)
         .bind(parent.0)
         .bind(name.as_str());
@@ -317,7 +314,7 @@ pub async fn place(
 
 /// Sends a node to trash; its parent and name go on saying from where.
 pub async fn trash(conn: &mut Conn, id: NodeId, at: Millis, seq: Seq) -> Result<()> {
-    sqlx::query(TRASH)
+    sql::query(TRASH)
         .bind(id.0)
         .bind(at.0)
         .bind(seq.0)
@@ -328,7 +325,7 @@ pub async fn trash(conn: &mut Conn, id: NodeId, at: Millis, seq: Seq) -> Result<
 
 /// Notes that a collection came back from trash with all that lies below.
 pub async fn set_restored(conn: &mut Conn, id: NodeId, seq: Seq) -> Result<()> {
-    sqlx::query(SET_RESTORED)
+    sql::query(SET_RESTORED)
         .bind(id.0)
         .bind(seq.0)
         .execute(conn)
@@ -338,7 +335,7 @@ pub async fn set_restored(conn: &mut Conn, id: NodeId, seq: Seq) -> Result<()> {
 
 /// Says how many live bytes lie below a new collection.
 pub async fn set_tree_size(conn: &mut Conn, id: NodeId, bytes: i64) -> Result<()> {
-    sqlx::query(SET_TREE_SIZE)
+    sql::query(SET_TREE_SIZE)
         .bind(id.0)
         .bind(bytes)
         .execute(conn)
@@ -348,7 +345,7 @@ pub async fn set_tree_size(conn: &mut Conn, id: NodeId, bytes: i64) -> Result<()
 
 /// Forgets a node that nothing lies below.
 pub async fn delete(conn: &mut Conn, id: NodeId) -> Result<()> {
-    sqlx::query(DELETE).bind(id.0).execute(conn).await?;
+    sql::query(DELETE).bind(id.0).execute(conn).await?;
     Ok(())
 }
 
@@ -357,7 +354,7 @@ pub async fn delete(conn: &mut Conn, id: NodeId) -> Result<()> {
 /// Returns the live bytes of the whole space, or `None` when the collection no longer hangs on the
 /// root (somebody trashed it or one above): then the caller must undo.
 pub async fn touch_up(conn: &mut Conn, from: NodeId, seq: Seq, bytes: i64) -> Result<Option<i64>> {
-    let rows: Vec<(Option<i64>, i64)> = sqlx::query_as(TOUCH_UP)
+    let rows: Vec<(Option<i64>, i64)> = sql::query_as(TOUCH_UP)
         .bind(from.0)
         .bind(seq.0)
         .bind(bytes)
@@ -371,14 +368,14 @@ pub async fn touch_up(conn: &mut Conn, from: NodeId, seq: Seq, bytes: i64) -> Re
 
 /// The live bytes of the space that a collection hangs in; `None` when it no longer hangs on the root.
 pub async fn bytes_above(conn: &mut Conn, from: NodeId) -> Result<Option<i64>> {
-    let query = sqlx::query_scalar(BYTES_ABOVE).bind(from.0);
+    let query = sql::query_scalar(BYTES_ABOVE).bind(from.0);
     Ok(query.fetch_optional(conn).await?)
 }
 
 /// The names from the space's root (excluded) down to the node; `None` when it is not reachable.
 pub async fn names_up(conn: &mut Conn, id: NodeId) -> Result<Option<Vec<String>>> {
     let rows: Vec<(String, bool, bool)> =
-        sqlx::query_as(NAMES_UP).bind(id.0).fetch_all(conn).await?;
+        sql::query_as(NAMES_UP).bind(id.0).fetch_all(conn).await?;
     let live = rows.iter().all(|(_, trashed, _)| !trashed);
     if !live || !rows.first().is_some_and(|(_, _, root)| *root) {
         return Ok(None);
@@ -390,7 +387,7 @@ pub async fn names_up(conn: &mut Conn, id: NodeId) -> Result<Option<Vec<String>>
 
 /// Whether `node` is `ancestor` or lies below it.
 pub async fn is_below(conn: &mut Conn, node: NodeId, ancestor: NodeId) -> Result<bool> {
-    let query = sqlx::query_scalar::<_, i64>(IS_BELOW)
+    let query = sql::query_scalar::<i64>(IS_BELOW)
         .bind(node.0)
         .bind(ancestor.0);
     Ok(query.fetch_one(conn).await? > 0)
@@ -403,7 +400,7 @@ pub async fn put_gone(conn: &mut Conn, row: &NodeRow, seq: Seq) -> Result<()> {
         return Ok(());
     };
     let key = NodeName::parse(&row.name).map_or_else(|_| row.name.clone(), |name| name.key());
-    let query = sqlx::query(GONE)
+    let query = sql::query(GONE)
         .bind(parent)
         .bind(key)
         .bind(&row.name)

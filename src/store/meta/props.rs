@@ -1,6 +1,6 @@
 //! Dead properties (RFC 4918 §4).
 
-use super::Conn;
+use super::{Conn, sql};
 use crate::store::Result;
 use crate::types::NodeId;
 
@@ -32,7 +32,7 @@ const USED: &str = "SELECT count(*), CAST(COALESCE(SUM(length(xml)), 0) AS BIGIN
 
 /// The properties of a node.
 pub async fn list(conn: &mut Conn, node: NodeId) -> Result<Vec<PropRow>> {
-    Ok(sqlx::query_as(LIST).bind(node.0).fetch_all(conn).await?)
+    Ok(sql::query_as(LIST).bind(node.0).fetch_all(conn).await?)
 }
 
 /// The properties of the live children with names in (`after`, `upto`].
@@ -42,7 +42,7 @@ pub async fn of_children(
     after: &str,
     upto: &str,
 ) -> Result<Vec<PropRow>> {
-    let query = sqlx::query_as(OF_CHILDREN)
+    let query = sql::query_as(OF_CHILDREN)
         .bind(parent.0)
         .bind(after)
         .bind(upto);
@@ -56,7 +56,7 @@ pub async fn put(
     (ns, name): (&str, &str),
     xml: &[u8],
 ) -> Result<()> {
-    sqlx::query(PUT)
+    sql::query(PUT)
         .bind(node.0)
         .bind(ns)
         .bind(name)
@@ -68,7 +68,7 @@ pub async fn put(
 
 /// Removes a property, if it is there.
 pub async fn delete(conn: &mut Conn, node: NodeId, (ns, name): (&str, &str)) -> Result<()> {
-    sqlx::query(DELETE)
+    sql::query(DELETE)
         .bind(node.0)
         .bind(ns)
         .bind(name)
@@ -79,13 +79,13 @@ pub async fn delete(conn: &mut Conn, node: NodeId, (ns, name): (&str, &str)) -> 
 
 /// Removes all properties of a node.
 pub async fn clear(conn: &mut Conn, node: NodeId) -> Result<()> {
-    sqlx::query(CLEAR).bind(node.0).execute(conn).await?;
+    sql::query(CLEAR).bind(node.0).execute(conn).await?;
     Ok(())
 }
 
 /// Copies the properties of one node to another that has none.
 pub async fn copy(conn: &mut Conn, from: NodeId, to: NodeId) -> Result<()> {
-    sqlx::query(COPY)
+    sql::query(COPY)
         .bind(from.0)
         .bind(to.0)
         .execute(conn)
@@ -95,5 +95,5 @@ pub async fn copy(conn: &mut Conn, from: NodeId, to: NodeId) -> Result<()> {
 
 /// Number of properties of a node and their bytes.
 pub async fn used(conn: &mut Conn, node: NodeId) -> Result<(i64, i64)> {
-    Ok(sqlx::query_as(USED).bind(node.0).fetch_one(conn).await?)
+    Ok(sql::query_as(USED).bind(node.0).fetch_one(conn).await?)
 }

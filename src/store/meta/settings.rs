@@ -1,6 +1,6 @@
 //! Facts about the database as a whole.
 
-use super::{Conn, Meta};
+use super::{Conn, Meta, sql};
 use crate::crypto;
 use crate::store::{Error, Result};
 use crate::types::Epoch;
@@ -13,7 +13,7 @@ const GET_OR_PUT: &str = "INSERT INTO setting (key, value) VALUES ($1, $2)
 
 /// The value of `key`; `value` is put there first when there is none.
 pub async fn get_or_put(conn: &mut Conn, key: &str, value: &str) -> Result<String> {
-    Ok(sqlx::query_scalar(GET_OR_PUT)
+    Ok(sql::query_scalar(GET_OR_PUT)
         .bind(key)
         .bind(value)
         .fetch_one(conn)

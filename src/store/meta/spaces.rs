@@ -1,6 +1,6 @@
 //! Spaces: counters, quota, keys.
 
-use super::Conn;
+use super::{Conn, sql};
 use crate::store::{Error, Result};
 use crate::types::{NodeId, Seq, SpaceId};
 
@@ -47,7 +47,7 @@ const COUNT_LOCKS: &str = "UPDATE space SET locks =
 /// Takes the space's next turn and draws `nodes` ids. The row stays locked until the commit, so
 /// this is also the per-space writer mutex; it must be a write's first statement.
 pub async fn turn(conn: &mut Conn, space: SpaceId, nodes: i64) -> Result<Turn> {
-    let row: Option<(i64, i64, Option<i64>, i64)> = sqlx::query_as(TURN)
+    let row: Option<(i64, i64, Option<i64>, i64)> = sql::query_as(TURN)
         .bind(space.0)
         .bind(nodes)
         .fetch_optional(conn)
@@ -64,14 +64,14 @@ pub async fn turn(conn: &mut Conn, space: SpaceId, nodes: i64) -> Result<Turn> {
 
 /// Gives back a turn and its `nodes` ids, in the transaction that took it and used neither.
 pub async fn give_back(conn: &mut Conn, space: SpaceId, nodes: i64) -> Result<()> {
-    let query = sqlx::query(GIVE_BACK).bind(space.0).bind(nodes);
+    let query = sql::query(GIVE_BACK).bind(space.0).bind(nodes);
     query.execute(conn).await?;
     Ok(())
 }
 
 /// The space's key, sealed by the master key.
 pub async fn wrapped_key(conn: &mut Conn, space: SpaceId) -> Result<Vec<u8>> {
-    let key = sqlx::query_scalar(WRAPPED_KEY)
+    let key = sql::query_scalar(WRAPPED_KEY)
         .bind(space.0)
         .fetch_optional(conn)
         .await?;
@@ -85,7 +85,7 @@ pub async fn create(
     everyone: bool,
     quota: Option<i64>,
 ) -> Result<SpaceId> {
-    let query = sqlx::query_scalar(CREATE)
+    let query = sql::query_scalar(CREATE)
         .bind(name)
         .bind(everyone)
         .bind(quota);
@@ -99,7 +99,7 @@ pub async fn set_key_and_root(
     key: &[u8],
     root: NodeId,
 ) -> Result<()> {
-    sqlx::query(SET_KEY_AND_ROOT)
+    sql::query(SET_KEY_AND_ROOT)
         .bind(space.0)
         .bind(key)
         .bind(root.0)
@@ -110,12 +110,12 @@ pub async fn set_key_and_root(
 
 /// The spaces mounted in every account's root.
 pub async fn shared(conn: &mut Conn) -> Result<Vec<Space>> {
-    Ok(sqlx::query_as(SHARED).fetch_all(conn).await?)
+    Ok(sql::query_as(SHARED).fetch_all(conn).await?)
 }
 
 /// One space.
 pub async fn by_id(conn: &mut Conn, space: SpaceId) -> Result<Option<Space>> {
-    Ok(sqlx::query_as(BY_ID)
+    Ok(sql::query_as(BY_ID)
         .bind(space.0)
         .fetch_optional(conn)
         .await?)
@@ -123,7 +123,7 @@ pub async fn by_id(conn: &mut Conn, space: SpaceId) -> Result<Option<Space>> {
 
 /// Sets the space's quota in bytes.
 pub async fn set_quota(conn: &mut Conn, space: SpaceId, quota: Option<i64>) -> Result<()> {
-    sqlx::query(SET_QUOTA)
+    sql::query(SET_QUOTA)
         .bind(space.0)
         .bind(quota)
         .execute(conn)
@@ -133,7 +133,7 @@ pub async fn set_quota(conn: &mut Conn, space: SpaceId, quota: Option<i64>) -> R
 
 /// Whether there may be locks in the space.
 pub async fn has_locks(conn: &mut Conn, space: SpaceId) -> Result<bool> {
-    Ok(sqlx::query_scalar::<_, i64>(LOCKS)
+    Ok(sql::query_scalar::<i64>(LOCKS)
         .bind(space.0)
         .fetch_one(conn)
         .await?
@@ -142,7 +142,7 @@ pub async fn has_locks(conn: &mut Conn, space: SpaceId) -> Result<bool> {
 
 /// Brings the space's number of locks up to date after a change to them, and returns it.
 pub async fn count_locks(conn: &mut Conn, space: SpaceId) -> Result<i64> {
-    Ok(sqlx::query_scalar(COUNT_LOCKS)
+    Ok(sql::query_scalar(COUNT_LOCKS)
         .bind(space.0)
         .fetch_one(conn)
         .await?)

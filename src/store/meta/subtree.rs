@@ -1,6 +1,6 @@
 //! Statements over a whole subtree: measuring, copying and forgetting it.
 
-use super::Conn;
+use super::{Conn, sql};
 use crate::store::Result;
 use crate::types::{Millis, NodeId, NodeName, Seq};
 
@@ -88,19 +88,19 @@ pub struct CopyTarget<'a> {
 
 /// Number of live nodes in the subtree, its top included; counting stops after `most`.
 pub async fn count(conn: &mut Conn, top: NodeId, most: i64) -> Result<i64> {
-    let query = sqlx::query_scalar(COUNT).bind(top.0).bind(most);
+    let query = sql::query_scalar(COUNT).bind(top.0).bind(most);
     Ok(query.fetch_one(conn).await?)
 }
 
 /// Levels below the top, and bytes of the longest path below it; 0 for a file or an empty collection.
 pub async fn extent(conn: &mut Conn, top: NodeId) -> Result<(i64, i64)> {
-    Ok(sqlx::query_as(EXTENT).bind(top.0).fetch_one(conn).await?)
+    Ok(sql::query_as(EXTENT).bind(top.0).fetch_one(conn).await?)
 }
 
 /// Copies a subtree with its dead properties; bytes are shared, versions stay with the original.
 /// Returns the id of the new top.
 pub async fn copy(conn: &mut Conn, top: NodeId, to: &CopyTarget<'_>) -> Result<NodeId> {
-    sqlx::query(COPY)
+    sql::query(COPY)
         .bind(top.0)
         .bind(to.first.0)
         .bind(to.parent.0)
@@ -111,7 +111,7 @@ pub async fn copy(conn: &mut Conn, top: NodeId, to: &CopyTarget<'_>) -> Result<N
         .bind(to.seq.0)
         .execute(&mut *conn)
         .await?;
-    sqlx::query(COPY_PROPS)
+    sql::query(COPY_PROPS)
         .bind(top.0)
         .bind(to.first.0)
         .execute(&mut *conn)
@@ -127,13 +127,13 @@ pub async fn copy(conn: &mut Conn, top: NodeId, to: &CopyTarget<'_>) -> Result<N
 /// Forgets a trashed node and everything below it, but not what lies in trash on its own. The feed
 /// goes on telling that they are gone.
 pub async fn forget(conn: &mut Conn, top: NodeId, seq: Seq) -> Result<()> {
-    sqlx::query(BURY)
+    sql::query(BURY)
         .bind(top.0)
         .bind(seq.0)
         .execute(&mut *conn)
         .await?;
     for statement in FORGET {
-        sqlx::query(*statement)
+        sql::query(statement)
             .bind(top.0)
             .execute(&mut *conn)
             .await?;

@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use sqlx::FromRow;
 
-use super::Conn;
 use super::rows::Insert;
+use super::{Conn, sql};
 use crate::store::Result;
 use crate::types::{AccountId, Millis};
 
@@ -67,7 +67,7 @@ const FORGET: &str = "DELETE FROM sync_log WHERE at < $1";
 /// Adds lines, in the transaction of what they tell of.
 pub async fn append(conn: &mut Conn, entries: &[Entry]) -> Result<()> {
     for (sql, batch) in APPEND.batches(entries) {
-        let mut query = sqlx::query(sql);
+        let mut query = sql::query(sql);
         for entry in batch {
             query = query
                 .bind(entry.account_id)
@@ -91,7 +91,7 @@ pub async fn page(
     before: Option<i64>,
     limit: u32,
 ) -> Result<Vec<Logged>> {
-    let query = sqlx::query_as(PAGE).bind(before.unwrap_or(i64::MAX));
+    let query = sql::query_as(PAGE).bind(before.unwrap_or(i64::MAX));
     let query = query
         .bind(account.map(|id| id.0))
         .bind(i64::from(limit.min(PAGE_MAX)));
@@ -100,7 +100,7 @@ pub async fn page(
 
 /// Deletes the rows of before `at` and says how many there were.
 pub async fn forget_before(conn: &mut Conn, at: Millis) -> Result<u64> {
-    Ok(sqlx::query(FORGET)
+    Ok(sql::query(FORGET)
         .bind(at.0)
         .execute(conn)
         .await?

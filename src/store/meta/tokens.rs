@@ -3,7 +3,7 @@
 
 use sqlx::FromRow;
 
-use super::Conn;
+use super::{Conn, sql};
 use crate::store::Result;
 use crate::types::{AccountId, DeviceId, FamilyId, Millis};
 
@@ -109,7 +109,7 @@ const END_CODES: &str = "DELETE FROM pairing_code WHERE account_id = $1";
 
 /// The log-in with this id; `None` when it has ended or its device was revoked.
 pub async fn by_id(conn: &mut Conn, family: FamilyId) -> Result<Option<Family>> {
-    Ok(sqlx::query_as(BY_ID)
+    Ok(sql::query_as(BY_ID)
         .bind(family.0)
         .fetch_optional(conn)
         .await?)
@@ -126,7 +126,7 @@ pub async fn still_there(conn: &mut Conn, by: Option<FamilyId>) -> Result<bool> 
 
 /// The log-in whose refresh tokens share what has this SHA-256; `None` as for [`by_id`].
 pub async fn by_handle(conn: &mut Conn, handle: &[u8]) -> Result<Option<Family>> {
-    Ok(sqlx::query_as(BY_HANDLE)
+    Ok(sql::query_as(BY_HANDLE)
         .bind(handle)
         .fetch_optional(conn)
         .await?)
@@ -134,7 +134,7 @@ pub async fn by_handle(conn: &mut Conn, handle: &[u8]) -> Result<Option<Family>>
 
 /// Begins a log-in; `None` when the account is gone or its password was changed meanwhile.
 pub async fn open(conn: &mut Conn, new: &NewFamily<'_>) -> Result<Option<FamilyId>> {
-    let query = sqlx::query_scalar(OPEN)
+    let query = sql::query_scalar(OPEN)
         .bind(new.account.0)
         .bind(new.epoch)
         .bind(new.device.map(|id| id.0));
@@ -150,7 +150,7 @@ pub async fn rotate(
     (used, next): (&[u8], &[u8]),
     now: Millis,
 ) -> Result<()> {
-    sqlx::query(ROTATE)
+    sql::query(ROTATE)
         .bind(family.0)
         .bind(used)
         .bind(next)
@@ -162,7 +162,7 @@ pub async fn rotate(
 
 /// Puts a second refresh token beside the current one.
 pub async fn add_spare(conn: &mut Conn, family: FamilyId, spare: &[u8]) -> Result<()> {
-    sqlx::query(SPARE)
+    sql::query(SPARE)
         .bind(family.0)
         .bind(spare)
         .execute(conn)
@@ -172,13 +172,13 @@ pub async fn add_spare(conn: &mut Conn, family: FamilyId, spare: &[u8]) -> Resul
 
 /// Ends a log-in; again is fine.
 pub async fn end(conn: &mut Conn, family: FamilyId) -> Result<()> {
-    sqlx::query(END).bind(family.0).execute(conn).await?;
+    sql::query(END).bind(family.0).execute(conn).await?;
     Ok(())
 }
 
 /// Ends the log-in of a device.
 pub async fn end_of_device(conn: &mut Conn, device: DeviceId) -> Result<()> {
-    sqlx::query(END_OF_DEVICE)
+    sql::query(END_OF_DEVICE)
         .bind(device.0)
         .execute(conn)
         .await?;
@@ -188,7 +188,7 @@ pub async fn end_of_device(conn: &mut Conn, device: DeviceId) -> Result<()> {
 /// Ends all log-ins and pairing codes of an account.
 pub async fn end_of_account(conn: &mut Conn, account: AccountId) -> Result<()> {
     for statement in [END_OF_ACCOUNT, END_CODES] {
-        sqlx::query(statement)
+        sql::query(statement)
             .bind(account.0)
             .execute(&mut *conn)
             .await?;
@@ -198,13 +198,13 @@ pub async fn end_of_account(conn: &mut Conn, account: AccountId) -> Result<()> {
 
 /// Ends all pairing codes of an account.
 pub async fn end_codes(conn: &mut Conn, account: AccountId) -> Result<()> {
-    sqlx::query(END_CODES).bind(account.0).execute(conn).await?;
+    sql::query(END_CODES).bind(account.0).execute(conn).await?;
     Ok(())
 }
 
 /// Deletes the log-ins of an account that nobody uses any more.
 pub async fn tidy(conn: &mut Conn, account: AccountId, stale: &Stale) -> Result<()> {
-    sqlx::query(TIDY)
+    sql::query(TIDY)
         .bind(account.0)
         .bind(stale.now.0)
         .bind(stale.idle_since.0)
@@ -221,7 +221,7 @@ pub async fn add_code(
     account: AccountId,
     expires: Millis,
 ) -> Result<bool> {
-    let query = sqlx::query_scalar(ADD_CODE)
+    let query = sql::query_scalar(ADD_CODE)
         .bind(hash)
         .bind(account.0)
         .bind(expires.0);
@@ -231,11 +231,11 @@ pub async fn add_code(
 
 /// Deletes codes that ended, and all of an account but the `most` newest.
 pub async fn tidy_codes(conn: &mut Conn, account: AccountId, now: Millis, most: i64) -> Result<()> {
-    sqlx::query(EXPIRE_CODES)
+    sql::query(EXPIRE_CODES)
         .bind(now.0)
         .execute(&mut *conn)
         .await?;
-    sqlx::query(KEEP_CODES)
+    sql::query(KEEP_CODES)
         .bind(account.0)
         .bind(most)
         .execute(conn)
@@ -245,6 +245,6 @@ pub async fn tidy_codes(conn: &mut Conn, account: AccountId, now: Millis, most: 
 
 /// Uses up a pairing code that still holds, and says whose it was.
 pub async fn take_code(conn: &mut Conn, hash: &[u8], now: Millis) -> Result<Option<AccountId>> {
-    let query = sqlx::query_scalar(TAKE_CODE).bind(hash).bind(now.0);
+    let query = sql::query_scalar(TAKE_CODE).bind(hash).bind(now.0);
     Ok(query.fetch_optional(conn).await?.map(AccountId))
 }

@@ -1,6 +1,6 @@
 //! Figures about the whole database, for operators.
 
-use super::Conn;
+use super::{Conn, sql};
 use crate::store::Result;
 use crate::types::SpaceId;
 
@@ -56,14 +56,14 @@ pub struct Used {
 
 /// Reads something small, to see whether the database answers.
 pub async fn probe(conn: &mut Conn) -> Result<()> {
-    let _count: i64 = sqlx::query_scalar(PROBE).fetch_one(conn).await?;
+    let _count: i64 = sql::query_scalar(PROBE).fetch_one(conn).await?;
     Ok(())
 }
 
 /// Counts everything; reads whole indexes, so it is for the command line, not for requests.
 pub async fn totals(conn: &mut Conn) -> Result<Totals> {
     let (accounts, devices, files, bytes, versions, trashed, conflicts) =
-        sqlx::query_as(TOTALS).fetch_one(conn).await?;
+        sql::query_as(TOTALS).fetch_one(conn).await?;
     Ok(Totals {
         accounts,
         devices,
@@ -77,13 +77,12 @@ pub async fn totals(conn: &mut Conn) -> Result<Totals> {
 
 /// Bytes of previous versions and bytes in trash of a space. Reads all its versions.
 pub async fn held(conn: &mut Conn, space: SpaceId) -> Result<(i64, i64)> {
-    Ok(sqlx::query_as(HELD).bind(space.0).fetch_one(conn).await?)
+    Ok(sql::query_as(HELD).bind(space.0).fetch_one(conn).await?)
 }
 
 /// What each space uses, by name.
 pub async fn used(conn: &mut Conn) -> Result<Vec<Used>> {
-    let rows: Vec<(String, Option<i64>, Option<i64>)> =
-        sqlx::query_as(USED).fetch_all(conn).await?;
+    let rows: Vec<(String, Option<i64>, Option<i64>)> = sql::query_as(USED).fetch_all(conn).await?;
     let used = |(space, bytes, quota): (_, Option<i64>, _)| Used {
         space,
         bytes: bytes.unwrap_or_default(),

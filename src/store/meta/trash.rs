@@ -1,7 +1,7 @@
 //! What lies in trash.
 
-use super::Conn;
 use super::nodes::{NodeRow, select_node};
+use super::{Conn, sql};
 use crate::store::Result;
 use crate::types::SpaceId;
 
@@ -17,7 +17,7 @@ pub async fn list(
     after: (i64, i64),
     limit: i64,
 ) -> Result<Vec<NodeRow>> {
-    let query = sqlx::query_as(LIST)
+    let query = sql::query_as(LIST)
         .bind(space.0)
         .bind(after.0)
         .bind(after.1)

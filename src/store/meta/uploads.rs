@@ -2,7 +2,7 @@
 
 use sqlx::FromRow;
 
-use super::Conn;
+use super::{Conn, sql};
 use crate::store::Result;
 use crate::types::{AccountId, Millis, SpaceId, UploadId};
 
@@ -110,7 +110,7 @@ const FORGET: &str = "DELETE FROM upload WHERE used_at < $1";
 
 /// Makes the row of an upload of which nothing has arrived; `empty` is the manifest of nothing.
 pub async fn insert(conn: &mut Conn, new: &NewUpload, empty: &[u8]) -> Result<UploadRow> {
-    let query = sqlx::query_as(INSERT)
+    let query = sql::query_as(INSERT)
         .bind(new.account.0)
         .bind(new.space.0)
         .bind(&new.path)
@@ -131,7 +131,7 @@ pub async fn by_id(
     id: UploadId,
     since: Millis,
 ) -> Result<Option<UploadRow>> {
-    let query = sqlx::query_as(BY_ID)
+    let query = sql::query_as(BY_ID)
         .bind(id.0)
         .bind(account.0)
         .bind(since.0);
@@ -144,7 +144,7 @@ pub async fn unfinished(
     account: AccountId,
     since: Millis,
 ) -> Result<Vec<UploadRow>> {
-    let query = sqlx::query_as(UNFINISHED).bind(account.0).bind(since.0);
+    let query = sql::query_as(UNFINISHED).bind(account.0).bind(since.0);
     Ok(query.fetch_all(conn).await?)
 }
 
@@ -155,7 +155,7 @@ pub async fn pending(
     space: SpaceId,
     since: Millis,
 ) -> Result<Pending> {
-    let query = sqlx::query_as(PENDING)
+    let query = sql::query_as(PENDING)
         .bind(account.0)
         .bind(space.0)
         .bind(since.0);
@@ -166,7 +166,7 @@ pub async fn pending(
 /// The bytes of an unfinished upload.
 pub async fn held(conn: &mut Conn, id: UploadId) -> Result<Option<Held>> {
     let row: Option<(i64, Vec<u8>, Option<Vec<u8>>)> =
-        sqlx::query_as(HELD).bind(id.0).fetch_optional(conn).await?;
+        sql::query_as(HELD).bind(id.0).fetch_optional(conn).await?;
     Ok(row.map(|(received, manifest, tail)| Held {
         received,
         manifest,
@@ -176,7 +176,7 @@ pub async fn held(conn: &mut Conn, id: UploadId) -> Result<Option<Held>> {
 
 /// Keeps what an unfinished upload has now; `false` when there is no such any more.
 pub async fn save(conn: &mut Conn, id: UploadId, held: &Held, now: Millis) -> Result<bool> {
-    let query = sqlx::query(SAVE)
+    let query = sql::query(SAVE)
         .bind(id.0)
         .bind(held.received)
         .bind(&held.manifest)
@@ -194,7 +194,7 @@ pub async fn finish(
     empty: &[u8],
     now: Millis,
 ) -> Result<bool> {
-    let query = sqlx::query(FINISH)
+    let query = sql::query(FINISH)
         .bind(id.0)
         .bind(made)
         .bind(now.0)
@@ -204,12 +204,12 @@ pub async fn finish(
 
 /// Forgets an upload of an account, finished or not; `false` when there is none.
 pub async fn delete(conn: &mut Conn, account: AccountId, id: UploadId) -> Result<bool> {
-    let query = sqlx::query(DELETE).bind(id.0).bind(account.0);
+    let query = sql::query(DELETE).bind(id.0).bind(account.0);
     Ok(query.execute(conn).await?.rows_affected() > 0)
 }
 
 /// Forgets all uploads last used before `before` and says how many there were.
 pub async fn forget_stale(conn: &mut Conn, before: Millis) -> Result<u64> {
-    let query = sqlx::query(FORGET).bind(before.0);
+    let query = sql::query(FORGET).bind(before.0);
     Ok(query.execute(conn).await?.rows_affected())
 }

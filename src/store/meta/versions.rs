@@ -1,7 +1,7 @@
 //! Previous contents of files.
 
-use super::Conn;
 use super::nodes::NodeRow;
+use super::{Conn, sql};
 use crate::store::Result;
 use crate::types::{ContentId, DeviceId, Millis, NodeId};
 
@@ -83,7 +83,7 @@ pub struct Earlier {
 /// Whether a write was made already and others went on from it: a version of the file has its bytes,
 /// its device and its time, and is newer than what it was made from.
 pub async fn has_earlier(conn: &mut Conn, node: NodeId, write: Earlier) -> Result<bool> {
-    let query = sqlx::query_scalar::<_, i64>(EARLIER)
+    let query = sql::query_scalar::<i64>(EARLIER)
         .bind(node.0)
         .bind(write.content.0)
         .bind(write.base.map(|base| base.0))
@@ -94,7 +94,7 @@ pub async fn has_earlier(conn: &mut Conn, node: NodeId, write: Earlier) -> Resul
 
 /// Keeps a file's present content as a version.
 pub async fn put(conn: &mut Conn, row: &NodeRow) -> Result<()> {
-    let query = sqlx::query(PUT)
+    let query = sql::query(PUT)
         .bind(row.id)
         .bind(row.version)
         .bind(row.content)
@@ -110,12 +110,12 @@ pub async fn put(conn: &mut Conn, row: &NodeRow) -> Result<()> {
 
 /// The previous versions of a file, newest first.
 pub async fn list(conn: &mut Conn, node: NodeId) -> Result<Vec<VersionRow>> {
-    Ok(sqlx::query_as(LIST).bind(node.0).fetch_all(conn).await?)
+    Ok(sql::query_as(LIST).bind(node.0).fetch_all(conn).await?)
 }
 
 /// One previous version.
 pub async fn by_number(conn: &mut Conn, node: NodeId, number: i64) -> Result<Option<VersionRow>> {
-    Ok(sqlx::query_as(BY_NUMBER)
+    Ok(sql::query_as(BY_NUMBER)
         .bind(node.0)
         .bind(number)
         .fetch_optional(conn)
@@ -124,15 +124,13 @@ pub async fn by_number(conn: &mut Conn, node: NodeId, number: i64) -> Result<Opt
 
 /// Whether a file holds a content now or did in one of its versions.
 pub async fn names_content(conn: &mut Conn, node: NodeId, content: ContentId) -> Result<bool> {
-    let query = sqlx::query_scalar::<_, i64>(NAMES)
-        .bind(node.0)
-        .bind(content.0);
+    let query = sql::query_scalar::<i64>(NAMES).bind(node.0).bind(content.0);
     Ok(query.fetch_one(conn).await? > 0)
 }
 
 /// Drops what `keep` does not hold.
 pub async fn prune(conn: &mut Conn, node: NodeId, keep: Keep, now: Millis) -> Result<()> {
-    let query = sqlx::query(PRUNE)
+    let query = sql::query(PRUNE)
         .bind(node.0)
         .bind(keep.always)
         .bind(keep.most);
@@ -146,7 +144,7 @@ pub async fn prune(conn: &mut Conn, node: NodeId, keep: Keep, now: Millis) -> Re
 
 /// Gives the versions of `from` to `to`, numbered on from `after`.
 pub async fn adopt(conn: &mut Conn, from: NodeId, to: NodeId, after: i64) -> Result<()> {
-    sqlx::query(ADOPT)
+    sql::query(ADOPT)
         .bind(from.0)
         .bind(to.0)
         .bind(after)

@@ -2,7 +2,7 @@
 
 use sqlx::FromRow;
 
-use super::Conn;
+use super::{Conn, sql};
 use crate::store::Result;
 use crate::types::{DeviceId, Millis};
 
@@ -91,18 +91,18 @@ const BY_TOKEN: &str = "SELECT d.id AS device, d.revoked_at, a.id AS account, a.
 
 /// Forgets the pairings whose time is over.
 pub async fn expire(conn: &mut Conn, now: Millis) -> Result<()> {
-    sqlx::query(EXPIRE).bind(now.0).execute(conn).await?;
+    sql::query(EXPIRE).bind(now.0).execute(conn).await?;
     Ok(())
 }
 
 /// How many pairings nobody has confirmed yet: (of all, of those that began in `network`).
 pub async fn count(conn: &mut Conn, network: &[u8]) -> Result<(i64, i64)> {
-    Ok(sqlx::query_as(COUNT).bind(network).fetch_one(conn).await?)
+    Ok(sql::query_as(COUNT).bind(network).fetch_one(conn).await?)
 }
 
 /// Adds a pairing; `false` when its code is taken.
 pub async fn insert(conn: &mut Conn, new: &NewPairing<'_>) -> Result<bool> {
-    let query = sqlx::query_scalar(INSERT)
+    let query = sql::query_scalar(INSERT)
         .bind(new.code)
         .bind(new.secret_hash)
         .bind(new.token_hash);
@@ -113,7 +113,7 @@ pub async fn insert(conn: &mut Conn, new: &NewPairing<'_>) -> Result<bool> {
 
 /// The pairing whose watch shows `code`; `None` when it is confirmed or over.
 pub async fn by_code(conn: &mut Conn, code: &str, now: Millis) -> Result<Option<Open>> {
-    Ok(sqlx::query_as(BY_CODE)
+    Ok(sql::query_as(BY_CODE)
         .bind(code)
         .bind(now.0)
         .fetch_optional(conn)
@@ -127,7 +127,7 @@ pub async fn confirm(
     device: DeviceId,
     expires: Millis,
 ) -> Result<()> {
-    sqlx::query(CONFIRM)
+    sql::query(CONFIRM)
         .bind(pairing)
         .bind(device.0)
         .bind(expires.0)
@@ -138,7 +138,7 @@ pub async fn confirm(
 
 /// The pairing of the watch whose secret has this SHA-256; `None` when it is over.
 pub async fn by_secret(conn: &mut Conn, secret_hash: &[u8], now: Millis) -> Result<Option<Polled>> {
-    Ok(sqlx::query_as(BY_SECRET)
+    Ok(sql::query_as(BY_SECRET)
         .bind(secret_hash)
         .bind(now.0)
         .fetch_optional(conn)
@@ -147,7 +147,7 @@ pub async fn by_secret(conn: &mut Conn, secret_hash: &[u8], now: Millis) -> Resu
 
 /// Notes that the token was given out and until when it may be again; only the first time counts.
 pub async fn fetched(conn: &mut Conn, pairing: i64, expires: Millis) -> Result<()> {
-    sqlx::query(FETCHED)
+    sql::query(FETCHED)
         .bind(pairing)
         .bind(expires.0)
         .execute(conn)
@@ -157,7 +157,7 @@ pub async fn fetched(conn: &mut Conn, pairing: i64, expires: Millis) -> Result<(
 
 /// Whose token has this SHA-256; revoked watches are found too, other devices never.
 pub async fn by_token(conn: &mut Conn, token_hash: &[u8]) -> Result<Option<TokenOwner>> {
-    Ok(sqlx::query_as(BY_TOKEN)
+    Ok(sql::query_as(BY_TOKEN)
         .bind(token_hash)
         .fetch_optional(conn)
         .await?)

@@ -4,12 +4,11 @@ use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use sqlx::Connection as _;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::super::{Error, Result};
-use super::Conn;
+use super::{Conn, sql};
 
 /// Most works in one transaction: bounds what one commit makes others wait for.
 const BATCH_MAX: usize = 64;
@@ -126,7 +125,7 @@ async fn serve(mut conn: Conn, mut queue: mpsc::Receiver<Box<dyn Job>>) {
             job.answer(reason.as_ref().map(|&()| ()).map_err(String::as_str));
         }
     }
-    if let Err(error) = conn.close().await {
+    if let Err(error) = conn.0.close().await {
         tracing::warn!("closing the database: {error}");
     }
 }
@@ -138,33 +137,33 @@ async fn serve(mut conn: Conn, mut queue: mpsc::Receiver<Box<dyn Job>>) {
 async fn commit_batch(conn: &mut Conn, batch: &mut [Box<dyn Job>]) -> Result<(), sqlx::Error> {
     begin(conn).await?;
     let done = match run_batch(conn, batch).await {
-        Ok(()) => sqlx::query("COMMIT").execute(&mut *conn).await.map(drop),
+        Ok(()) => sql::query("COMMIT").execute(&mut *conn).await.map(drop),
         Err(error) => Err(error),
     };
     if done.is_err() {
         // Fails when SQLite has undone everything itself; then there is nothing left to do.
-        let _undone = sqlx::query("ROLLBACK").execute(conn).await;
+        let _undone = sql::query("ROLLBACK").execute(conn).await;
     }
     done
 }
 
 async fn begin(conn: &mut Conn) -> Result<(), sqlx::Error> {
-    let begun = sqlx::query("BEGIN IMMEDIATE").execute(&mut *conn).await;
+    let begun = sql::query("BEGIN IMMEDIATE").execute(&mut *conn).await;
     if begun.is_err() {
         // A transaction that could not be undone before is undone now.
-        let _undone = sqlx::query("ROLLBACK").execute(&mut *conn).await;
-        sqlx::query("BEGIN IMMEDIATE").execute(conn).await?;
+        let _undone = sql::query("ROLLBACK").execute(&mut *conn).await;
+        sql::query("BEGIN IMMEDIATE").execute(conn).await?;
     }
     Ok(())
 }
 
 async fn run_batch(conn: &mut Conn, batch: &mut [Box<dyn Job>]) -> Result<(), sqlx::Error> {
     for job in batch {
-        sqlx::query("SAVEPOINT work").execute(&mut *conn).await?;
+        sql::query("SAVEPOINT work").execute(&mut *conn).await?;
         if !run_caught(job, &mut *conn).await {
-            sqlx::query("ROLLBACK TO work").execute(&mut *conn).await?;
+            sql::query("ROLLBACK TO work").execute(&mut *conn).await?;
         }
-        sqlx::query("RELEASE work").execute(&mut *conn).await?;
+        sql::query("RELEASE work").execute(&mut *conn).await?;
     }
     Ok(())
 }
@@ -179,14 +178,14 @@ async fn run_caught(job: &mut Box<dyn Job>, conn: &mut Conn) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::store::meta::{Meta, settings};
+    use crate::store::meta::{Meta, settings, sql};
     use crate::store::{Error, Result};
 
     async fn limit_pages(meta: &Meta, pages: &'static str) {
         let done: Result<()> = meta
             .write(move |conn| {
                 Box::pin(async move {
-                    sqlx::query(pages).execute(conn).await?;
+                    sql::query(pages).execute(conn).await?;
                     Ok(())
                 })
             })

@@ -6,7 +6,7 @@ use super::*;
 use crate::chunk::{Class, patch};
 use crate::crypto::Blinded;
 use crate::store::content::{Rebuild, RebuildError, proves};
-use crate::store::meta::chunks;
+use crate::store::meta::{chunks, testing};
 
 /// One operation on a base; `Ref` takes a chunk of the base by its stand-in.
 #[derive(Clone, Debug)]
@@ -263,9 +263,8 @@ async fn a_row_without_a_class_is_taken_for_what_its_size_says() {
     let id = base.id.0;
     let forgotten = f.store.meta.write(move |tx| {
         Box::pin(async move {
-            let query = sqlx::query("UPDATE content SET class = NULL WHERE id = $1").bind(id);
-            query.execute(tx).await?;
-            Ok::<_, Error>(())
+            let older = "UPDATE content SET class = NULL WHERE id = $1";
+            testing::execute(tx, older, &[id]).await
         })
     });
     forgotten.await.unwrap();

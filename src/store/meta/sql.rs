@@ -1,0 +1,182 @@
+//! A statement: its text, its values, and what a row becomes. The functions of this module say
+//! only that; which database takes it is decided where it runs.
+
+use std::borrow::Cow;
+use std::marker::PhantomData;
+
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{Arguments as _, FromRow};
+
+use super::Conn;
+
+/// A value of a statement. There are no other kinds: times and ids are numbers, hashes are bytes.
+pub(super) enum Value<'q> {
+    Int(Option<i64>),
+    Bool(bool),
+    Text(Option<Cow<'q, str>>),
+    Bytes(Option<Cow<'q, [u8]>>),
+}
+
+/// `From` for each form in which a value comes, and for its `Option`.
+macro_rules! values {
+    ($($from:ty => |$value:ident| $kind:ident($into:expr);)*) => { $(
+        impl<'q> From<$from> for Value<'q> {
+            fn from($value: $from) -> Self {
+                Self::$kind(Some($into))
+            }
+        }
+        impl<'q> From<Option<$from>> for Value<'q> {
+            fn from(value: Option<$from>) -> Self {
+                Self::$kind(value.map(|$value| $into))
+            }
+        }
+    )* };
+}
+
+values! {
+    i64 => |value| Int(value);
+    &'q str => |value| Text(Cow::Borrowed(value));
+    &'q String => |value| Text(Cow::Borrowed(value.as_str()));
+    String => |value| Text(Cow::Owned(value));
+    &'q [u8] => |value| Bytes(Cow::Borrowed(value));
+    &'q Vec<u8> => |value| Bytes(Cow::Borrowed(value.as_slice()));
+    Vec<u8> => |value| Bytes(Cow::Owned(value));
+}
+
+impl From<bool> for Value<'_> {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+
+impl<'q> From<&'q Option<String>> for Value<'q> {
+    fn from(value: &'q Option<String>) -> Self {
+        value.as_ref().into()
+    }
+}
+
+impl<'q> From<&'q Option<Vec<u8>>> for Value<'q> {
+    fn from(value: &'q Option<Vec<u8>>) -> Self {
+        value.as_ref().into()
+    }
+}
+
+/// What a row can become: tuples and derived structs.
+pub(super) trait Row: Send + Unpin + for<'r> FromRow<'r, SqliteRow> {}
+impl<T> Row for T where T: Send + Unpin + for<'r> FromRow<'r, SqliteRow> {}
+
+/// A statement whose rows become `T`.
+pub(super) struct Query<'q, T = ()> {
+    text: &'static str,
+    values: Vec<Value<'q>>,
+    row: PhantomData<fn() -> T>,
+}
+
+/// A statement whose rows have one column.
+pub(super) struct Scalar<'q, T>(Query<'q, (T,)>);
+
+/// What a statement without rows did.
+pub(super) struct Done(u64);
+
+impl Done {
+    /// How many rows it inserted, changed or deleted.
+    pub(super) fn rows_affected(&self) -> u64 {
+        self.0
+    }
+}
+
+/// A statement that gives no rows.
+pub(super) fn query<'q>(text: &'static str) -> Query<'q> {
+    query_as(text)
+}
+
+/// A statement whose rows become `T`.
+pub(super) fn query_as<'q, T>(text: &'static str) -> Query<'q, T> {
+    Query {
+        text,
+        values: Vec::new(),
+        row: PhantomData,
+    }
+}
+
+/// A statement whose rows have one column.
+pub(super) fn query_scalar<'q, T>(text: &'static str) -> Scalar<'q, T> {
+    Scalar(query_as(text))
+}
+
+impl<'q, T> Query<'q, T> {
+    /// Gives the next of `$1`, `$2`, … its value.
+    pub(super) fn bind(mut self, value: impl Into<Value<'q>>) -> Self {
+        self.values.push(value.into());
+        self
+    }
+}
+
+impl Query<'_> {
+    pub(super) async fn execute(self, conn: &mut Conn) -> Result<Done, sqlx::Error> {
+        let values = arguments(self.values)?;
+        let query = sqlx::query_with(self.text, values);
+        Ok(Done(query.execute(&mut *conn.0).await?.rows_affected()))
+    }
+}
+
+impl<T: Row> Query<'_, T> {
+    pub(super) async fn fetch_all(self, conn: &mut Conn) -> Result<Vec<T>, sqlx::Error> {
+        let values = arguments(self.values)?;
+        let query = sqlx::query_as_with(self.text, values);
+        query.fetch_all(&mut *conn.0).await
+    }
+
+    pub(super) async fn fetch_optional(self, conn: &mut Conn) -> Result<Option<T>, sqlx::Error> {
+        let values = arguments(self.values)?;
+        let query = sqlx::query_as_with(self.text, values);
+        query.fetch_optional(&mut *conn.0).await
+    }
+
+    /// The first row; an error when there is none.
+    pub(super) async fn fetch_one(self, conn: &mut Conn) -> Result<T, sqlx::Error> {
+        let row = self.fetch_optional(conn).await?;
+        row.ok_or(sqlx::Error::RowNotFound)
+    }
+}
+
+impl<'q, T> Scalar<'q, T> {
+    /// Gives the next of `$1`, `$2`, … its value.
+    pub(super) fn bind(self, value: impl Into<Value<'q>>) -> Self {
+        Self(self.0.bind(value))
+    }
+}
+
+impl<T> Scalar<'_, T>
+where
+    (T,): Row,
+{
+    pub(super) async fn fetch_all(self, conn: &mut Conn) -> Result<Vec<T>, sqlx::Error> {
+        let rows = self.0.fetch_all(conn).await?;
+        Ok(rows.into_iter().map(|(value,)| value).collect())
+    }
+
+    pub(super) async fn fetch_optional(self, conn: &mut Conn) -> Result<Option<T>, sqlx::Error> {
+        Ok(self.0.fetch_optional(conn).await?.map(|(value,)| value))
+    }
+
+    /// The value of the first row; an error when there is none.
+    pub(super) async fn fetch_one(self, conn: &mut Conn) -> Result<T, sqlx::Error> {
+        Ok(self.0.fetch_one(conn).await?.0)
+    }
+}
+
+/// The values as SQLite takes them.
+fn arguments(values: Vec<Value<'_>>) -> Result<SqliteArguments, sqlx::Error> {
+    let mut all = SqliteArguments::default();
+    for value in values {
+        let added = match value {
+            Value::Int(value) => all.add(value),
+            Value::Bool(value) => all.add(value),
+            Value::Text(value) => all.add(value.map(Cow::into_owned)),
+            Value::Bytes(value) => all.add(value.map(Cow::into_owned)),
+        };
+        added.map_err(sqlx::Error::Encode)?;
+    }
+    Ok(all)
+}
