@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Proves everything: format, lints, unit and property tests, black-box tests with real clients, litmus,
-# schemathesis.
+# Proves everything: format, lints, unit and property tests, black-box tests with real clients, on SQLite
+# and on PostgreSQL, litmus, schemathesis.
 # Installs what is missing. A tool that cannot be had is a failure, never a skip.
 #
 #   ./test.sh           everything, as CI runs it
@@ -39,6 +39,16 @@ install_packages() {
     as_root apt-get install -y -qq --no-install-recommends "${missing[@]}"
 }
 
+install_postgresql() {
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null && return
+    step 'install postgresql'
+    as_root apt-get update -qq
+    as_root apt-get install -y -qq --no-install-recommends postgresql-common
+    # Debian would start a server of its own; the tests start theirs.
+    as_root sed -i 's/^#\?create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
+    as_root apt-get install -y -qq --no-install-recommends postgresql
+}
+
 install_cargo_tool() { # name of the subcommand
     cargo "$1" --version >/dev/null 2>&1 && return
     step "install cargo-$1"
@@ -57,6 +67,7 @@ install_schemathesis() {
 }
 
 [ -n "$fast" ] || install_packages
+[ -n "$fast" ] || install_postgresql
 [ -n "$fast" ] || install_schemathesis
 install_cargo_tool nextest
 
@@ -86,23 +97,30 @@ step 'tests'
 failed=''
 cargo nextest run --config .config/tests.toml --release --workspace --locked --profile "$profile" 2>&1 |
     tee target/nextest.log || failed=1
+step 'tests on PostgreSQL'
+postgres/run.sh cargo nextest run --config .config/tests.toml --release --workspace --locked --profile postgres 2>&1 |
+    tee target/postgres.log || failed=1
 step 'litmus'
 litmus/run.sh | tee target/litmus.log || failed=1
 step 'schemathesis'
 schemathesis/run.sh $long | tee target/schemathesis.log || failed=1
 
 step 'result'
-summary() { # of nextest's log: last, for those who read only the last line
-    sed -n '/^ *Summary/h; ${x; p}' target/nextest.log
+summary() { # of a log of nextest
+    sed -n '/^ *Summary/h; ${x; p}' "target/$1.log"
 }
 if [ -n "$failed" ]; then
     echo "FAILED after ${SECONDS}s"
-    summary
+    summary postgres
+    summary nextest
     exit 1
 fi
 # A log without its closing line is no proof that anything ran.
 grep -E '^litmus' target/litmus.log
 grep -E '^schemathesis' target/schemathesis.log
+grep -qE '^ *Summary' target/postgres.log
 grep -qE '^ *Summary' target/nextest.log
 echo "everything passed in ${SECONDS}s"
-summary
+summary postgres
+# Last, for those who read only the last line.
+summary nextest

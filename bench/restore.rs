@@ -33,7 +33,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 async fn measure(folder: &std::path::Path) -> Result<Vec<f64>, Box<dyn Error>> {
     let key = MasterKey::generate()?;
-    let (database, data) = (folder.join("sync.db"), folder.join("data"));
+    let (database, data) = (folder.join("sync.db").into(), folder.join("data"));
     let store = Store::open(&database, &data, key, Keep::default()).await?;
     let clock = Clock::system();
     let (inner, now) = (Arc::clone(&store), clock.now());

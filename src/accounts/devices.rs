@@ -3,7 +3,7 @@
 use super::{Error, Result, app_password};
 use crate::store;
 use crate::store::meta::accounts::{self, Device, NewDevice};
-use crate::store::meta::{Meta, tokens};
+use crate::store::meta::{Alone, Meta, tokens};
 use crate::types::{AccountId, DeviceId, Millis};
 
 /// Longest device name, in characters; some clients send their whole `User-Agent`.
@@ -145,6 +145,7 @@ pub(super) async fn revoke(
 ) -> Result<()> {
     meta.write(move |tx| {
         Box::pin(async move {
+            tx.alone(Alone::Accounts).await?;
             if !accounts::revoke(tx, account, device, now).await? {
                 return Err(Error::NotFound);
             }

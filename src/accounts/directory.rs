@@ -5,7 +5,7 @@ use futures_util::future::BoxFuture;
 use super::name::{self, AccountName};
 use super::{Error, Result};
 use crate::store::meta::accounts::{self, Listed};
-use crate::store::meta::{Conn, Meta, spaces, tokens};
+use crate::store::meta::{Alone, Conn, Meta, spaces, tokens};
 use crate::types::{AccountId, Millis, SpaceId};
 
 /// Begins the name of a space whose account was removed: `removed:<account id>:<old name>`.
@@ -65,6 +65,7 @@ where
 {
     meta.write(move |tx| {
         Box::pin(async move {
+            tx.alone(Alone::Accounts).await?;
             let name_key = new.name.key();
             if accounts::by_key(tx, &name_key).await?.is_some() {
                 return Err(Error::Taken);
@@ -108,6 +109,7 @@ pub(super) async fn set_password(meta: &Meta, name: &str, phc: String) -> Result
     let key = name::key(name);
     meta.write(move |tx| {
         Box::pin(async move {
+            tx.alone(Alone::Accounts).await?;
             let account = accounts::set_password(tx, &key, &phc).await?;
             let account = account.ok_or(Error::NotFound)?;
             Ok(tokens::end_of_account(tx, account).await?)
@@ -121,6 +123,7 @@ pub(super) async fn set_quota(meta: &Meta, name: &str, quota: Option<u64>) -> Re
     let key = name::key(name);
     meta.write(move |tx| {
         Box::pin(async move {
+            tx.alone(Alone::Accounts).await?;
             let account = accounts::by_key(tx, &key).await?.ok_or(Error::NotFound)?;
             Ok(spaces::set_quota(tx, SpaceId(account.space), stored_quota(quota)).await?)
         })
@@ -133,6 +136,7 @@ pub(super) async fn remove(meta: &Meta, name: &str) -> Result<()> {
     let key = name::key(name);
     meta.write(move |tx| {
         Box::pin(async move {
+            tx.alone(Alone::Accounts).await?;
             let (account, space) = accounts::remove(tx, &key).await?.ok_or(Error::NotFound)?;
             let prefix = format!("{REMOVED_SPACE}{account}:");
             Ok(accounts::prefix_space_name(tx, space, &prefix).await?)

@@ -13,7 +13,7 @@ use super::name::AccountName;
 use super::password::Hasher;
 use super::{Denied, DeviceKind, Result, Session, devices};
 use crate::store::Error;
-use crate::store::meta::{Meta, accounts, spaces};
+use crate::store::meta::{Meta, accounts, spaces, testing};
 use crate::types::{AccountId, Clock, DeviceId, Millis, SpaceId};
 
 /// A space could not be made.
@@ -31,7 +31,7 @@ pub(super) struct Fixture {
 impl Fixture {
     pub(super) async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let meta = Meta::open(&dir.path().join("db")).await.unwrap();
+        let meta = Meta::open(&testing::database(dir.path())).await.unwrap();
         // Cheap: what a hash costs is not what these tests are about.
         let hasher = Hasher::new(Params::new(16, 1, 1, None).unwrap());
         Self {

@@ -10,7 +10,7 @@ use super::{Accounts, DeviceKind, LoginError, Result, Session, devices, random};
 use crate::store::Error;
 use crate::store::meta::accounts::{self, NewDevice};
 use crate::store::meta::tokens::{self, Family, NewFamily, Stale};
-use crate::store::meta::{Conn, Meta};
+use crate::store::meta::{Alone, Conn, Meta};
 use crate::types::{AccountId, DeviceId, Millis};
 
 /// Log-ins without a device that an account may have; beyond, the one refreshed longest ago ends.
@@ -92,8 +92,12 @@ impl Accounts {
         };
         let (account, epoch) = (verified.session.account, verified.epoch);
         let now = self.clock.now();
-        let opened = meta
-            .write(move |tx| Box::pin(async move { open(tx, now, account, epoch, device).await }));
+        let opened = meta.write(move |tx| {
+            Box::pin(async move {
+                tx.alone(Alone::Accounts).await?;
+                open(tx, now, account, epoch, device).await
+            })
+        });
         let (family, refresh) = opened.await?;
         // The device's log-in before may be remembered yet.
         self.bearer.forget_all();
@@ -125,7 +129,10 @@ async fn open_new_device(
     (name, kind): (String, DeviceKind),
 ) -> Result<Opened, LoginError> {
     meta.write(move |tx| {
-        Box::pin(async move { add_device(tx, now, account, epoch, (&name, kind)).await })
+        Box::pin(async move {
+            tx.alone(Alone::Accounts).await?;
+            add_device(tx, now, account, epoch, (&name, kind)).await
+        })
     })
     .await
 }

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::login::{self, Opened};
 use super::{Accounts, DeviceKind, Error, LoginError, Result, random};
-use crate::store::meta::{Conn, accounts, tokens};
+use crate::store::meta::{Alone, Conn, accounts, tokens};
 use crate::types::{AccountId, FamilyId, Millis};
 
 /// How long a code holds.
@@ -52,6 +52,7 @@ impl Accounts {
         let (hash, now) = (self.code_key.digest(&code), self.clock.now());
         let added = self.store.meta.write(move |tx| {
             Box::pin(async move {
+                tx.alone(Alone::Accounts).await?;
                 if !tokens::still_there(tx, by).await? {
                     return Err(Error::LoggedOut);
                 }
@@ -102,6 +103,7 @@ async fn pair_within(
     now: Millis,
     device: (&str, DeviceKind),
 ) -> Result<Opened, LoginError> {
+    tx.alone(Alone::Accounts).await?;
     let account = tokens::take_code(tx, hash, now).await?;
     let account = account.ok_or(LoginError::Wrong)?;
     let epoch = accounts::epoch(tx, account, None).await?;

@@ -11,8 +11,8 @@ use std::time::Duration;
 use super::refresh_token::RefreshToken;
 use super::tokens::Tokens;
 use super::{Accounts, LoginError};
-use crate::store::meta::Conn;
 use crate::store::meta::tokens::{self, Family};
+use crate::store::meta::{Alone, Conn};
 use crate::types::{FamilyId, Millis};
 
 /// A log-in ends when it was not refreshed for so long.
@@ -103,6 +103,8 @@ async fn spend_within(
     token: &RefreshToken,
     now: Millis,
 ) -> Result<Outcome, LoginError> {
+    // A token that two spend at once is spent one after the other.
+    tx.alone(Alone::Accounts).await?;
     let Some(family) = tokens::by_handle(tx, &token.handle_hash()).await? else {
         return Ok(Outcome::Unknown);
     };

@@ -22,7 +22,7 @@ use super::{app_password, random};
 use crate::store;
 use crate::store::meta::accounts::{self, NewDevice};
 use crate::store::meta::watch::{self, NewPairing};
-use crate::store::meta::{Conn, Meta, tokens};
+use crate::store::meta::{Alone, Conn, Meta, tokens};
 use crate::types::{AccountId, FamilyId, Millis};
 
 pub(super) use token::Tokens;
@@ -156,6 +156,7 @@ pub(super) async fn begin(
     let code = meta
         .write(move |tx| {
             Box::pin(async move {
+                tx.alone(Alone::Accounts).await?;
                 watch::expire(tx, now).await?;
                 let (all, here) = watch::count(tx, &network).await?;
                 if all >= OPEN_MAX || here >= OPEN_NETWORK_MAX {
@@ -241,6 +242,7 @@ pub(super) async fn confirm(
     let device = meta
         .write(move |tx| {
             Box::pin(async move {
+                tx.alone(Alone::Accounts).await?;
                 if !tokens::still_there(tx, by.and_then(|(_, family)| family)).await? {
                     return Err(WatchError::LoggedOut);
                 }

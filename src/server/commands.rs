@@ -143,7 +143,7 @@ async fn device(command: Device, config: &Config) -> Result<String> {
 }
 
 async fn status(config: &Config) -> Result<String> {
-    let running = startup::lock(&config.data_path).is_err();
+    let running = startup::is_served(&config.data_path);
     let opened = open(config).await?;
     let totals = totals::totals(&mut *opened.store.meta.read().await?).await?;
     let text = format!(
@@ -151,7 +151,7 @@ async fn status(config: &Config) -> Result<String> {
          bytes {}\nversions {}\ntrashed {}\nconflicts {}\n",
         env!("CARGO_PKG_VERSION"),
         if running { "running" } else { "stopped" },
-        config.db_path.display(),
+        config.db_path,
         config.data_path.display(),
         totals.accounts,
         totals.devices,
@@ -187,6 +187,7 @@ mod tests {
 
     use super::*;
     use crate::accounts::Credentials;
+    use crate::store::meta::testing;
 
     const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -194,7 +195,7 @@ mod tests {
     async fn a_printed_code_lets_a_device_in_to_the_account() {
         let folder = tempfile::tempdir().unwrap();
         let config = Config {
-            db_path: folder.path().join("db/sync.db"),
+            db_path: testing::database(&folder.path().join("db")),
             data_path: folder.path().join("data"),
             key_file: folder.path().join("config/master.key"),
             ..Config::default()

@@ -21,6 +21,8 @@ use serde::{Deserialize, Serialize};
 use serde_saphyr::figment::Yaml;
 use tracing_subscriber::EnvFilter;
 
+use crate::store::meta::Database;
+
 pub use environment::Environment;
 pub use text::Secret;
 
@@ -36,8 +38,9 @@ pub struct Config {
     /// TCP port; 0 means any free one.
     #[serde(deserialize_with = "text::number")]
     pub port: u16,
-    /// The SQLite database file; its folder is made when missing.
-    pub db_path: PathBuf,
+    /// The SQLite database file, whose folder is made when missing, or the address of a PostgreSQL
+    /// database.
+    pub db_path: Database,
     /// The folder of the sealed file contents; made when missing.
     pub data_path: PathBuf,
     /// The master key; made on the first start.
@@ -182,7 +185,7 @@ impl Default for Config {
         Self {
             bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port: 8090,
-            db_path: "./db/sync.db".into(),
+            db_path: Database::File("./db/sync.db".into()),
             data_path: "./data".into(),
             key_file: "./config/master.key".into(),
             log_level: "info".to_owned(),
@@ -245,10 +248,10 @@ pub struct Flags {
     #[arg(long, global = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     port: Option<u16>,
-    /// Database file
-    #[arg(long, global = true, value_name = "FILE")]
+    /// Database: a file of SQLite, or the address of a PostgreSQL
+    #[arg(long, global = true, value_name = "FILE|URL")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    db_path: Option<PathBuf>,
+    db_path: Option<String>,
     /// Folder of the sealed contents
     #[arg(long, global = true, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -321,18 +324,7 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), Error> {
-        let begins = |path: &Path, schemes: &[&str]| {
-            schemes
-                .iter()
-                .any(|scheme| path.to_string_lossy().starts_with(scheme))
-        };
-        if begins(&self.db_path, &["postgres://", "postgresql://"]) {
-            return Err(Error::NotBuilt {
-                key: "db_path",
-                what: "PostgreSQL",
-            });
-        }
-        if begins(&self.data_path, &["s3://"]) {
+        if self.data_path.starts_with("s3:") {
             return Err(Error::NotBuilt {
                 key: "data_path",
                 what: "S3 storage",

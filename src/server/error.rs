@@ -29,11 +29,11 @@ pub enum Error {
     #[error(
         "the database {} exists, but its master key {} does not: put the key back from your copy. \
          Without it the files cannot be read",
-        database.display(), key.display()
+        database, key.display()
     )]
     KeyMissing {
         /// The database.
-        database: PathBuf,
+        database: store::meta::Database,
         /// Where the key was looked for.
         key: PathBuf,
     },

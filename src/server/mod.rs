@@ -41,7 +41,7 @@ use tls::Tls;
 /// Runs the server until SIGTERM or SIGINT.
 pub async fn serve(config: Config) -> Result<()> {
     let clock = Clock::system();
-    let _lock = startup::lock(&config.data_path)?;
+    let _lock = startup::lock(&config)?;
     let tls = Tls::open(&config.tls)?;
     let metrics = Metrics::new();
     let listener = bind(&config, tls.clone(), Arc::clone(&metrics)).await?;

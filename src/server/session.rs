@@ -72,11 +72,13 @@ fn refuse(denied: &Denied, metrics: &Metrics) -> Response<Body> {
 /// A 500 makes sync clients put the file aside for a day; a busy database is over in seconds.
 fn failed(error: &store::Error) -> Response<Body> {
     match error {
-        store::Error::Database(_) | store::Error::Busy | store::Error::Closing => {
-            later(StatusCode::SERVICE_UNAVAILABLE, BUSY_RETRY_SECONDS)
-        }
+        store::Error::Database(_)
+        | store::Error::Away(_)
+        | store::Error::Busy
+        | store::Error::Closing => later(StatusCode::SERVICE_UNAVAILABLE, BUSY_RETRY_SECONDS),
         store::Error::DiskFull
         | store::Error::Migrate(_)
+        | store::Error::Unfit(_)
         | store::Error::Io { .. }
         | store::Error::WrongKey { .. }
         | store::Error::Crypto(_)

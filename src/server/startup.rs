@@ -11,11 +11,11 @@ use std::sync::Arc;
 
 use super::config::{Config, Secret, Versions};
 use super::error::{Error, Result};
-use crate::accounts::{Accounts, NewAccount};
+use crate::accounts::{self, Accounts, NewAccount};
 use crate::crypto::{self, MasterKey, Origin};
-use crate::store::Store;
-use crate::store::meta::spaces;
 use crate::store::meta::versions::Keep;
+use crate::store::meta::{Alone, Database, Meta, spaces};
+use crate::store::{KeyRing, Store};
 use crate::tree::{self, DEFAULT_FOLDERS, NewSpace};
 use crate::types::{AccountId, Clock};
 
@@ -44,17 +44,12 @@ pub(crate) struct Opened {
 
 /// Opens everything the settings name; missing folders and a missing key are made.
 pub(crate) async fn open(config: &Config, clock: Clock) -> Result<Opened> {
-    for file in [&config.db_path, &config.key_file] {
-        make_folder(file.parent().unwrap_or(Path::new("")))?;
-    }
+    make_folder(config.key_file.parent().unwrap_or(Path::new("")))?;
     make_folder(&config.data_path)?;
-    if config.db_path.exists() && !config.key_file.exists() {
-        let (database, key) = (config.db_path.clone(), config.key_file.clone());
-        return Err(Error::KeyMissing { database, key });
-    }
+    let meta = open_database(config).await?;
     let (master, key) = MasterKey::load_or_create(&config.key_file)?;
     let keep = keep(&config.versions);
-    let store = Store::open(&config.db_path, &config.data_path, master, keep).await?;
+    let store = Store::with(meta, &config.data_path, master, keep).await?;
     make_shared_space(&store, &clock).await?;
     let accounts = Accounts::open(Arc::clone(&store), clock);
     Ok(Opened {
@@ -62,6 +57,26 @@ pub(crate) async fn open(config: &Config, clock: Clock) -> Result<Opened> {
         accounts,
         key,
     })
+}
+
+/// Opens the database; one that has a key is refused when that is not there.
+async fn open_database(config: &Config) -> Result<Meta> {
+    let has_key = config.key_file.exists();
+    let missing = || Error::KeyMissing {
+        database: config.db_path.clone(),
+        key: config.key_file.clone(),
+    };
+    if let Database::File(path) = &config.db_path {
+        make_folder(path.parent().unwrap_or(Path::new("")))?;
+        if path.exists() && !has_key {
+            return Err(missing());
+        }
+    }
+    let meta = Meta::open(&config.db_path).await?;
+    if !has_key && KeyRing::is_marked(&meta).await? {
+        return Err(missing());
+    }
+    Ok(meta)
 }
 
 /// Makes an account with its own space in it.
@@ -118,8 +133,12 @@ pub(crate) async fn first_account(
         admin: true,
         quota,
     };
-    add_account(opened, admin, clock).await?;
-    Ok(Some(FirstLogin { made }))
+    match add_account(opened, admin, clock).await {
+        Ok(_account) => Ok(Some(FirstLogin { made })),
+        // Another server on the same database was quicker.
+        Err(Error::Accounts(accounts::Error::Taken)) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// What the operator has to know before the first log-in; empty on later starts.
@@ -162,9 +181,19 @@ pub(crate) fn url(address: SocketAddr, tls: bool) -> String {
     }
 }
 
-/// Marks the data folder as served by this process, until the file is dropped. The command line
-/// tools work beside a server and do not take it.
-pub(crate) fn lock(data: &Path) -> Result<File> {
+/// Marks the data folder as served by this process, until the file is dropped. Servers that share a
+/// database may share the folder: each writes files of its own. The command line tools work beside a
+/// server and do not take it.
+pub(crate) fn lock(config: &Config) -> Result<File> {
+    take_lock(&config.data_path, config.db_path.is_shared())
+}
+
+/// Whether a server works on the data folder.
+pub(crate) fn is_served(data: &Path) -> bool {
+    take_lock(data, false).is_err()
+}
+
+fn take_lock(data: &Path, shared: bool) -> Result<File> {
     make_folder(data)?;
     let path = data.join(LOCK_FILE);
     let failed = |source| Error::File {
@@ -172,7 +201,12 @@ pub(crate) fn lock(data: &Path) -> Result<File> {
         source,
     };
     let file = File::create(&path).map_err(failed)?;
-    match file.try_lock() {
+    let taken = if shared {
+        file.try_lock_shared()
+    } else {
+        file.try_lock()
+    };
+    match taken {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Error::InUse(data.to_owned())),
         Err(TryLockError::Error(source)) => Err(failed(source)),
@@ -184,6 +218,7 @@ async fn make_shared_space(store: &Arc<Store>, clock: &Clock) -> Result<()> {
     let made = store.meta.write(move |conn| {
         Box::pin(async move {
             // Asked inside the transaction, so that two processes do not both make it.
+            conn.alone(Alone::Accounts).await?;
             if spaces::shared(conn)
                 .await?
                 .iter()
@@ -242,10 +277,11 @@ fn keep(versions: &Versions) -> Keep {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::meta::testing;
 
     fn config(folder: &Path) -> Config {
         Config {
-            db_path: folder.join("db/sync.db"),
+            db_path: testing::database(&folder.join("db")),
             data_path: folder.join("data"),
             key_file: folder.join("config/master.key"),
             ..Config::default()
@@ -282,6 +318,30 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn two_servers_that_start_first_at_once_make_one_admin_and_one_shared_space() {
+        let folder = tempfile::tempdir().unwrap();
+        let (config, clock) = (config(folder.path()), Clock::system());
+        if !config.db_path.is_shared() {
+            // Of such only one can start.
+            return;
+        }
+        make_folder(config.key_file.parent().unwrap()).unwrap();
+        MasterKey::load_or_create(&config.key_file).unwrap();
+        let start = async || {
+            let opened = open(&config, clock.clone()).await.unwrap();
+            let login = first_account(&opened, &config, &clock).await.unwrap();
+            (opened, login.is_some())
+        };
+
+        let (one, other) = tokio::join!(start(), start());
+
+        assert!(one.1 != other.1, "one of them tells the password");
+        let mut conn = other.0.store.meta.read().await.unwrap();
+        assert_eq!(spaces::shared(&mut conn).await.unwrap().len(), 1);
+        assert_eq!(one.0.accounts.list().await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
     async fn a_lost_key_is_not_replaced_and_a_wrong_one_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let config = config(folder.path());
@@ -309,10 +369,24 @@ mod tests {
     #[test]
     fn a_data_folder_is_served_once() {
         let folder = tempfile::tempdir().unwrap();
-        let held = lock(folder.path()).unwrap();
-        assert!(matches!(lock(folder.path()), Err(Error::InUse(_))));
+        let held = take_lock(folder.path(), false).unwrap();
+        for shared in [false, true] {
+            let refused = take_lock(folder.path(), shared);
+            assert!(matches!(refused, Err(Error::InUse(_))));
+        }
+        assert!(is_served(folder.path()));
         drop(held);
-        lock(folder.path()).unwrap();
+        assert!(!is_served(folder.path()));
+    }
+
+    #[test]
+    fn servers_that_share_a_database_share_the_data_folder_with_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let one = take_lock(folder.path(), true).unwrap();
+        let _other = take_lock(folder.path(), true).unwrap();
+        drop(one);
+        assert!(take_lock(folder.path(), false).is_err());
+        assert!(is_served(folder.path()));
     }
 
     #[test]

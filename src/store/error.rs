@@ -13,6 +13,13 @@ pub enum Error {
     /// The database.
     #[error("database: {0}")]
     Database(sqlx::Error),
+    /// The database does not answer, or has no connection for us. Of a commit on its way nobody
+    /// knows whether it was made.
+    #[error("the database does not answer: {0}")]
+    Away(sqlx::Error),
+    /// The database cannot keep what we have to give it.
+    #[error("the database cannot be used: {0}")]
+    Unfit(&'static str),
     /// A migration of the database's schema.
     #[error("database schema: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
@@ -42,7 +49,7 @@ pub enum Error {
     #[error("damaged data: {0}")]
     Corrupt(&'static str),
     /// Too much is going on already; nothing was written.
-    #[error("too many are uploading or comparing at once")]
+    #[error("too many are writing or comparing at once")]
     Busy,
     /// The server is stopping; nothing was written.
     #[error("the store is closing")]
@@ -64,16 +71,62 @@ impl Error {
 
 /// SQLite's result code for a full disk.
 const SQLITE_FULL: &str = "13";
+/// PostgreSQL's for the same.
+const POSTGRES_FULL: &str = "53100";
+/// PostgreSQL's for works that were in each other's way or took too long (a deadlock, a
+/// serialization failure, a lock or a statement that ran out of time), and for no memory.
+const POSTGRES_BUSY: [&str; 5] = ["40P01", "40001", "55P03", "57014", "53200"];
+/// PostgreSQL's while it stops, starts or has too many connections.
+const POSTGRES_AWAY: [&str; 5] = ["57P01", "57P02", "57P03", "57P05", "53300"];
+/// How PostgreSQL's for a broken connection begin.
+const POSTGRES_BROKEN: &str = "08";
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
-        let code = error
-            .as_database_error()
-            .and_then(|error| error.code().map(String::from));
-        if code.as_deref() == Some(SQLITE_FULL) {
-            Self::DiskFull
+        if let Some(error) = error.as_database_error() {
+            let code = error.code().unwrap_or_default();
+            match &*code {
+                SQLITE_FULL | POSTGRES_FULL => return Self::DiskFull,
+                code if POSTGRES_BUSY.contains(&code) => return Self::Busy,
+                _ => {}
+            }
+        }
+        if is_away(&error) {
+            Self::Away(error)
+        } else if matches!(error, sqlx::Error::PoolClosed) {
+            Self::Closing
         } else {
             Self::Database(error)
         }
+    }
+}
+
+fn is_away(error: &sqlx::Error) -> bool {
+    let code = error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code);
+    let said = code.is_some_and(|code| {
+        POSTGRES_AWAY.contains(&&*code) || code.len() == 5 && code.starts_with(POSTGRES_BROKEN)
+    });
+    said || matches!(
+        error,
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_breaks_is_told_from_a_statement_that_fails() {
+        let broken = std::io::Error::from(ErrorKind::ConnectionReset);
+        for away in [sqlx::Error::Io(broken), sqlx::Error::PoolTimedOut] {
+            assert!(matches!(Error::from(away), Error::Away(_)));
+        }
+        let closed = Error::from(sqlx::Error::PoolClosed);
+        assert!(matches!(closed, Error::Closing));
+        let missing = Error::from(sqlx::Error::RowNotFound);
+        assert!(matches!(missing, Error::Database(_)));
     }
 }

@@ -20,6 +20,12 @@ pub struct KeyRing {
 }
 
 impl KeyRing {
+    /// Whether a database belongs to a key already.
+    pub async fn is_marked(meta: &Meta) -> Result<bool> {
+        let mark = meta::settings::get(&mut *meta.read().await?, FINGERPRINT).await?;
+        Ok(mark.is_some())
+    }
+
     /// Proves that `master` is the key of this database, or marks a new database with it.
     pub(super) async fn open(master: MasterKey, meta: &Meta) -> Result<Self> {
         let found = hex(&master.fingerprint());

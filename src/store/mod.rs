@@ -26,6 +26,7 @@ pub use shares::{Held, Shares};
 use self::shelf::Shelf;
 use crate::crypto::MasterKey;
 use crate::types::{Epoch, SpaceId};
+use meta::{Database, Meta};
 
 /// How long a clean stop waits for uploads to save what arrived: one last wait for the disk each.
 const SAVE_MAX: Duration = Duration::from_secs(1);
@@ -33,7 +34,7 @@ const SAVE_MAX: Duration = Duration::from_secs(1);
 /// The opened store of one server process.
 pub struct Store {
     /// Names.
-    pub meta: meta::Meta,
+    pub meta: Meta,
     /// Bytes.
     pub segments: blob::Segments,
     /// Keys of the spaces.
@@ -61,12 +62,21 @@ pub struct Store {
 impl Store {
     /// Opens (or creates) database and segment folder, and proves that `master` is their key.
     pub async fn open(
-        database: &Path,
+        database: &Database,
         data: &Path,
         master: MasterKey,
         keep: meta::versions::Keep,
     ) -> Result<Arc<Self>> {
-        let meta = meta::Meta::open(database).await?;
+        Self::with(Meta::open(database).await?, data, master, keep).await
+    }
+
+    /// The same for a database that is open.
+    pub async fn with(
+        meta: Meta,
+        data: &Path,
+        master: MasterKey,
+        keep: meta::versions::Keep,
+    ) -> Result<Arc<Self>> {
         let keys = KeyRing::open(master, &meta).await?;
         let epoch = meta::settings::epoch(&meta).await?;
         let segments = blob::Segments::open(data).await?;

@@ -7,7 +7,7 @@ use super::write::{Stamp, create_at, replace};
 use super::{Error, Result, Tree};
 use crate::store::meta::nodes::{self, COLLECTION, FILE, NewNode, NodeRow};
 use crate::store::meta::subtree::{self, CopyTarget};
-use crate::store::meta::{Conn, props};
+use crate::store::meta::{Alone, Conn, props};
 use crate::types::{ContentId, Millis, NodeId, NodePath};
 
 /// Most nodes one COPY may make: a second of the writer, which everybody waits for.
@@ -64,7 +64,8 @@ struct Copy {
 
 impl Copy {
     async fn run(&self, conn: &mut Conn, tree: &Tree) -> Result<Placed> {
-        // Counted before the turn: ids are drawn with it. Nobody else writes meanwhile.
+        // Counted before the turn, because ids are drawn with it.
+        conn.alone(Alone::Space(self.source.space)).await?;
         let source = nodes::child(conn, self.source.parent, &self.source.name).await?;
         let source = source.ok_or(Error::NotFound)?;
         let count = self.count(conn, &source).await?;

@@ -69,6 +69,11 @@ impl Tree {
         limit: u32,
     ) -> Result<Found> {
         let limit = limit.clamp(1, FIND_MAX) as usize;
+        if text.contains('\0') {
+            // No name holds it, and PostgreSQL does not want to hear of it.
+            let (nodes, next) = (Vec::new(), None);
+            return Ok(Found { nodes, next });
+        }
         let pattern = pattern(text);
         let mut conn = self.store.meta.read().await?;
         let mut after = after.unwrap_or(NodeId(0));

@@ -9,7 +9,7 @@ use super::write::{self, EMPTY};
 use super::{Error, Result, Tree, row};
 use crate::store::content::Staged;
 use crate::store::meta::locks::{self, LockRow};
-use crate::store::meta::{Conn, nodes, spaces};
+use crate::store::meta::{Alone, Conn, nodes, spaces};
 use crate::types::{Millis, NodeId, NodePath, SpaceId};
 
 /// Longest lock granted, in seconds: a client that died blocks others for an hour at most, and
@@ -81,8 +81,12 @@ impl Tree {
         let timeout = i64::try_from(secs).unwrap_or(i64::MAX);
         let token = row.token.clone();
         let meta = &self.store.meta;
+        let space = SpaceId(row.space);
         let refreshed = meta.write(move |conn| {
-            Box::pin(async move { locks::refresh(conn, &token, timeout, (now, expires)).await })
+            Box::pin(async move {
+                conn.alone(Alone::Space(space)).await?;
+                locks::refresh(conn, &token, timeout, (now, expires)).await
+            })
         });
         if !refreshed.await? {
             return Err(Error::NoSuchLock);
@@ -102,8 +106,10 @@ impl Tree {
         let meta = &self.store.meta;
         meta.write(move |conn| {
             Box::pin(async move {
+                let space = SpaceId(row.space);
+                conn.alone(Alone::Space(space)).await?;
                 locks::delete(conn, &row.token).await?;
-                spaces::count_locks(conn, SpaceId(row.space)).await?;
+                spaces::count_locks(conn, space).await?;
                 Ok(())
             })
         })

@@ -11,6 +11,8 @@ use crate::types::{NodeId, NodePath, SpaceId};
 const PROPS_MAX: i64 = 256;
 /// Most bytes of dead properties of one node: listings carry them all.
 const PROP_BYTES_MAX: i64 = 256 * 1024;
+/// Longest namespace and name of a property together, in bytes: what an index of PostgreSQL takes.
+const PROP_NAME_MAX: usize = 2048;
 
 impl Tree {
     /// The dead properties of a node.
@@ -76,6 +78,9 @@ async fn apply(conn: &mut Conn, id: NodeId, change: &PropertyChange) -> Result<(
             name,
             xml,
         }) => {
+            if namespace.len() + name.len() > PROP_NAME_MAX {
+                return Err(Error::TooLarge("a property's name is over 2 KiB"));
+            }
             props::put(conn, id, (namespace, name), xml).await?;
         }
         PropertyChange::Remove { namespace, name } => {

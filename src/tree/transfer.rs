@@ -13,7 +13,7 @@ use super::{Error, Result, Tree, With};
 use crate::store::Error as StoreError;
 use crate::store::content::{Staged, Upload};
 use crate::store::meta::nodes::{self, FILE, NewNode, NodeRow};
-use crate::store::meta::{Conn, props, subtree};
+use crate::store::meta::{Alone, Conn, props, subtree};
 use crate::types::{ContentId, MAX_DEPTH, NodeId, NodeName, NodePath};
 
 /// Most nodes one copy between spaces may make: their names are held in memory until the commit,
@@ -120,6 +120,10 @@ impl Tree {
         let placed = self.write(target.space, move |conn| {
             Box::pin(async move {
                 if let Some(Source { place, known }) = source {
+                    // In one order, or two moves in opposite directions wait for each other.
+                    let (a, b) = (place.space, target.space);
+                    conn.alone(Alone::Space(a.min(b))).await?;
+                    conn.alone(Alone::Space(a.max(b))).await?;
                     let known = (known.id, known.seq, known.etag);
                     remove::discard(conn, &tree, &place, Some(known)).await?;
                 }
@@ -186,10 +190,15 @@ impl Tree {
 
     /// Gives contents their rows, so that they need not be held until the commit.
     async fn name_all(&self, staged: Vec<(usize, Staged)>, plan: &mut [Planned]) -> Result<()> {
+        let Some(space) = staged.first().map(|(_, staged)| staged.space) else {
+            return Ok(());
+        };
         let meta = &self.store.meta;
         let named: Result<Vec<_>> = meta
             .write(move |conn| {
                 Box::pin(async move {
+                    // Others name the same contents in another order.
+                    conn.alone(Alone::Space(space)).await?;
                     let mut named = Vec::with_capacity(staged.len());
                     for (index, staged) in &staged {
                         named.push((*index, write::name(conn, staged).await?));

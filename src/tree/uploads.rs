@@ -19,7 +19,7 @@ use crate::store::Taken;
 use crate::store::content::{Checksum, Parked, Upload};
 use crate::store::meta::nodes::{self, COLLECTION};
 use crate::store::meta::uploads::{self, UploadRow};
-use crate::store::meta::{Conn, spaces};
+use crate::store::meta::{Alone, Conn, spaces};
 use crate::types::{ETag, Millis, NodePath, SpaceId, UploadId};
 
 /// How long an upload stays when no bytes come and nobody finishes it; also how long a finished one
@@ -202,6 +202,8 @@ async fn open(
     new: NewUpload,
 ) -> Result<UploadRow> {
     let (now, account) = (tree.clock.now(), tree.user.account);
+    // What the account has begun is counted by one at a time.
+    conn.alone(Alone::Space(place.space)).await?;
     uploads::forget_stale(conn, oldest(now)).await?;
     let pending = uploads::pending(conn, account, place.space, oldest(now)).await?;
     if pending.number >= UPLOADS_MAX {

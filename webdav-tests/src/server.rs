@@ -15,6 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::http::Dav;
+use crate::postgres;
 use crate::tls::Certificate;
 
 /// Longest time until the server accepts; the machine may be busy with other tests.
@@ -77,7 +78,10 @@ impl Setup {
         let mut settings: Vec<(String, String)> = [
             ("SYNC_BIND", "127.0.0.1".to_owned()),
             ("SYNC_PORT", "0".to_owned()),
-            ("SYNC_DB_PATH", path("db/sync.db")),
+            (
+                "SYNC_DB_PATH",
+                postgres::fresh().unwrap_or_else(|| path("db/sync.db")),
+            ),
             ("SYNC_DATA_PATH", path("data")),
             ("SYNC_KEY_FILE", path("config/master.key")),
             ("SYNC_ADMIN_PASSWORD", ADMIN_PASSWORD.to_owned()),
@@ -110,6 +114,19 @@ impl TestServer {
     #[track_caller]
     pub fn start() -> Self {
         Setup::default().start()
+    }
+
+    /// Another server with the same settings: the same database, data folder and key.
+    #[track_caller]
+    pub fn beside(&self) -> Self {
+        let mut server = Self {
+            dir: TempDir::new().expect("a temporary directory"),
+            settings: self.settings.clone(),
+            running: None,
+            log: Arc::default(),
+        };
+        server.start_again();
+        server
     }
 
     /// `http://127.0.0.1:PORT` (`https://localhost:PORT` with TLS).

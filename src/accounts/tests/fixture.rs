@@ -14,6 +14,7 @@ use crate::accounts::{
 };
 use crate::crypto::MasterKey;
 use crate::store::Store;
+use crate::store::meta::testing;
 use crate::store::meta::versions::Keep;
 use crate::tree::{DEFAULT_FOLDERS, NewSpace, create_space};
 use crate::types::{AccountId, Clock, Millis};
@@ -44,7 +45,7 @@ impl Server {
     }
 
     async fn open(folder: TempDir, now: Arc<AtomicI64>) -> Self {
-        let (database, data) = (folder.path().join("db"), folder.path().join("data"));
+        let (database, data) = (testing::database(folder.path()), folder.path().join("data"));
         let (master, _) = MasterKey::load_or_create(&folder.path().join("key")).unwrap();
         let store = Store::open(&database, &data, master, Keep::default())
             .await

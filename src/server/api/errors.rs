@@ -56,8 +56,12 @@ fn failed(error: &store::Error) -> Problem {
     tracing::error!(%error, "an API request failed in the store");
     match error {
         store::Error::DiskFull => Problem::new(problem::DISK_FULL, "the server's disk is full"),
-        store::Error::Database(_) | store::Error::Busy | store::Error::Closing => busy(),
+        store::Error::Database(_)
+        | store::Error::Away(_)
+        | store::Error::Busy
+        | store::Error::Closing => busy(),
         store::Error::Migrate(_)
+        | store::Error::Unfit(_)
         | store::Error::Io { .. }
         | store::Error::WrongKey { .. }
         | store::Error::Crypto(_)
@@ -285,6 +289,11 @@ mod tests {
             (E::StaleCursor, 410, "stale-cursor"),
             (E::Store(store::Error::DiskFull), 507, "disk-full"),
             (E::Store(store::Error::Closing), 503, "busy"),
+            (
+                E::Store(store::Error::Away(sqlx::Error::PoolTimedOut)),
+                503,
+                "busy",
+            ),
             (E::Store(store::Error::Corrupt("secret")), 500, "internal"),
         ];
         for (error, status, name) in rows {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::{close, open, size};
 use crate::server::config::Config;
 use crate::server::error::{Error, Result};
-use crate::store::meta::totals;
+use crate::store::meta::{Database, totals};
 
 /// Files beside the database that belong to it.
 const DATABASE_SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
@@ -19,6 +19,8 @@ pub(super) async fn report(config: &Config) -> Result<String> {
     let measured = tokio::task::spawn_blocking(move || measure(&database, &data)).await;
     let (database, data) = measured.expect("measuring does not panic")?;
     let opened = open(config).await?;
+    let served = totals::database_bytes(&mut *opened.store.meta.read().await?).await?;
+    let database = served.unwrap_or(database);
     let spaces = totals::used(&mut *opened.store.meta.read().await?).await?;
     let mut text = format!("database\t{}\ncontents\t{}\n", size(database), size(data));
     for space in spaces {
@@ -36,15 +38,23 @@ pub(super) async fn report(config: &Config) -> Result<String> {
 }
 
 /// Bytes of the database and of the data folder.
-fn measure(database: &Path, data: &Path) -> Result<(u64, u64)> {
-    let mut database_bytes = 0;
+fn measure(database: &Database, data: &Path) -> Result<(u64, u64)> {
+    let database = match database {
+        Database::File(path) => file_bytes(path)?,
+        Database::Postgres(_) => 0,
+    };
+    Ok((database, folder_bytes(data)?))
+}
+
+fn file_bytes(database: &Path) -> Result<u64> {
+    let mut bytes = 0;
     for suffix in DATABASE_SUFFIXES {
         let mut path = database.as_os_str().to_owned();
         path.push(suffix);
         let path = PathBuf::from(path);
-        database_bytes += present(fs::metadata(&path), &path)?.map_or(0, |data| data.len());
+        bytes += present(fs::metadata(&path), &path)?.map_or(0, |data| data.len());
     }
-    Ok((database_bytes, folder_bytes(data)?))
+    Ok(bytes)
 }
 
 fn folder_bytes(root: &Path) -> Result<u64> {
@@ -97,7 +107,9 @@ mod tests {
         fs::write(at("sync.db-wal"), [0; 5]).unwrap();
         fs::write(at("data/x"), [0; 3]).unwrap();
         fs::write(at("data/ab/y"), [0; 4]).unwrap();
-        assert_eq!(measure(&at("sync.db"), &at("data")).unwrap(), (15, 7));
-        assert_eq!(measure(&at("none.db"), &at("none")).unwrap(), (0, 0));
+        let measured = measure(&at("sync.db").into(), &at("data"));
+        assert_eq!(measured.unwrap(), (15, 7));
+        let nothing = measure(&at("none.db").into(), &at("none"));
+        assert_eq!(nothing.unwrap(), (0, 0));
     }
 }

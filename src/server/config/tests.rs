@@ -89,7 +89,7 @@ fn every_environment_name_of_the_contract_works() {
     .unwrap();
     assert_eq!(config.bind.to_string(), "0.0.0.0");
     assert_eq!((config.port, config.log_format), (0, LogFormat::Json));
-    assert_eq!(config.db_path, Path::new("/x/sync.db"));
+    assert_eq!(config.db_path, Database::File("/x/sync.db".into()));
     assert_eq!(config.data_path, Path::new("/x/data"));
     assert_eq!(config.admin_password, Some(Secret::new("0123")));
     assert_eq!(config.metrics_token, Some(Secret::new("true")));
@@ -121,6 +121,14 @@ fn flags_win_over_environment_and_environment_over_the_file() {
 }
 
 #[test]
+fn an_address_of_postgresql_is_read_and_shown_without_its_password() {
+    let config = environment(&[("SYNC_DB_PATH", "postgres://me:secret@db/sync")]).unwrap();
+    let address = "postgres://me:secret@db/sync".to_owned();
+    assert_eq!(config.db_path, Database::Postgres(address));
+    assert!(!format!("{config:?}").contains("secret"));
+}
+
+#[test]
 fn a_named_file_must_exist() {
     let missing = Path::new("/nowhere/config.yaml");
     let loaded = Config::load(Some(missing), std::iter::empty(), &Flags::default());
@@ -130,7 +138,6 @@ fn a_named_file_must_exist() {
 #[test]
 fn what_is_not_built_and_what_makes_no_sense_is_said() {
     let said = |text: &str| yaml(text).unwrap_err().to_string();
-    assert!(said("db_path: postgres://db/sync").contains("PostgreSQL is not built yet"));
     assert!(said("data_path: s3://bucket/x").contains("S3 storage is not built yet"));
     assert!(said("tls: { cert: a.pem }").contains("both cert and key"));
     assert!(said("http: { connections_max: 0 }").contains("at least 1"));

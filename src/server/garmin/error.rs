@@ -202,10 +202,14 @@ fn of_store(error: &store::Error) -> Error {
     tracing::error!(%error, "a watch's request failed in the store");
     match error {
         store::Error::DiskFull => Error::Full,
-        store::Error::Database(_) | store::Error::Busy | store::Error::Closing => Error::Busy {
+        store::Error::Database(_)
+        | store::Error::Away(_)
+        | store::Error::Busy
+        | store::Error::Closing => Error::Busy {
             seconds: BUSY_SECONDS,
         },
         store::Error::Migrate(_)
+        | store::Error::Unfit(_)
         | store::Error::Io { .. }
         | store::Error::WrongKey { .. }
         | store::Error::Crypto(_)
@@ -236,6 +240,10 @@ mod tests {
             parts.status.as_u16(),
             String::from_utf8(body.to_vec()).unwrap(),
         )
+    }
+
+    fn away() -> store::Error {
+        store::Error::Away(sqlx::Error::PoolTimedOut)
     }
 
     #[tokio::test]
@@ -271,7 +279,7 @@ mod tests {
                 r#"{"e":"slow","s":90}"#,
             ),
             (
-                Denied::Store(Arc::new(store::Error::Closing)).into(),
+                Denied::Store(Arc::new(away())).into(),
                 429,
                 r#"{"e":"busy","s":5}"#,
             ),

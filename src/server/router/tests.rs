@@ -13,6 +13,7 @@ use tower::ServiceExt;
 use super::*;
 use crate::server::config::Config;
 use crate::server::startup;
+use crate::store::meta::testing;
 
 struct Fixture {
     router: Router,
@@ -23,7 +24,7 @@ struct Fixture {
 async fn fixture() -> Fixture {
     let folder = tempfile::tempdir().unwrap();
     let config = Config {
-        db_path: folder.path().join("sync.db"),
+        db_path: testing::database(folder.path()),
         data_path: folder.path().join("data"),
         key_file: folder.path().join("key"),
         admin_password: Some(Secret::new("correct horse")),

@@ -191,10 +191,14 @@ fn store_refusal(error: &store::Error) -> Refusal {
             "the server's disk is full",
         ),
         // A 500 makes sync clients put the file aside for a day; a busy database is over in seconds.
-        store::Error::Database(_) | store::Error::Busy | store::Error::Closing => {
+        store::Error::Database(_)
+        | store::Error::Away(_)
+        | store::Error::Busy
+        | store::Error::Closing => {
             Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the server is busy")
         }
         store::Error::Migrate(_)
+        | store::Error::Unfit(_)
         | store::Error::Io { .. }
         | store::Error::WrongKey { .. }
         | store::Error::Crypto(_)
@@ -260,6 +264,11 @@ mod tests {
                 "sufficient-disk-space",
             ),
             (E::Store(store::Error::Closing), 503, ""),
+            (
+                E::Store(store::Error::Away(sqlx::Error::PoolTimedOut)),
+                503,
+                "",
+            ),
             (E::Store(store::Error::Corrupt("x")), 500, ""),
         ];
         for (error, status, condition) in rows {

@@ -160,6 +160,10 @@ pub async fn create(conn: &mut Conn, new: &NewAccount<'_>) -> Result<Option<Acco
 
 /// The account whose name has this key.
 pub async fn by_key(conn: &mut Conn, name_key: &str) -> Result<Option<Credentials>> {
+    if name_key.contains('\0') {
+        // No name holds it, and PostgreSQL does not want to hear of it.
+        return Ok(None);
+    }
     Ok(sql::query_as(BY_KEY)
         .bind(name_key)
         .fetch_optional(conn)
@@ -298,4 +302,27 @@ pub async fn device_synced(conn: &mut Conn, device: DeviceId, now: Millis) -> Re
         .execute(conn)
         .await?;
     Ok(())
+}
+
+/// Every statement here, for the test that prepares them all.
+#[cfg(test)]
+pub(super) fn statements() -> Vec<&'static str> {
+    vec![
+        CREATE,
+        BY_KEY,
+        ANY,
+        LIST,
+        SET_PASSWORD,
+        RENEW_HASH,
+        REMOVE,
+        PREFIX_SPACE_NAME,
+        EPOCH,
+        ADD_DEVICE,
+        DEVICES,
+        BY_SECRET,
+        REVOKE,
+        DEVICE,
+        RENAME_DEVICE,
+        SYNCED,
+    ]
 }

@@ -133,3 +133,9 @@ pub async fn replaced(conn: &mut Conn, under: NodeId, since: i64, deep: bool) ->
 pub async fn last_seq(conn: &mut Conn, space: SpaceId) -> Result<i64> {
     Ok(sql::query_scalar(SEQ).bind(space.0).fetch_one(conn).await?)
 }
+
+/// Every statement here, for the test that prepares them all.
+#[cfg(test)]
+pub(super) fn statements() -> Vec<&'static str> {
+    vec![CHANGES, REPLACED, SEQ]
+}

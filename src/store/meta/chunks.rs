@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::sync::LazyLock;
 
 use super::rows::{Among, Insert};
-use super::{Conn, sql};
+use super::{Alone, Conn, sql};
 use crate::crypto::{Blinded, SegmentId};
 use crate::store::blob::Place;
 use crate::store::{Error, Result};
@@ -52,7 +52,7 @@ const RAW_LEN: &str = "SELECT count(*), CAST(COALESCE(SUM(raw), 0) AS BIGINT)
 static RAW_LENS: LazyLock<String> = LazyLock::new(|| {
     let run = |nth: usize| {
         let (first, rows) = (nth * 2 + 2, nth * 2 + 3);
-        format!("({nth}, CAST(${first} AS BIGINT), CAST(${rows} AS BIGINT))")
+        format!("(CAST({nth} AS BIGINT), CAST(${first} AS BIGINT), CAST(${rows} AS BIGINT))")
     };
     let runs: Vec<_> = (0..RUNS_AT_ONCE).map(run).collect();
     format!(
@@ -99,12 +99,15 @@ pub async fn find(
 }
 
 /// Makes rows for chunks (each at most once in the list) and returns them; where somebody else was
-/// quicker with the same chunk, theirs. New rows are consecutive in the order of the list.
+/// quicker with the same chunk, theirs. New rows are in the order of the list, and consecutive unless
+/// PostgreSQL gives another writer a number in between.
 pub async fn insert(
     conn: &mut Conn,
     space: SpaceId,
     chunks: &[NewChunk],
 ) -> Result<HashMap<Blinded, ChunkRow>> {
+    // Two groups with the same chunks in another order would wait for each other.
+    conn.alone(Alone::Chunks(space)).await?;
     let segments = put_segments(conn, space, chunks).await?;
     let mut rows = HashMap::with_capacity(chunks.len());
     for (sql, batch) in INSERT.batches(chunks) {
@@ -259,10 +262,20 @@ fn number(number: i64) -> Result<u32> {
     u32::try_from(number).map_err(|_| Error::Corrupt("a chunk row's length"))
 }
 
+/// Every statement here, for the test that prepares them all.
+#[cfg(test)]
+pub(super) fn statements() -> Vec<&'static str> {
+    let mut all = vec![PUT_SEGMENT, LOCATED, LISTED, BY_BLINDED, RAW_LEN];
+    all.extend(FIND.texts());
+    all.extend(INSERT.texts());
+    all.push(RAW_LENS.as_str());
+    all
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::meta::{Meta, spaces};
+    use crate::store::meta::{Meta, spaces, testing};
 
     fn chunk(nth: u8, segment: u8) -> NewChunk {
         let segment = SegmentId([segment; 16]);
@@ -280,7 +293,7 @@ mod tests {
 
     async fn opened() -> (tempfile::TempDir, Meta, SpaceId) {
         let folder = tempfile::tempdir().unwrap();
-        let meta = Meta::open(&folder.path().join("db")).await.unwrap();
+        let meta = Meta::open(&testing::database(folder.path())).await.unwrap();
         let made =
             meta.write(|tx| Box::pin(async move { spaces::create(tx, "s", false, None).await }));
         let space = made.await.unwrap();

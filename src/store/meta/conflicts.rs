@@ -118,3 +118,9 @@ pub async fn device_name(conn: &mut Conn, device: DeviceId) -> Result<Option<Str
         .fetch_optional(conn)
         .await?)
 }
+
+/// Every statement here, for the test that prepares them all.
+#[cfg(test)]
+pub(super) fn statements() -> Vec<&'static str> {
+    vec![INSERT, OPEN, BY_ID, KEPT, WON, RESOLVE, FORGET, DEVICE_NAME]
+}

@@ -1,12 +1,91 @@
-//! A connection to the database, as the functions of this module take it.
+//! A connection to either database, as the functions of this module take it.
 
 use std::ops::{Deref, DerefMut};
 
-use sqlx::Sqlite;
 use sqlx::pool::PoolConnection;
+use sqlx::{Postgres, Sqlite};
+
+use super::sql;
+use crate::store::Result;
+use crate::types::SpaceId;
 
 /// A connection, with or without a transaction around it.
-pub struct Conn(pub(super) PoolConnection<Sqlite>);
+pub struct Conn {
+    pub(super) inner: Inner,
+    /// Whether a statement failed: then PostgreSQL answers a COMMIT by undoing everything.
+    pub(super) failed: bool,
+}
+
+pub(super) enum Inner {
+    Lite(PoolConnection<Sqlite>),
+    Post(PoolConnection<Postgres>),
+}
+
+/// What a transaction can have for itself. Whoever wants several takes them in this order, and spaces
+/// in that of their ids, so that no two wait for each other.
+#[derive(Clone, Copy, Debug)]
+pub enum Alone {
+    /// Accounts, devices, log-ins and pairings.
+    Accounts,
+    /// A space: what [`super::spaces::turn`] takes as well.
+    Space(SpaceId),
+    /// The chunk rows of a space.
+    Chunks(SpaceId),
+}
+
+/// The upper byte of the number that PostgreSQL knows [`Alone::Accounts`] by.
+const ACCOUNTS: i64 = 1 << 56;
+/// The upper byte for [`Alone::Chunks`]; the id of the space is added.
+const CHUNKS: i64 = 2 << 56;
+
+pub(super) const LOCK_NUMBER: &str = "SELECT CAST(pg_advisory_xact_lock($1) AS TEXT)";
+pub(super) const LOCK_SPACE: &str = "SELECT id FROM space WHERE id = $1 FOR NO KEY UPDATE";
+
+impl Conn {
+    pub(super) fn lite(conn: PoolConnection<Sqlite>) -> Self {
+        Self {
+            inner: Inner::Lite(conn),
+            failed: false,
+        }
+    }
+
+    pub(super) fn post(conn: PoolConnection<Postgres>) -> Self {
+        Self {
+            inner: Inner::Post(conn),
+            failed: false,
+        }
+    }
+
+    /// Makes others who want the same wait until this transaction ends; the statements after it see
+    /// all that was committed before. On SQLite nothing is needed: it has one writer.
+    ///
+    /// A work that relies on what it reads begins with this, or with its turn in the space.
+    pub async fn alone(&mut self, with: Alone) -> Result<()> {
+        if !self.is_postgres() {
+            return Ok(());
+        }
+        let query = match with {
+            Alone::Accounts => sql::query(LOCK_NUMBER).bind(ACCOUNTS),
+            Alone::Chunks(space) => sql::query(LOCK_NUMBER).bind(CHUNKS | space.0),
+            Alone::Space(space) => sql::query(LOCK_SPACE).bind(space.0),
+        };
+        query.execute(self).await?;
+        Ok(())
+    }
+
+    /// Whether it leads to PostgreSQL, for the few statements that only one of the two has.
+    pub(super) fn is_postgres(&self) -> bool {
+        matches!(self.inner, Inner::Post(_))
+    }
+
+    /// Closes the connection instead of giving it back, because nobody knows what state it is in.
+    pub(super) fn discard(&mut self) {
+        match &mut self.inner {
+            Inner::Lite(conn) => conn.close_on_drop(),
+            Inner::Post(conn) => conn.close_on_drop(),
+        }
+    }
+}
 
 /// A connection to read with; gives itself back.
 pub struct Reading(pub(super) Conn);

@@ -158,3 +158,11 @@ pub async fn known_root(
         .bind(size);
     Ok(query.fetch_optional(conn).await?.map(ContentId))
 }
+
+/// Every statement here, for the test that prepares them all.
+#[cfg(test)]
+pub(super) fn statements() -> Vec<&'static str> {
+    let mut all = vec![LOAD, BY_ROOT];
+    all.extend(INSERT.texts());
+    all
+}

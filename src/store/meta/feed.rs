@@ -107,3 +107,9 @@ pub async fn named(
         .bind(limit);
     Ok(query.fetch_all(conn).await?)
 }
+
+/// Every statement here, for the test that prepares them all.
+#[cfg(test)]
+pub(super) fn statements() -> Vec<&'static str> {
+    vec![SINCE, BURIED_SINCE, BURY, SEARCH]
+}

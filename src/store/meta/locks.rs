@@ -155,3 +155,17 @@ pub async fn expire(conn: &mut Conn, space: SpaceId, now: Millis) -> Result<()> 
         .await?;
     Ok(())
 }
+
+/// Every statement here, for the test that prepares them all.
+#[cfg(test)]
+pub(super) fn statements() -> Vec<&'static str> {
+    vec![
+        COVERING,
+        AT_OR_BELOW,
+        OF_CHILDREN,
+        INSERT,
+        REFRESH,
+        DELETE,
+        EXPIRE,
+    ]
+}

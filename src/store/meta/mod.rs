@@ -1,8 +1,12 @@
 //! Names: the database. One file per table group; every statement is a constant beside its function.
 //!
-//! Statements are written so that SQLite and PostgreSQL take the same text (`$1`, `ON CONFLICT …
-//! RETURNING`, 64-bit integers). Functions take a [`Conn`]: a pooled reader or the writer's own
-//! connection. All writes go through [`Meta::write`], which is the only way to a transaction.
+//! SQLite and PostgreSQL take the same texts (`$1`, `ON CONFLICT … RETURNING`, 64-bit integers); what
+//! a statement and its values are is in `sql`. Functions take a [`Conn`]: a pooled reader or one that
+//! writes. All writes go through [`Meta::write`], which is the only way to a transaction.
+//!
+//! SQLite has one writer. On PostgreSQL many write at once, each sees what was committed when its
+//! statement began, and an error of a statement ends the transaction. So a work that relies on what it
+//! reads takes its turn in the space or is [`Conn::alone`] first, and ends at the first error.
 
 pub mod accounts;
 pub mod changes;
@@ -10,14 +14,19 @@ pub mod chunks;
 pub mod conflicts;
 mod conn;
 pub mod contents;
+mod database;
 pub mod feed;
 pub mod locks;
 pub mod nodes;
+mod postgres;
+#[cfg(test)]
+mod prepared;
 pub mod props;
 mod rows;
 pub mod settings;
 pub mod spaces;
 mod sql;
+mod sqlite;
 pub mod subtree;
 pub mod synclog;
 #[cfg(test)]
@@ -30,96 +39,79 @@ pub mod versions;
 pub mod watch;
 mod writer;
 
-use std::path::Path;
-use std::time::Duration;
-
 use futures_util::future::BoxFuture;
-use sqlx::ConnectOptions as _;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
+use sqlx::postgres::PgPool;
+use sqlx::sqlite::SqlitePool;
 
-pub use self::conn::{Conn, Reading};
+pub use self::conn::{Alone, Conn, Reading};
+pub use self::database::Database;
+use self::writer::{Each, Group};
 use super::{Error, Result};
 
-/// Readers beside the one writer: two cores rarely have more than this many queries running.
-const READERS: u32 = 4;
-/// How long to wait for another process (the command line tool) that writes.
-const BUSY_MAX: Duration = Duration::from_secs(10);
-/// Page cache of the writer, in KiB (SQLite counts negative numbers that way).
-const WRITER_CACHE: &str = "-8192";
-/// Page cache of each reader, in KiB.
-const READER_CACHE: &str = "-2048";
-/// Pages in the WAL before a checkpoint runs: 16 MiB, so that bursts do not pay for one each.
-const WAL_PAGES: &str = "4000";
-/// Largest WAL file kept after a checkpoint, in bytes.
-const WAL_KEPT: &str = "33554432";
-/// Prepared statements kept by each connection; above the number of statements there are.
-const STATEMENTS: usize = 200;
-
 /// The opened database.
-pub struct Meta {
-    readers: SqlitePool,
-    writer: writer::Writer,
+pub struct Meta(Opened);
+
+enum Opened {
+    Lite { readers: SqlitePool, writer: Group },
+    Post { readers: PgPool, writers: Each },
 }
 
 impl Meta {
-    /// Opens or creates the database and brings its schema up to date.
-    pub async fn open(path: &Path) -> Result<Self> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(BUSY_MAX)
-            .statement_cache_capacity(STATEMENTS)
-            .pragma("temp_store", "memory")
-            .pragma("wal_autocheckpoint", WAL_PAGES)
-            .pragma("journal_size_limit", WAL_KEPT)
-            .row_buffer_size(512)
-            .disable_statement_logging();
-        let writers = SqlitePoolOptions::new()
-            .max_connections(1)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connect_with(options.clone().pragma("cache_size", WRITER_CACHE))
-            .await?;
-        let mut writing = writers.acquire().await?;
-        sqlx::migrate!("src/store/meta/migrations/sqlite")
-            .run_direct(None, &mut *writing, false)
-            .await?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .test_before_acquire(false)
-            .connect_with(options.read_only(true).pragma("cache_size", READER_CACHE))
-            .await?;
-        Ok(Self {
-            readers,
-            writer: writer::Writer::start(Conn(writing)),
-        })
+    /// Opens the database (a file is made when missing) and brings its schema up to date.
+    pub async fn open(database: &Database) -> Result<Self> {
+        Ok(Self(match database {
+            Database::File(path) => {
+                let (readers, writer) = sqlite::open(path).await?;
+                Opened::Lite { readers, writer }
+            }
+            Database::Postgres(address) => {
+                let (readers, writers) = Box::pin(postgres::open(address)).await?;
+                Opened::Post { readers, writers }
+            }
+        }))
+    }
+
+    /// Whether other processes may write at any time.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.0, Opened::Post { .. })
     }
 
     /// A connection to read with. It sees every write that was answered before.
     pub async fn read(&self) -> Result<Reading> {
-        Ok(Reading(Conn(self.readers.acquire().await?)))
+        Ok(Reading(match &self.0 {
+            Opened::Lite { readers, .. } => Conn::lite(readers.acquire().await?),
+            // In a box: connecting is in this future, and it would be in that of each caller.
+            Opened::Post { readers, .. } => Conn::post(Box::pin(readers.acquire()).await?),
+        }))
     }
 
     /// Runs `work` in a transaction and returns once it is durable.
     ///
-    /// Works queued at the same time share one commit; each has its own savepoint, so a failing
-    /// one undoes only itself. `work` must not wait for anything but the connection.
+    /// A failing work undoes only itself. `work` must not wait for anything but the connection, and
+    /// goes on to its end when the caller goes away.
     pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: for<'t> FnOnce(&'t mut Conn) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        self.writer.run(work).await
+        match &self.0 {
+            Opened::Lite { writer, .. } => writer.run(work).await,
+            Opened::Post { writers, .. } => writers.run(work).await,
+        }
     }
 
     /// Lets queued writes finish, then closes all connections.
     pub async fn close(&self) {
-        self.writer.close().await;
-        self.readers.close().await;
+        match &self.0 {
+            Opened::Lite { readers, writer } => {
+                writer.close().await;
+                readers.close().await;
+            }
+            Opened::Post { readers, writers } => {
+                writers.close().await;
+                readers.close().await;
+            }
+        }
     }
 }

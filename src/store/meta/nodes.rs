@@ -413,3 +413,29 @@ pub async fn put_gone(conn: &mut Conn, row: &NodeRow, seq: Seq) -> Result<()> {
         .await?;
     Ok(())
 }
+
+/// Every statement here, for the test that prepares them all.
+#[cfg(test)]
+pub(super) fn statements() -> Vec<&'static str> {
+    let mut all = vec![
+        BY_ID,
+        CHILD,
+        MEMBERS,
+        CHECKSUMS,
+        SET_CONTENT,
+        SET_TIMES,
+        PLACE,
+        TRASH,
+        SET_RESTORED,
+        SET_TREE_SIZE,
+        DELETE,
+        TOUCH_UP,
+        BYTES_ABOVE,
+        NAMES_UP,
+        IS_BELOW,
+        GONE,
+    ];
+    all.extend(INSERT.texts());
+    all.extend(TAKEN.texts());
+    all
+}

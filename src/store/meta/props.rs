@@ -97,3 +97,9 @@ pub async fn copy(conn: &mut Conn, from: NodeId, to: NodeId) -> Result<()> {
 pub async fn used(conn: &mut Conn, node: NodeId) -> Result<(i64, i64)> {
     Ok(sql::query_as(USED).bind(node.0).fetch_one(conn).await?)
 }
+
+/// Every statement here, for the test that prepares them all.
+#[cfg(test)]
+pub(super) fn statements() -> Vec<&'static str> {
+    vec![LIST, OF_CHILDREN, PUT, DELETE, CLEAR, COPY, USED]
+}

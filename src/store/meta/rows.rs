@@ -16,6 +16,12 @@ impl Insert {
         }))
     }
 
+    /// The texts of all sizes.
+    #[cfg(test)]
+    pub(super) fn texts(&'static self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().map(String::as_str)
+    }
+
     /// The items cut into batches, each with the statement for as many.
     pub(super) fn batches<'t, T>(
         &'static self,
@@ -37,6 +43,12 @@ impl Among {
     /// `head IN ($2, …) tail`; `$1` is for the head to use.
     pub(super) fn new(head: &str, tail: &str) -> Self {
         Self(SIZES.map(|rows| format!("{head} IN ({}) {tail}", places(2, rows))))
+    }
+
+    /// The texts of all sizes.
+    #[cfg(test)]
+    pub(super) fn texts(&'static self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().map(String::as_str)
     }
 
     /// The keys cut into batches, each with a statement that has a place for each of them. Places

@@ -11,6 +11,16 @@ const EPOCH: &str = "epoch";
 const GET_OR_PUT: &str = "INSERT INTO setting (key, value) VALUES ($1, $2)
     ON CONFLICT (key) DO UPDATE SET value = setting.value RETURNING value";
 
+const GET: &str = "SELECT value FROM setting WHERE key = $1";
+
+/// The value of `key`, if there is one.
+pub async fn get(conn: &mut Conn, key: &str) -> Result<Option<String>> {
+    Ok(sql::query_scalar(GET)
+        .bind(key)
+        .fetch_optional(conn)
+        .await?)
+}
+
 /// The value of `key`; `value` is put there first when there is none.
 pub async fn get_or_put(conn: &mut Conn, key: &str, value: &str) -> Result<String> {
     Ok(sql::query_scalar(GET_OR_PUT)
@@ -27,4 +37,10 @@ pub async fn epoch(meta: &Meta) -> Result<Epoch> {
     let kept = meta.write(move |conn| Box::pin(async move { get_or_put(conn, EPOCH, &new).await }));
     let kept: String = kept.await?;
     Epoch::parse(&kept).ok_or(Error::Corrupt("the database's epoch"))
+}
+
+/// Every statement here, for the test that prepares them all.
+#[cfg(test)]
+pub(super) fn statements() -> Vec<&'static str> {
+    vec![GET_OR_PUT, GET]
 }

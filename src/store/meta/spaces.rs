@@ -147,3 +147,20 @@ pub async fn count_locks(conn: &mut Conn, space: SpaceId) -> Result<i64> {
         .fetch_one(conn)
         .await?)
 }
+
+/// Every statement here, for the test that prepares them all.
+#[cfg(test)]
+pub(super) fn statements() -> Vec<&'static str> {
+    vec![
+        TURN,
+        GIVE_BACK,
+        WRAPPED_KEY,
+        CREATE,
+        SET_KEY_AND_ROOT,
+        SHARED,
+        BY_ID,
+        SET_QUOTA,
+        LOCKS,
+        COUNT_LOCKS,
+    ]
+}

@@ -1,13 +1,15 @@
-//! A statement: its text, its values, and what a row becomes. The functions of this module say
-//! only that; which database takes it is decided where it runs.
+//! A statement for both databases: its text, its values, and what a row becomes. Only here is
+//! decided which database takes it.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
+use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments as _, FromRow};
 
 use super::Conn;
+use super::conn::Inner;
 
 /// A value of a statement. There are no other kinds: times and ids are numbers, hashes are bytes.
 pub(super) enum Value<'q> {
@@ -61,9 +63,13 @@ impl<'q> From<&'q Option<Vec<u8>>> for Value<'q> {
     }
 }
 
-/// What a row can become: tuples and derived structs.
-pub(super) trait Row: Send + Unpin + for<'r> FromRow<'r, SqliteRow> {}
-impl<T> Row for T where T: Send + Unpin + for<'r> FromRow<'r, SqliteRow> {}
+/// What a row of either database can become: tuples and derived structs.
+pub(super) trait Row:
+    Send + Unpin + for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow>
+{
+}
+impl<T> Row for T where T: Send + Unpin + for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow>
+{}
 
 /// A statement whose rows become `T`.
 pub(super) struct Query<'q, T = ()> {
@@ -112,25 +118,46 @@ impl<'q, T> Query<'q, T> {
     }
 }
 
+/// Runs `$run` with the values and the connection of whichever database it is, and notes when it
+/// fails; both arms are the same text.
+macro_rules! on {
+    ($values:expr, $conn:ident, |$arguments:ident, $at:ident| $run:expr) => {{
+        let done = match &mut $conn.inner {
+            Inner::Lite($at) => {
+                let ($arguments, $at) = (for_sqlite($values)?, &mut **$at);
+                $run
+            }
+            Inner::Post($at) => {
+                let ($arguments, $at) = (for_postgres($values)?, &mut **$at);
+                $run
+            }
+        };
+        $conn.failed |= done.is_err();
+        done
+    }};
+}
+
 impl Query<'_> {
     pub(super) async fn execute(self, conn: &mut Conn) -> Result<Done, sqlx::Error> {
-        let values = arguments(self.values)?;
-        let query = sqlx::query_with(self.text, values);
-        Ok(Done(query.execute(&mut *conn.0).await?.rows_affected()))
+        on!(self.values, conn, |values, at| {
+            let done = sqlx::query_with(self.text, values).execute(at).await;
+            done.map(|done| Done(done.rows_affected()))
+        })
     }
 }
 
 impl<T: Row> Query<'_, T> {
     pub(super) async fn fetch_all(self, conn: &mut Conn) -> Result<Vec<T>, sqlx::Error> {
-        let values = arguments(self.values)?;
-        let query = sqlx::query_as_with(self.text, values);
-        query.fetch_all(&mut *conn.0).await
+        on!(self.values, conn, |values, at| {
+            sqlx::query_as_with(self.text, values).fetch_all(at).await
+        })
     }
 
     pub(super) async fn fetch_optional(self, conn: &mut Conn) -> Result<Option<T>, sqlx::Error> {
-        let values = arguments(self.values)?;
-        let query = sqlx::query_as_with(self.text, values);
-        query.fetch_optional(&mut *conn.0).await
+        on!(self.values, conn, |values, at| {
+            let query = sqlx::query_as_with(self.text, values);
+            query.fetch_optional(at).await
+        })
     }
 
     /// The first row; an error when there is none.
@@ -166,17 +193,31 @@ where
     }
 }
 
-/// The values as SQLite takes them.
-fn arguments(values: Vec<Value<'_>>) -> Result<SqliteArguments, sqlx::Error> {
-    let mut all = SqliteArguments::default();
-    for value in values {
-        let added = match value {
-            Value::Int(value) => all.add(value),
-            Value::Bool(value) => all.add(value),
-            Value::Text(value) => all.add(value.map(Cow::into_owned)),
-            Value::Bytes(value) => all.add(value.map(Cow::into_owned)),
-        };
-        added.map_err(sqlx::Error::Encode)?;
+macro_rules! arguments {
+    ($name:ident -> $Arguments:ty, |$text:ident| $checked:expr) => {
+        fn $name(values: Vec<Value<'_>>) -> Result<$Arguments, sqlx::Error> {
+            let mut all = <$Arguments>::default();
+            for value in values {
+                let added = match value {
+                    Value::Int(value) => all.add(value),
+                    Value::Bool(value) => all.add(value),
+                    Value::Text($text) => all.add($checked.map(Cow::into_owned)),
+                    Value::Bytes(value) => all.add(value.map(Cow::into_owned)),
+                };
+                added.map_err(sqlx::Error::Encode)?;
+            }
+            Ok(all)
+        }
+    };
+}
+
+arguments!(for_sqlite -> SqliteArguments, |text| text);
+arguments!(for_postgres -> PgArguments, |text| without_nul(text)?);
+
+/// PostgreSQL keeps no NUL in texts. Said here, because an answer of its own ends the transaction.
+fn without_nul(text: Option<Cow<'_, str>>) -> Result<Option<Cow<'_, str>>, sqlx::Error> {
+    match text {
+        Some(text) if text.contains('\0') => Err(sqlx::Error::Encode("a text holds NUL".into())),
+        text => Ok(text),
     }
-    Ok(all)
 }

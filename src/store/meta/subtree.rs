@@ -5,7 +5,7 @@ use crate::store::Result;
 use crate::types::{Millis, NodeId, NodeName, Seq};
 
 const COUNT: &str = "WITH RECURSIVE sub (id) AS (
-        SELECT $1
+        SELECT CAST($1 AS BIGINT)
         UNION ALL
         SELECT n.id FROM node n JOIN sub ON n.parent = sub.id WHERE n.trashed IS NULL)
     SELECT count(*) FROM (SELECT id FROM sub LIMIT $2) AS counted";
@@ -46,7 +46,7 @@ macro_rules! with_trashed {
     ($rest:literal) => {
         concat!(
             "WITH RECURSIVE sub (id) AS (
-                SELECT $1
+                SELECT CAST($1 AS BIGINT)
                 UNION ALL
                 SELECT n.id FROM node n JOIN sub ON n.parent = sub.id WHERE n.trashed IS NULL) ",
             $rest
@@ -139,4 +139,12 @@ pub async fn forget(conn: &mut Conn, top: NodeId, seq: Seq) -> Result<()> {
             .await?;
     }
     Ok(())
+}
+
+/// Every statement here, for the test that prepares them all.
+#[cfg(test)]
+pub(super) fn statements() -> Vec<&'static str> {
+    let mut all = vec![COUNT, EXTENT, COPY, COPY_PROPS, BURY];
+    all.extend(FORGET);
+    all
 }

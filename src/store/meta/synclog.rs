@@ -107,10 +107,18 @@ pub async fn forget_before(conn: &mut Conn, at: Millis) -> Result<u64> {
         .rows_affected())
 }
 
+/// Every statement here, for the test that prepares them all.
+#[cfg(test)]
+pub(super) fn statements() -> Vec<&'static str> {
+    let mut all = vec![PAGE, FORGET];
+    all.extend(APPEND.texts());
+    all
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::meta::Meta;
+    use crate::store::meta::{Meta, testing};
 
     fn entry(account: i64, at: i64) -> Entry {
         Entry {
@@ -126,7 +134,7 @@ mod tests {
 
     async fn log_of(entries: Vec<Entry>) -> (tempfile::TempDir, Meta) {
         let dir = tempfile::tempdir().unwrap();
-        let meta = Meta::open(&dir.path().join("db")).await.unwrap();
+        let meta = Meta::open(&testing::database(dir.path())).await.unwrap();
         meta.write::<_, crate::store::Error, _>(move |tx| {
             Box::pin(async move { append(tx, &entries).await })
         })

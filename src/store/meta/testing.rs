@@ -1,7 +1,40 @@
 //! What tests of other modules need of the database.
 
-use super::{Conn, sql};
+use std::collections::HashSet;
+use std::path::Path;
+use std::process::{self, Command};
+use std::sync::{Mutex, PoisonError};
+
+use super::{Conn, Database, sql};
 use crate::store::Result;
+
+/// Where tests find a PostgreSQL that is thrown away afterwards (`postgres/run.sh`): a database in
+/// which each test makes a schema of its own. Unset: tests use SQLite.
+const SERVER: &str = "SYNC_TEST_POSTGRES";
+
+/// The schemas this process has made.
+static MADE: Mutex<Option<HashSet<String>>> = Mutex::new(None);
+
+/// The database of a test that has `folder` for itself; the same folder, the same database.
+///
+/// # Panics
+/// When `psql` cannot make a schema.
+pub fn database(folder: &Path) -> Database {
+    let Ok(server) = std::env::var(SERVER) else {
+        return folder.join("sync.db").into();
+    };
+    let text = folder.display().to_string();
+    let hash = blake3::hash(text.as_bytes()).to_hex();
+    let schema = format!("t{}_{}", process::id(), &hash[..16]);
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    if made.get_or_insert_default().insert(schema.clone()) {
+        let create = format!("CREATE SCHEMA {schema}");
+        let arguments = [&server, "-qc", &create];
+        let done = Command::new("psql").args(arguments).status().unwrap();
+        assert!(done.success());
+    }
+    format!("{server}?options[search_path]={schema}").into()
+}
 
 /// Runs a statement, for rows that only older or damaged databases have; how many it changed.
 pub async fn execute(conn: &mut Conn, text: &'static str, numbers: &[i64]) -> Result<u64> {

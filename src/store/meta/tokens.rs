@@ -248,3 +248,24 @@ pub async fn take_code(conn: &mut Conn, hash: &[u8], now: Millis) -> Result<Opti
     let query = sql::query_scalar(TAKE_CODE).bind(hash).bind(now.0);
     Ok(query.fetch_optional(conn).await?.map(AccountId))
 }
+
+/// Every statement here, for the test that prepares them all.
+#[cfg(test)]
+pub(super) fn statements() -> Vec<&'static str> {
+    vec![
+        BY_ID,
+        BY_HANDLE,
+        OPEN,
+        ROTATE,
+        SPARE,
+        END,
+        END_OF_DEVICE,
+        END_OF_ACCOUNT,
+        TIDY,
+        ADD_CODE,
+        EXPIRE_CODES,
+        KEEP_CODES,
+        TAKE_CODE,
+        END_CODES,
+    ]
+}

@@ -24,6 +24,9 @@ const HELD: &str = "SELECT
     (SELECT CAST(COALESCE(SUM(tree_size), 0) AS BIGINT)
        FROM node WHERE space = $1 AND trashed IS NOT NULL)";
 
+// Of PostgreSQL only: SQLite's files are measured where they lie.
+pub(super) const SERVED: &str = "SELECT pg_database_size(current_database())";
+
 /// Counts of what there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Totals {
@@ -60,6 +63,15 @@ pub async fn probe(conn: &mut Conn) -> Result<()> {
     Ok(())
 }
 
+/// Bytes of the database as its server counts them; `None` for SQLite, which has none.
+pub async fn database_bytes(conn: &mut Conn) -> Result<Option<u64>> {
+    if !conn.is_postgres() {
+        return Ok(None);
+    }
+    let bytes: i64 = sql::query_scalar(SERVED).fetch_one(conn).await?;
+    Ok(Some(bytes.unsigned_abs()))
+}
+
 /// Counts everything; reads whole indexes, so it is for the command line, not for requests.
 pub async fn totals(conn: &mut Conn) -> Result<Totals> {
     let (accounts, devices, files, bytes, versions, trashed, conflicts) =
@@ -89,4 +101,10 @@ pub async fn used(conn: &mut Conn) -> Result<Vec<Used>> {
         quota,
     };
     Ok(rows.into_iter().map(used).collect())
+}
+
+/// Every statement here, for the test that prepares them all.
+#[cfg(test)]
+pub(super) fn statements() -> Vec<&'static str> {
+    vec![PROBE, TOTALS, USED, HELD]
 }

@@ -24,3 +24,9 @@ pub async fn list(
         .bind(limit);
     Ok(query.fetch_all(conn).await?)
 }
+
+/// Every statement here, for the test that prepares them all.
+#[cfg(test)]
+pub(super) fn statements() -> Vec<&'static str> {
+    vec![LIST]
+}

@@ -213,3 +213,11 @@ pub async fn forget_stale(conn: &mut Conn, before: Millis) -> Result<u64> {
     let query = sql::query(FORGET).bind(before.0);
     Ok(query.execute(conn).await?.rows_affected())
 }
+
+/// Every statement here, for the test that prepares them all.
+#[cfg(test)]
+pub(super) fn statements() -> Vec<&'static str> {
+    vec![
+        INSERT, BY_ID, UNFINISHED, PENDING, HELD, SAVE, FINISH, DELETE, FORGET,
+    ]
+}

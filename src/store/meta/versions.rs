@@ -152,3 +152,9 @@ pub async fn adopt(conn: &mut Conn, from: NodeId, to: NodeId, after: i64) -> Res
         .await?;
     Ok(())
 }
+
+/// Every statement here, for the test that prepares them all.
+#[cfg(test)]
+pub(super) fn statements() -> Vec<&'static str> {
+    vec![PUT, LIST, BY_NUMBER, PRUNE, NAMES, EARLIER, ADOPT]
+}

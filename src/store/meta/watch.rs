@@ -162,3 +162,11 @@ pub async fn by_token(conn: &mut Conn, token_hash: &[u8]) -> Result<Option<Token
         .fetch_optional(conn)
         .await?)
 }
+
+/// Every statement here, for the test that prepares them all.
+#[cfg(test)]
+pub(super) fn statements() -> Vec<&'static str> {
+    vec![
+        EXPIRE, COUNT, INSERT, BY_CODE, CONFIRM, BY_SECRET, FETCHED, BY_TOKEN,
+    ]
+}

@@ -1,4 +1,7 @@
-//! Group commit: one task owns the writing connection and commits for all who queue.
+//! Writing. Here for SQLite by group commit: one task owns the writing connection and commits for all
+//! who queue; for PostgreSQL in `each`.
+
+mod each;
 
 use std::panic::AssertUnwindSafe;
 
@@ -7,7 +10,9 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+pub(super) use self::each::Each;
 use super::super::{Error, Result};
+use super::conn::Inner;
 use super::{Conn, sql};
 
 /// Most works in one transaction: bounds what one commit makes others wait for.
@@ -66,14 +71,15 @@ fn failed(reason: &str) -> Error {
     Error::Database(sqlx::Error::Protocol(reason.to_owned()))
 }
 
-/// The handle on the writing task.
-pub(super) struct Writer {
+/// The handle on the writing task. Works queued at the same time share one commit; each has its own
+/// savepoint, so a failing one undoes only itself.
+pub(super) struct Group {
     queue: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
     sender: mpsc::WeakSender<Box<dyn Job>>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
-impl Writer {
+impl Group {
     pub(super) fn start(conn: Conn) -> Self {
         let (sender, receiver) = mpsc::channel(QUEUE_MAX);
         let weak = sender.downgrade();
@@ -125,7 +131,11 @@ async fn serve(mut conn: Conn, mut queue: mpsc::Receiver<Box<dyn Job>>) {
             job.answer(reason.as_ref().map(|&()| ()).map_err(String::as_str));
         }
     }
-    if let Err(error) = conn.0.close().await {
+    let closed = match conn.inner {
+        Inner::Lite(conn) => conn.close().await,
+        Inner::Post(conn) => conn.close().await,
+    };
+    if let Err(error) = closed {
         tracing::warn!("closing the database: {error}");
     }
 }
@@ -178,8 +188,12 @@ async fn run_caught(job: &mut Box<dyn Job>, conn: &mut Conn) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::store::meta::{Meta, settings, sql};
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use crate::store::meta::{Alone, Meta, settings, spaces, sql, testing};
     use crate::store::{Error, Result};
+    use crate::types::SpaceId;
 
     async fn limit_pages(meta: &Meta, pages: &'static str) {
         let done: Result<()> = meta
@@ -201,10 +215,14 @@ mod tests {
         .await
     }
 
+    async fn opened(folder: &Path) -> Meta {
+        Meta::open(&testing::database(folder)).await.unwrap()
+    }
+
     #[tokio::test]
     async fn a_full_disk_fails_what_does_not_fit_and_nothing_after() {
         let folder = tempfile::tempdir().unwrap();
-        let meta = Meta::open(&folder.path().join("db")).await.unwrap();
+        let meta = Meta::open(&folder.path().join("db").into()).await.unwrap();
         limit_pages(&meta, "PRAGMA max_page_count = 100").await;
 
         let all = (0..4).map(|_| put(&meta, "big", 10_000_000));
@@ -220,7 +238,7 @@ mod tests {
     #[tokio::test]
     async fn a_work_that_panics_is_undone_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let meta = Meta::open(&folder.path().join("db")).await.unwrap();
+        let meta = opened(folder.path()).await;
         let panics = meta.write::<(), Error, _>(|conn| {
             Box::pin(async move {
                 settings::get_or_put(conn, "a", "panicked").await?;
@@ -231,5 +249,79 @@ mod tests {
         assert!(panicked.is_err());
         fine.unwrap();
         assert_eq!(put(&meta, "a", 1).await.unwrap(), "x");
+    }
+
+    #[tokio::test]
+    async fn those_who_write_to_a_space_take_turns_and_lose_none() {
+        const WRITERS: usize = 8;
+        const EACH: i64 = 50;
+        let folder = tempfile::tempdir().unwrap();
+        let meta = Arc::new(opened(folder.path()).await);
+        let made =
+            meta.write(|tx| Box::pin(async move { spaces::create(tx, "s", false, None).await }));
+        let space: SpaceId = made.await.unwrap();
+        let writers = (0..WRITERS).map(|_| {
+            let meta = Arc::clone(&meta);
+            tokio::spawn(async move {
+                let mut seen = Vec::new();
+                for _ in 0..EACH {
+                    let turn = meta
+                        .write(move |tx| Box::pin(async move { spaces::turn(tx, space, 3).await }));
+                    let turn: Result<spaces::Turn> = turn.await;
+                    seen.push(turn.unwrap().seq.0);
+                }
+                assert!(seen.is_sorted());
+                seen
+            })
+        });
+        let mut all: Vec<i64> = Vec::new();
+        for writer in futures_util::future::join_all(writers).await {
+            all.extend(writer.unwrap());
+        }
+        all.sort_unstable();
+        let turns = EACH * i64::try_from(WRITERS).unwrap();
+        assert_eq!(all, (1..=turns).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn what_is_read_alone_still_holds_when_it_is_acted_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let meta = opened(folder.path()).await;
+        let count = || {
+            meta.write::<_, Error, _>(|tx| {
+                Box::pin(async move {
+                    tx.alone(Alone::Accounts).await?;
+                    let known = settings::get(tx, "count").await?.unwrap_or_default();
+                    testing::execute(tx, "DELETE FROM setting WHERE key = 'count'", &[]).await?;
+                    let next = known + "x";
+                    settings::get_or_put(tx, "count", &next).await
+                })
+            })
+        };
+        let all = futures_util::future::join_all((0..40).map(|_| count())).await;
+        let longest = all.into_iter().map(|text| text.unwrap().len()).max();
+        assert_eq!(longest, Some(40));
+    }
+
+    #[tokio::test]
+    async fn a_work_that_goes_on_after_an_error_keeps_nothing_on_postgresql() {
+        let folder = tempfile::tempdir().unwrap();
+        let meta = opened(folder.path()).await;
+        if !meta.is_shared() {
+            // There an error undoes its statement and nothing else.
+            return;
+        }
+        let goes_on = meta.write::<_, Error, _>(|tx| {
+            Box::pin(async move {
+                settings::get_or_put(tx, "a", "x").await?;
+                let failed = testing::execute(tx, "SELECT 1 / 0", &[]).await;
+                assert!(failed.is_err());
+                Ok(())
+            })
+        });
+        goes_on.await.unwrap_err();
+        let kept = settings::get(&mut meta.read().await.unwrap(), "a").await;
+        assert_eq!(kept.unwrap(), None);
+        put(&meta, "a", 1).await.unwrap();
     }
 }

@@ -256,6 +256,7 @@ async fn names_are_found_below_a_collection_in_any_case_and_not_in_trash() {
         "/photos/report_2.txt",
         "/shared/my REPORT",
         "/gone-report",
+        "/photos/LÉ.txt",
     ] {
         f.put(at, b"x").await;
     }
@@ -281,6 +282,8 @@ async fn names_are_found_below_a_collection_in_any_case_and_not_in_trash() {
     ];
     assert_eq!(find("/", "rePort", 100).await, all);
     assert_eq!(find("/", "report", 1).await, all);
+    assert_eq!(find("/", "lÉ", 100).await, ["/photos/LÉ.txt"]);
+    assert_eq!(find("/", "lé", 100).await, [""; 0]);
     assert_eq!(find("/photos", "report", 100).await, all[1..2]);
     assert_eq!(find("/", "t_2", 100).await, all[1..2]);
     assert!(find("/", "%", 100).await.is_empty());

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use crate::crypto::MasterKey;
 use crate::store::Store;
+use crate::store::meta::testing;
 use crate::tree::{
     DEFAULT_FOLDERS, NewSpace, Node, Result, Tree, User, Write, Written, create_space,
 };
@@ -78,7 +79,7 @@ impl Fixture {
 
 async fn open(folder: &Path) -> Arc<Store> {
     let key = MasterKey::generate().unwrap();
-    let (database, data) = (folder.join("sync.db"), folder.join("data"));
+    let (database, data) = (testing::database(folder), folder.join("data"));
     Store::open(
         &database,
         &data,

@@ -5,6 +5,7 @@ mod conflict;
 mod feeding;
 mod fixture;
 mod history;
+mod limits;
 mod locking;
 mod model;
 mod moving;

@@ -408,6 +408,10 @@ fn a_second_server_over_the_same_files_is_refused() {
     server.admin().put("/dav/a", b"x").expect(&[201]);
     let mut second = std::process::Command::new("timeout");
     server.prepare(second.arg("30").arg(webdav_tests::server::binary()));
+    if webdav_tests::postgres::is_used() {
+        // Servers on the same PostgreSQL may share them; one with a database of its own may not.
+        second.env("SYNC_DB_PATH", server.dir().join("db/other.db"));
+    }
     let output = second.output().expect("timeout and the binary start");
     let refused = output
         .status

@@ -12,6 +12,7 @@ use super::super::{Api, Waiting, documented, routes};
 use super::*;
 use crate::server::config::{Config, Secret};
 use crate::server::{Metrics, startup};
+use crate::store::meta::testing;
 use crate::types::Clock;
 
 /// The document as clients get it.
@@ -55,7 +56,7 @@ fn the_document_is_as_reviewed() {
 /// The API over a store that is open.
 async fn api(folder: &Path) -> Api {
     let config = Config {
-        db_path: folder.join("sync.db"),
+        db_path: testing::database(folder),
         data_path: folder.join("data"),
         key_file: folder.join("key"),
         admin_password: Some(Secret::new("correct horse")),

@@ -17,6 +17,7 @@ use crate::server::config::{Config, Secret};
 use crate::server::middleware::Client;
 use crate::server::ops::metrics::Metrics;
 use crate::server::startup;
+use crate::store::meta::testing;
 use crate::types::{AccountId, Millis};
 
 struct Fixture {
@@ -37,7 +38,7 @@ struct Answer {
 async fn fixture() -> Fixture {
     let folder = tempfile::tempdir().unwrap();
     let config = Config {
-        db_path: folder.path().join("sync.db"),
+        db_path: testing::database(folder.path()),
         data_path: folder.path().join("data"),
         key_file: folder.path().join("key"),
         admin_password: Some(Secret::new("correct horse")),

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use crate::crypto::MasterKey;
 use crate::server::webdav::{Dav, handle};
 use crate::store::Store;
+use crate::store::meta::testing;
 use crate::store::meta::versions::Keep;
 use crate::tree::{DEFAULT_FOLDERS, NewSpace, Result, Tree, User, create_space};
 use crate::types::{AccountId, Clock, Millis, SpaceId};
@@ -62,7 +63,7 @@ impl Fixture {
     pub(super) async fn with_quota(quota: Option<u64>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let key = MasterKey::generate().unwrap();
-        let (database, data) = (folder.path().join("sync.db"), folder.path().join("data"));
+        let (database, data) = (testing::database(folder.path()), folder.path().join("data"));
         let store = Store::open(&database, &data, key, Keep::default())
             .await
             .unwrap();

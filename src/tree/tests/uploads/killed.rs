@@ -10,7 +10,7 @@ struct Process {
 
 pub(super) async fn opened(folder: &Path, space: Option<SpaceId>) -> Tree {
     let (key, _) = MasterKey::load_or_create(&folder.join("key")).unwrap();
-    let (database, data) = (folder.join("db"), folder.join("data"));
+    let (database, data) = (testing::database(folder), folder.join("data"));
     let store = Store::open(&database, &data, key, Keep::default()).await;
     let store = store.unwrap();
     let space = if let Some(space) = space {
