@@ -31,6 +31,7 @@ use tokio_util::task::TaskTracker;
 pub use commands::run as run_command;
 pub use error::{Error, Result};
 
+use crate::store::watch_others;
 use crate::types::Clock;
 use config::Config;
 use listener::Listener;
@@ -53,6 +54,10 @@ pub async fn serve(config: Config) -> Result<()> {
     let tasks = TaskTracker::new();
     if let Some(tls) = &tls {
         tasks.spawn(Arc::clone(tls).keep_fresh(stop.clone()));
+    }
+    if store.meta.is_shared() {
+        let (store, stop) = (Arc::clone(&store), stop.clone());
+        tasks.spawn(async move { stop.run_until_cancelled(watch_others(store)).await });
     }
     let url = startup::url(listener.address()?, tls.is_some());
     let mut text = startup::greeting(&config, opened.key, login.as_ref(), &url);

@@ -23,6 +23,12 @@ impl Events {
             .subscribe()
     }
 
+    /// Whether nobody waits for anything.
+    pub fn is_idle(&self) -> bool {
+        let waited = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        waited.values().all(|sender| sender.receiver_count() == 0)
+    }
+
     /// Wakes all who wait for the space; called once a change to it is durable.
     pub fn announce(&self, space: SpaceId) {
         let waited = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -56,6 +62,11 @@ mod tests {
     #[test]
     fn spaces_that_nobody_waits_for_any_more_are_forgotten() {
         let events = Events::default();
+        assert!(events.is_idle());
+        let waiting = events.subscribe(SpaceId(1));
+        assert!(!events.is_idle());
+        drop(waiting);
+        assert!(events.is_idle());
         for space in 0..100 {
             drop(events.subscribe(SpaceId(space)));
         }

@@ -9,6 +9,7 @@ mod in_use;
 mod keys;
 pub mod meta;
 mod mounts;
+mod others;
 mod shares;
 mod shelf;
 
@@ -21,6 +22,7 @@ pub use events::Events;
 pub use in_use::{InUse, Taken};
 pub use keys::KeyRing;
 pub use mounts::Mounts;
+pub use others::watch_others;
 pub use shares::{Held, Shares};
 
 use self::shelf::Shelf;

@@ -12,6 +12,7 @@ mod meter;
 pub mod multistatus;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod raw;
 pub mod server;
 pub mod tls;

@@ -40,6 +40,7 @@ const SET_KEY_AND_ROOT: &str = "UPDATE space SET wrapped_key = $2, root = $3 WHE
 const SHARED: &str = "SELECT id, name, root, quota FROM space WHERE everyone ORDER BY id";
 const BY_ID: &str = "SELECT id, name, root, quota FROM space WHERE id = $1";
 const SET_QUOTA: &str = "UPDATE space SET quota = $2 WHERE id = $1";
+const TURNS: &str = "SELECT id, seq FROM space";
 const LOCKS: &str = "SELECT locks FROM space WHERE id = $1";
 const COUNT_LOCKS: &str = "UPDATE space SET locks =
     (SELECT count(*) FROM lock WHERE space = $1) WHERE id = $1 RETURNING locks";
@@ -121,6 +122,15 @@ pub async fn by_id(conn: &mut Conn, space: SpaceId) -> Result<Option<Space>> {
         .await?)
 }
 
+/// The last turn of every space.
+pub async fn turns(conn: &mut Conn) -> Result<Vec<(SpaceId, i64)>> {
+    let rows: Vec<(i64, i64)> = sql::query_as(TURNS).fetch_all(conn).await?;
+    Ok(rows
+        .into_iter()
+        .map(|(id, seq)| (SpaceId(id), seq))
+        .collect())
+}
+
 /// Sets the space's quota in bytes.
 pub async fn set_quota(conn: &mut Conn, space: SpaceId, quota: Option<i64>) -> Result<()> {
     sql::query(SET_QUOTA)
@@ -160,6 +170,7 @@ pub(super) fn statements() -> Vec<&'static str> {
         SHARED,
         BY_ID,
         SET_QUOTA,
+        TURNS,
         LOCKS,
         COUNT_LOCKS,
     ]

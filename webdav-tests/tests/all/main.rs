@@ -10,6 +10,7 @@ mod api_history;
 mod api_together;
 mod api_uploads;
 mod auth;
+mod away;
 mod bad_input;
 mod bad_xml;
 mod clients;
@@ -39,6 +40,7 @@ mod sync_events;
 mod sync_pull;
 mod sync_push;
 mod tls;
+mod two_nodes;
 mod undisturbed;
 mod windows;
 
