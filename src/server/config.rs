@@ -63,6 +63,10 @@ pub struct Config {
     pub versions: Versions,
     /// How long deleted files stay.
     pub trash: Trash,
+    /// How long the activity log goes back.
+    pub activity: Activity,
+    /// What the server does by itself.
+    pub jobs: Jobs,
     /// WebDAV.
     pub webdav: Webdav,
 }
@@ -142,6 +146,25 @@ pub struct Trash {
     pub keep: Duration,
 }
 
+/// How long the activity log goes back.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Activity {
+    /// Time until a line is deleted.
+    #[serde(with = "humantime_serde")]
+    pub keep: Duration,
+}
+
+/// What the server does by itself.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Jobs {
+    /// From the start of the server to the first job. Gives the machine time to set its clock: by a
+    /// wrong one, what was deleted today may look old.
+    #[serde(with = "humantime_serde")]
+    pub start_after: Duration,
+}
+
 /// WebDAV.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -195,6 +218,8 @@ impl Default for Config {
             http: Http::default(),
             versions: Versions::default(),
             trash: Trash::default(),
+            activity: Activity::default(),
+            jobs: Jobs::default(),
             webdav: Webdav::default(),
         }
     }
@@ -229,6 +254,22 @@ impl Default for Trash {
     fn default() -> Self {
         Self {
             keep: Duration::from_hours(30 * 24),
+        }
+    }
+}
+
+impl Default for Activity {
+    fn default() -> Self {
+        Self {
+            keep: Duration::from_hours(365 * 24),
+        }
+    }
+}
+
+impl Default for Jobs {
+    fn default() -> Self {
+        Self {
+            start_after: Duration::from_mins(5),
         }
     }
 }

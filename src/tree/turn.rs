@@ -35,7 +35,7 @@ pub(super) enum Deed {
 }
 
 impl Deed {
-    fn text(self) -> &'static str {
+    pub(super) fn text(self) -> &'static str {
         match self {
             Self::Upload => "upload",
             Self::Mkdir => "mkdir",
