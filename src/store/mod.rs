@@ -23,6 +23,7 @@ pub use mounts::Mounts;
 pub use shares::Shares;
 
 use crate::crypto::MasterKey;
+use crate::types::Epoch;
 
 /// How long a clean stop waits for uploads to save what arrived: one last wait for the disk each.
 const SAVE_MAX: Duration = Duration::from_secs(1);
@@ -41,6 +42,8 @@ pub struct Store {
     pub uploading: Shares,
     /// Memory for comparing contents.
     pub comparing: Shares,
+    /// Which database this is, for its cursors.
+    pub epoch: Epoch,
     /// Who waits for changes.
     pub events: Events,
     /// The unfinished uploads that somebody works on.
@@ -59,11 +62,13 @@ impl Store {
     ) -> Result<Arc<Self>> {
         let meta = meta::Meta::open(database).await?;
         let keys = KeyRing::open(master, &meta).await?;
+        let epoch = meta::settings::epoch(&meta).await?;
         let segments = blob::Segments::open(data).await?;
         Ok(Arc::new(Self {
             meta,
             segments,
             keys,
+            epoch,
             mounts: Mounts::default(),
             uploading: Shares::new(content::UPLOAD_SHARES),
             comparing: Shares::new(content::DIFF_SHARES),

@@ -143,7 +143,7 @@ impl IntoResponse for Error {
 impl From<Denied> for Error {
     fn from(denied: Denied) -> Self {
         match denied {
-            Denied::Wrong | Denied::Expired => Self::Token,
+            Denied::Wrong | Denied::Forged | Denied::Ended | Denied::Expired => Self::Token,
             Denied::Limited { retry_after } => {
                 let seconds = u32::try_from(retry_after.as_secs()).unwrap_or(u32::MAX);
                 Self::Slow {

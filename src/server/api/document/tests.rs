@@ -1,3 +1,5 @@
+mod allowed;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 

@@ -40,7 +40,7 @@ pub(in super::super) struct DownloadQuery {
     #[param(value_type = Option<schema::Id>)]
     id: Option<i64>,
     /// The number of a version; the current one when absent.
-    #[param(minimum = 1)]
+    #[param(value_type = Option<schema::VersionNumber>)]
     version: Option<i64>,
 }
 

@@ -71,7 +71,7 @@ fn path_cursor(text: &str) -> Result<NodePath> {
 #[serde(deny_unknown_fields)]
 pub(in super::super) struct SearchQuery {
     /// Part of a name; ASCII letters match in any case.
-    #[param(min_length = 1, max_length = 255)]
+    #[param(value_type = schema::SearchText)]
     q: String,
     /// Only below this collection.
     #[param(value_type = Option<schema::Path>)]
@@ -94,8 +94,7 @@ pub(in super::super) async fn search(
     caller: Caller,
     Query(query): Query<SearchQuery>,
 ) -> Result<Json<Nodes>> {
-    let controls = query.q.chars().any(char::is_control);
-    if controls || !(1..=QUERY_MAX).contains(&query.q.chars().count()) {
+    if !is_search_text(&query.q) {
         let text = "a search text has 1 to 255 characters and no control characters";
         return Err(Problem::invalid("q", text));
     }
@@ -105,6 +104,11 @@ pub(in super::super) async fn search(
     let limit = limit(query.limit)?;
     let found = caller.tree.search(&under, &query.q, after, limit).await?;
     Ok(Json(nodes(found)))
+}
+
+/// Whether a text can be searched for. No name holds control characters.
+pub(in super::super) fn is_search_text(text: &str) -> bool {
+    (1..=QUERY_MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control)
 }
 
 /// Tells about one node.
