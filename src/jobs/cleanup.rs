@@ -91,6 +91,8 @@ impl Cleanup {
             },
             trash: self.older_than,
             activity: self.older_than,
+            // Not cleaned up on demand: devices would have to start over.
+            feed: Duration::MAX,
         }
     }
 }

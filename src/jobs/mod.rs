@@ -25,7 +25,7 @@ use crate::store::Store;
 use crate::store::meta::versions::Keep;
 use crate::tree::retain::Freed;
 use crate::types::Clock;
-use retention::{conflicts, locks, log, tokens, trash, uploads, versions};
+use retention::{conflicts, feed, locks, log, quota, tokens, trash, uploads, versions};
 
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
@@ -41,6 +41,11 @@ pub const JOBS: &[Job] = &[
         name: versions::NAME,
         every: DAY,
         run: |lease, rules| Box::pin(versions::run(lease, rules.versions)),
+    },
+    Job {
+        name: quota::NAME,
+        every: HOUR,
+        run: |lease, rules| Box::pin(quota::run(lease, rules.versions)),
     },
     Job {
         name: uploads::NAME,
@@ -67,6 +72,11 @@ pub const JOBS: &[Job] = &[
         every: DAY,
         run: |lease, rules| Box::pin(log::run(lease, rules.activity)),
     },
+    Job {
+        name: feed::NAME,
+        every: DAY,
+        run: |lease, rules| Box::pin(feed::run(lease, rules.feed)),
+    },
 ];
 
 /// Something to do now and then.
@@ -83,7 +93,7 @@ pub struct Job {
 /// Runs a job to its end and says what it freed.
 pub type Runner = for<'r> fn(&'r Lease, &'r Rules) -> BoxFuture<'r, Result<Freed>>;
 
-/// How long things stay (`versions`, `trash` and `activity` of the configuration).
+/// How long things stay (`versions`, `trash`, `activity` and `feed` of the configuration).
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
     /// Previous contents of files.
@@ -92,6 +102,8 @@ pub struct Rules {
     pub trash: Duration,
     /// Lines of the activity log.
     pub activity: Duration,
+    /// What the feed remembers of things that are gone; cursors hold as long.
+    pub feed: Duration,
 }
 
 /// What jobs work on, and what ends them.

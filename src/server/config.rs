@@ -65,6 +65,8 @@ pub struct Config {
     pub trash: Trash,
     /// How long the activity log goes back.
     pub activity: Activity,
+    /// How long devices may stay away.
+    pub feed: Feed,
     /// What the server does by itself.
     pub jobs: Jobs,
     /// WebDAV.
@@ -155,6 +157,15 @@ pub struct Activity {
     pub keep: Duration,
 }
 
+/// How long devices may stay away.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Feed {
+    /// Time until it is forgotten that something is gone; cursors hold as long.
+    #[serde(with = "humantime_serde")]
+    pub keep: Duration,
+}
+
 /// What the server does by itself.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -219,6 +230,7 @@ impl Default for Config {
             versions: Versions::default(),
             trash: Trash::default(),
             activity: Activity::default(),
+            feed: Feed::default(),
             jobs: Jobs::default(),
             webdav: Webdav::default(),
         }
@@ -262,6 +274,14 @@ impl Default for Activity {
     fn default() -> Self {
         Self {
             keep: Duration::from_hours(365 * 24),
+        }
+    }
+}
+
+impl Default for Feed {
+    fn default() -> Self {
+        Self {
+            keep: Duration::from_hours(90 * 24),
         }
     }
 }

@@ -238,6 +238,7 @@ pub(crate) fn rules(config: &Config) -> Rules {
         versions: keep(&config.versions),
         trash: config.trash.keep,
         activity: config.activity.keep,
+        feed: config.feed.keep,
     }
 }
 

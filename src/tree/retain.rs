@@ -7,7 +7,7 @@ use super::{Result, row};
 use crate::store::meta::nodes;
 use crate::store::meta::synclog::{self, Entry};
 use crate::store::meta::trash::{self, Expired, GOING};
-use crate::store::meta::versions::{self, Keep};
+use crate::store::meta::versions::{self, Keep, Replaced};
 use crate::store::meta::{Conn, locks, spaces, subtree, uploads};
 use crate::types::{Millis, NodeId, SpaceId};
 
@@ -124,6 +124,12 @@ pub async fn prune_versions(
         freed += Freed::of_sizes(&sizes);
     }
     Ok(freed)
+}
+
+/// Forgets one version, if `always` newer ones of its file are there besides the current one.
+pub async fn forget_version(conn: &mut Conn, found: Replaced, always: i64) -> Result<Freed> {
+    let size = versions::forget(conn, found.node, found.number, always).await?;
+    Ok(size.map_or(Freed::default(), |size| Freed::of((1, size))))
 }
 
 /// Forgets at most `limit` uploads that nobody can go on with any more.

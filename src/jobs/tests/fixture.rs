@@ -32,6 +32,7 @@ pub(super) const RULES: Rules = Rules {
     },
     trash: MONTH,
     activity: Duration::from_hours(365 * 24),
+    feed: Duration::from_hours(90 * 24),
 };
 
 pub(super) struct Fixture {

@@ -3,7 +3,7 @@
 use super::Conn;
 use super::nodes::NodeRow;
 use crate::store::Result;
-use crate::types::{ContentId, DeviceId, Millis, NodeId};
+use crate::types::{ContentId, DeviceId, Millis, NodeId, SpaceId};
 
 /// A row of `version`.
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -68,6 +68,16 @@ const OVERDUE: &str = "SELECT node, count(*), CAST(SUM(size) AS BIGINT) FROM (
          WHERE v.node > $1 AND v.node <= $2) AS ranked
     WHERE place > $4 OR (place > $3 AND replaced < $5)
     GROUP BY node ORDER BY node";
+const OLDEST: &str = "SELECT node, number, replaced FROM (
+        SELECT v.node, v.number,
+               row_number() OVER (PARTITION BY v.node ORDER BY v.number DESC) AS place,
+               COALESCE(lag(v.written) OVER (PARTITION BY v.node ORDER BY v.number DESC),
+                        n.written) AS replaced
+          FROM version v JOIN node n ON n.id = v.node WHERE n.space = $1) AS ranked
+    WHERE place > $2 AND replaced <= $3 ORDER BY replaced, node, number LIMIT $4";
+const FORGET: &str = "DELETE FROM version WHERE node = $1 AND number = $2
+    AND (SELECT count(*) FROM version v WHERE v.node = $1 AND v.number > $2) >= $3
+    RETURNING size";
 const NAMES: &str = "SELECT
     (SELECT count(*) FROM node WHERE id = $1 AND content = $2)
     + (SELECT count(*) FROM version WHERE node = $1 AND content = $2)";
@@ -209,4 +219,48 @@ pub async fn adopt(conn: &mut Conn, from: NodeId, to: NodeId, after: i64) -> Res
         .execute(conn)
         .await?;
     Ok(())
+}
+
+/// A version that others of its file have followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replaced {
+    /// The file.
+    pub node: NodeId,
+    /// Its number.
+    pub number: i64,
+    /// When the next newer one arrived.
+    pub replaced: Millis,
+}
+
+/// Versions of a space that were replaced at `until` or before, all but the newest `always` of each
+/// file, oldest first. Reads all versions of the space.
+pub async fn oldest(
+    conn: &mut Conn,
+    space: SpaceId,
+    (always, until): (i64, Millis),
+    limit: i64,
+) -> Result<Vec<Replaced>> {
+    let query = sqlx::query_as(OLDEST).bind(space.0).bind(always);
+    let query = query.bind(until.0).bind(limit);
+    let rows: Vec<(i64, i64, i64)> = query.fetch_all(conn).await?;
+    let version = |(node, number, replaced)| Replaced {
+        node: NodeId(node),
+        number,
+        replaced: Millis(replaced),
+    };
+    Ok(rows.into_iter().map(version).collect())
+}
+
+/// Drops one version, if `always` newer ones are there, and returns its size.
+pub async fn forget(
+    conn: &mut Conn,
+    node: NodeId,
+    number: i64,
+    always: i64,
+) -> Result<Option<i64>> {
+    let query = sqlx::query_scalar(FORGET)
+        .bind(node.0)
+        .bind(number)
+        .bind(always);
+    Ok(query.fetch_optional(conn).await?)
 }

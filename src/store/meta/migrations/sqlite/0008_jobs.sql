@@ -8,3 +8,14 @@ CREATE TABLE job (
 
 -- What has been in trash for long enough, in all spaces.
 CREATE INDEX node_trashed ON node (trashed) WHERE trashed IS NOT NULL;
+
+-- How far the feed's memory of what is gone reaches: turns up to this one are forgotten.
+ALTER TABLE space ADD COLUMN feed_floor BIGINT NOT NULL DEFAULT 0;
+
+-- The last turn of a space at a time, noted now and then: what translates an age into a turn.
+CREATE TABLE turn_at (
+    space BIGINT NOT NULL,
+    at    BIGINT NOT NULL,
+    seq   BIGINT NOT NULL,
+    PRIMARY KEY (space, at)
+) WITHOUT ROWID;
