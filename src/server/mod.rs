@@ -12,6 +12,7 @@ mod listener;
 mod middleware;
 mod ops;
 mod password;
+mod pieces;
 mod router;
 mod session;
 mod startup;

@@ -99,8 +99,7 @@ pub(super) async fn put(
 ) -> Result<Written> {
     let action = Action::begin(conn, tree, place.space, NODES).await?;
     let (written, grown) = put_in(conn, tree, &action, place, staged, how).await?;
-    let made_now = |node: &Node| node.seq == action.turn.seq;
-    if !made_now(&written.node) && !written.conflict.as_ref().is_some_and(made_now) {
+    if !action.made(&written) {
         // A request that was sent again: nobody needs to hear of it.
         spaces::give_back(conn, place.space, NODES).await?;
         return Ok(written);

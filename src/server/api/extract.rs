@@ -14,6 +14,7 @@ use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor}
 use super::Api;
 use super::problem::{self, Problem, Result};
 use crate::accounts::Session;
+use crate::server::compress::Sender;
 use crate::server::middleware::Client;
 use crate::store::content::Checksum;
 use crate::tree::{Base, Located, Node, Tree, User};
@@ -112,6 +113,9 @@ impl FromRequestParts<Arc<Api>> for Caller {
         })?;
         let verified = api.accounts.verify_bearer(client.ip, token).await;
         let session = verified.inspect_err(|denied| api.metrics.auth_failed(denied.reason()))?;
+        if let Some(sender) = parts.extensions.get::<Sender>() {
+            sender.is(session.account);
+        }
         let user = User {
             account: session.account,
             name: session.name.clone(),

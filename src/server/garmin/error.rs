@@ -64,6 +64,13 @@ pub(super) enum Error {
 }
 
 impl Error {
+    /// Come again soon.
+    pub(super) fn busy() -> Self {
+        Self::Busy {
+            seconds: BUSY_SECONDS,
+        }
+    }
+
     /// A field of the request that is wrong.
     pub(super) fn field(name: &str) -> Self {
         let plain = name.len() <= FIELD_MAX && name.bytes().all(|b| b.is_ascii_alphanumeric());

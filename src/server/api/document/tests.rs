@@ -71,6 +71,7 @@ async fn api(folder: &Path) -> Api {
         stop: CancellationToken::new(),
         tasks: TaskTracker::new(),
         waiting: Waiting::new(),
+        answering: super::super::answering(),
     }
 }
 
