@@ -131,7 +131,7 @@ pub enum Device {
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Cleanup {
     /// Forget what was deleted, replaced or logged longer ago, e.g. "30d". The newest versions of each
-    /// file stay (versions.keep_always), and so does every upload that can still go on
+    /// file stay as the settings say, and so does every upload that can still go on
     #[arg(long, value_name = "AGE", value_parser = humantime_serde::re::humantime::parse_duration)]
     pub older_than: Duration,
     /// Only say what would go

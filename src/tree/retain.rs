@@ -57,11 +57,13 @@ pub async fn forget_expired(
 ) -> Result<Option<Freed>> {
     let turn = spaces::turn(conn, found.space, 0).await?;
     if !is_as_found(conn, found, found.trashed).await? {
+        spaces::give_back(conn, found.space, 0).await?;
         return Ok(Some(Freed::default()));
     }
     let most = i64::try_from(PART_MAX).unwrap_or(i64::MAX);
     if subtree::count(conn, found.id, most + 1).await? > most {
         trash::set_going(conn, found.id).await?;
+        spaces::give_back(conn, found.space, 0).await?;
         return Ok(None);
     }
     subtree::forget(conn, found.id, turn.seq).await?;
@@ -79,6 +81,7 @@ pub async fn forget_part(
 ) -> Result<bool> {
     let turn = spaces::turn(conn, top.space, 0).await?;
     if !is_as_found(conn, top, GOING).await? {
+        spaces::give_back(conn, top.space, 0).await?;
         return Ok(false);
     }
     subtree::forget_some(conn, nodes, turn.seq).await?;

@@ -81,6 +81,11 @@ impl Fixture {
         self.now.fetch_add(millis, Ordering::SeqCst);
     }
 
+    /// All of the time but a millisecond.
+    pub(super) fn pass_almost(&self, time: Duration) {
+        self.pass(time.saturating_sub(MS));
+    }
+
     pub(super) async fn put(&self, at: &str, bytes: &[u8]) -> Node {
         self.write(at, bytes, Write::default()).await
     }

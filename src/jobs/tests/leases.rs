@@ -37,7 +37,7 @@ async fn a_job_has_one_run_at_a_time_and_comes_free_when_that_ends() {
 async fn a_run_that_does_not_move_for_a_minute_is_taken_over_and_does_no_more() {
     let f = Fixture::new().await;
     let slow = take(&f).await.unwrap();
-    f.pass(LEASE - MS);
+    f.pass_almost(LEASE);
     assert!(take(&f).await.is_none());
     f.pass(MS);
     let next = take(&f).await.unwrap();
@@ -55,7 +55,7 @@ async fn a_run_that_moves_keeps_its_job() {
     let f = Fixture::new().await;
     let lease = take(&f).await.unwrap();
     for _ in 0..5 {
-        f.pass(LEASE - MS);
+        f.pass_almost(LEASE);
         assert_eq!(step(&lease).await.unwrap(), 7);
     }
     // Late, but nobody else was there.
@@ -93,7 +93,7 @@ async fn a_process_that_stops_does_no_further_step() {
 async fn a_job_is_due_at_first_and_then_when_its_time_has_come() {
     let f = Fixture::new().await;
     take_if_due(&f).await.unwrap().end(Some(DAY)).await.unwrap();
-    f.pass(DAY - MS);
+    f.pass_almost(DAY);
     assert!(take_if_due(&f).await.is_none());
     // Who does not ask whether it is due does not put it off either.
     take(&f).await.unwrap().end(None).await.unwrap();

@@ -103,7 +103,7 @@ fn every_environment_name_of_the_contract_works() {
     assert_eq!(config.http.idle_timeout, Duration::from_secs(90));
     assert_eq!((config.http.connections_max, config.versions.keep), (7, 20));
     assert_eq!(config.trash.keep, Duration::from_hours(7 * 24));
-    assert_eq!(config.activity.keep, Duration::from_secs(31_557_600));
+    assert_eq!(config.activity.keep, Duration::from_hours(8766));
     assert_eq!(config.feed.keep, Duration::from_hours(30 * 24));
     assert_eq!(config.jobs.start_after, Duration::ZERO);
     assert_eq!(config.webdav.apple_files, AppleFiles::Hide);

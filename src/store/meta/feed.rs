@@ -45,7 +45,8 @@ const BURIED_SINCE: &str = "SELECT seq, node FROM tombstone
     WHERE space = $1 AND (seq, node) > ($2, $3) ORDER BY seq, node LIMIT $4";
 const BURY: &str = "INSERT INTO tombstone (space, seq, node) VALUES ($1, $2, $3)
     ON CONFLICT (space, seq, node) DO NOTHING";
-const NOTE: &str = "INSERT INTO turn_at (space, at, seq) SELECT s.id, $1, s.seq FROM space s
+const NOTE: &str = "INSERT INTO turn_at (space, at, seq) SELECT s.id, CAST($1 AS BIGINT), s.seq
+    FROM space s
     WHERE s.seq > s.feed_floor
       AND NOT EXISTS (SELECT 1 FROM turn_at t WHERE t.space = s.id AND t.seq >= s.seq)
     ON CONFLICT (space, at) DO NOTHING";
