@@ -11,7 +11,7 @@ use crate::store::meta::versions::{self, Keep, Replaced};
 use crate::store::meta::{Conn, locks, spaces, subtree, uploads};
 use crate::types::{Millis, NodeId, SpaceId};
 
-/// Most nodes forgotten in one transaction: some 50 ms in which nobody else writes.
+/// Most nodes forgotten in one transaction: some 60 ms in which nobody else writes.
 pub const PART_MAX: usize = 5000;
 /// The account in the activity log when nobody did it.
 const NOBODY: i64 = 0;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::fixture::{DAY, Fixture, MONTH, MS, RULES, freed, path};
+use crate::jobs::lease::LEASE;
 use crate::jobs::{Cleaned, Cleanup, Lease};
 use crate::tree::retain::Freed;
 use crate::tree::{Base, NewUpload};
@@ -113,4 +114,18 @@ async fn a_job_that_runs_elsewhere_is_waited_for_and_stays_due_as_it_was() {
     assert!(soon.is_none(), "it was put off for a month");
     let never_ran = Lease::take(&f.site, "trash", Some(DAY)).await.unwrap();
     assert!(never_ran.is_some());
+}
+
+#[tokio::test]
+async fn a_job_whose_process_died_is_taken_over_within_a_minute() {
+    let f = week().await;
+    drop(Lease::take(&f.site, "trash", None).await.unwrap().unwrap());
+    let waiting = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(f.trash().await.len(), 2, "nobody has taken it over yet");
+        f.pass(LEASE);
+    };
+    let cleanup = older_than(Duration::ZERO);
+    let (cleaned, ()) = tokio::join!(cleanup.run(&f.site), waiting);
+    assert_eq!(cleaned.unwrap()[0].freed, freed(2, 5));
 }
