@@ -63,6 +63,12 @@ pub struct Config {
     pub versions: Versions,
     /// How long deleted files stay.
     pub trash: Trash,
+    /// How long the activity log goes back.
+    pub activity: Activity,
+    /// How long devices may stay away.
+    pub feed: Feed,
+    /// What the server does by itself.
+    pub jobs: Jobs,
     /// WebDAV.
     pub webdav: Webdav,
 }
@@ -142,6 +148,34 @@ pub struct Trash {
     pub keep: Duration,
 }
 
+/// How long the activity log goes back.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Activity {
+    /// Time until a line is deleted.
+    #[serde(with = "humantime_serde")]
+    pub keep: Duration,
+}
+
+/// How long devices may stay away.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Feed {
+    /// Time until it is forgotten that something is gone; cursors hold as long.
+    #[serde(with = "humantime_serde")]
+    pub keep: Duration,
+}
+
+/// What the server does by itself.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Jobs {
+    /// From the start of the server to the first job. Gives the machine time to set its clock: by a
+    /// wrong one, what was deleted today may look old.
+    #[serde(with = "humantime_serde")]
+    pub start_after: Duration,
+}
+
 /// WebDAV.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -195,6 +229,9 @@ impl Default for Config {
             http: Http::default(),
             versions: Versions::default(),
             trash: Trash::default(),
+            activity: Activity::default(),
+            feed: Feed::default(),
+            jobs: Jobs::default(),
             webdav: Webdav::default(),
         }
     }
@@ -229,6 +266,30 @@ impl Default for Trash {
     fn default() -> Self {
         Self {
             keep: Duration::from_hours(30 * 24),
+        }
+    }
+}
+
+impl Default for Activity {
+    fn default() -> Self {
+        Self {
+            keep: Duration::from_hours(365 * 24),
+        }
+    }
+}
+
+impl Default for Feed {
+    fn default() -> Self {
+        Self {
+            keep: Duration::from_hours(90 * 24),
+        }
+    }
+}
+
+impl Default for Jobs {
+    fn default() -> Self {
+        Self {
+            start_after: Duration::from_mins(5),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::{config, password, tls};
-use crate::{accounts, crypto, store, tree};
+use crate::{accounts, crypto, jobs, store, tree};
 
 /// Result of a command.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -49,6 +49,9 @@ pub enum Error {
     /// The space of everyone.
     #[error("the shared folder: {0}")]
     Shared(#[from] tree::Error),
+    /// A job.
+    #[error(transparent)]
+    Job(#[from] jobs::Error),
     /// A change of accounts.
     #[error(transparent)]
     Accounts(#[from] accounts::Error),
@@ -88,6 +91,7 @@ impl Error {
             | Self::Key(_)
             | Self::Store(_)
             | Self::Shared(_)
+            | Self::Job(_)
             | Self::Accounts(_)
             | Self::Watch(_)
             | Self::Password(_)

@@ -31,6 +31,7 @@ use tokio_util::task::TaskTracker;
 pub use commands::run as run_command;
 pub use error::{Error, Result};
 
+use crate::jobs::{JOBS, Schedule, Site};
 use crate::types::Clock;
 use config::Config;
 use listener::Listener;
@@ -54,6 +55,12 @@ pub async fn serve(config: Config) -> Result<()> {
     if let Some(tls) = &tls {
         tasks.spawn(Arc::clone(tls).keep_fresh(stop.clone()));
     }
+    let site = Site {
+        store: Arc::clone(&store),
+        clock: clock.clone(),
+        stop: stop.clone(),
+    };
+    tasks.spawn(jobs(&config, site, Arc::clone(&metrics)));
     let url = startup::url(listener.address()?, tls.is_some());
     let mut text = startup::greeting(&config, opened.key, login.as_ref(), &url);
     text.push_str(&ready_line(listener.address()?, tls.is_some()));
@@ -73,6 +80,23 @@ pub async fn serve(config: Config) -> Result<()> {
     tasks.wait().await;
     store.close().await;
     Ok(())
+}
+
+/// What the server does by itself, until it stops.
+fn jobs(
+    config: &Config,
+    site: Site,
+    metrics: Arc<Metrics>,
+) -> impl Future<Output = ()> + Send + use<> {
+    let clock = site.clock.clone();
+    let schedule = Schedule {
+        site,
+        rules: startup::rules(config),
+        jobs: JOBS,
+    };
+    schedule.run(config.jobs.start_after, move |job, result| {
+        metrics.job_ended(job, result.is_ok(), clock.now().secs());
+    })
 }
 
 async fn bind(config: &Config, tls: Option<Arc<Tls>>, metrics: Arc<Metrics>) -> Result<Listener> {

@@ -13,6 +13,7 @@ use super::config::{Config, Secret, Versions};
 use super::error::{Error, Result};
 use crate::accounts::{Accounts, NewAccount};
 use crate::crypto::{self, MasterKey, Origin};
+use crate::jobs::Rules;
 use crate::store::Store;
 use crate::store::meta::spaces;
 use crate::store::meta::versions::Keep;
@@ -229,6 +230,16 @@ fn random_password() -> Result<Secret> {
         .map(|group| group.iter().map(letter).collect())
         .collect();
     Ok(Secret::new(&groups.join("-")))
+}
+
+/// How long things stay.
+pub(crate) fn rules(config: &Config) -> Rules {
+    Rules {
+        versions: keep(&config.versions),
+        trash: config.trash.keep,
+        activity: config.activity.keep,
+        feed: config.feed.keep,
+    }
 }
 
 fn keep(versions: &Versions) -> Keep {

@@ -23,6 +23,8 @@ pub(crate) struct Metrics {
     auth_failures: Family<Reason, Counter>,
     connections: Gauge,
     connections_refused: Counter,
+    jobs: Family<Ended, Counter>,
+    job_successes: Family<Named, Gauge>,
     resident: Gauge,
 }
 
@@ -40,6 +42,17 @@ struct Class {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reason {
     reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Ended {
+    job: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Named {
+    job: &'static str,
 }
 
 /// One finished request.
@@ -70,6 +83,8 @@ impl Metrics {
             auth_failures: Family::default(),
             connections: Gauge::default(),
             connections_refused: Counter::default(),
+            jobs: Family::default(),
+            job_successes: Family::default(),
             resident: Gauge::default(),
         };
         new.name();
@@ -99,6 +114,13 @@ impl Metrics {
             "connections_refused",
             "Connections closed because their address had too many",
             self.connections_refused.clone(),
+        );
+        registry.register("job_runs", "Runs of jobs that ended", self.jobs.clone());
+        registry.register_with_unit(
+            "job_last_success_timestamp",
+            "When a job of this process last ended well, since 1970",
+            Unit::Seconds,
+            self.job_successes.clone(),
         );
         let memory = "Memory of the process that is in RAM";
         registry.register_with_unit(
@@ -131,6 +153,15 @@ impl Metrics {
     /// Counts a refused log-in.
     pub(crate) fn auth_failed(&self, reason: &'static str) {
         self.auth_failures.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// Counts a run of a job that ended `now`, in seconds since 1970.
+    pub(crate) fn job_ended(&self, job: &'static str, well: bool, now: i64) {
+        let outcome = if well { "ok" } else { "failed" };
+        self.jobs.get_or_create(&Ended { job, outcome }).inc();
+        if well {
+            self.job_successes.get_or_create(&Named { job }).set(now);
+        }
     }
 
     /// Counts a connection for as long as the guard lives.
@@ -180,6 +211,8 @@ mod tests {
             sent: 11,
         });
         metrics.auth_failed("wrong");
+        metrics.job_ended("trash", true, 1_800_000_000);
+        metrics.job_ended("trash", false, 1_800_003_600);
         let page = metrics.encode(Some(4096));
         for line in [
             "sync_http_requests_total{class=\"read\",status=\"2xx\"} 1",
@@ -188,6 +221,9 @@ mod tests {
             "sync_http_sent_bytes_total 11",
             "sync_auth_failures_total{reason=\"wrong\"} 1",
             "sync_connections 1",
+            "sync_job_runs_total{job=\"trash\",outcome=\"ok\"} 1",
+            "sync_job_runs_total{job=\"trash\",outcome=\"failed\"} 1",
+            "sync_job_last_success_timestamp_seconds{job=\"trash\"} 1800000000",
             "sync_process_resident_memory_bytes 4096",
         ] {
             assert!(page.contains(line), "{line} is not in\n{page}");

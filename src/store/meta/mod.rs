@@ -10,6 +10,7 @@ pub mod chunks;
 pub mod conflicts;
 pub mod contents;
 pub mod feed;
+pub mod jobs;
 pub mod locks;
 pub mod nodes;
 pub mod props;

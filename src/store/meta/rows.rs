@@ -39,6 +39,11 @@ impl Among {
         Self(SIZES.map(|rows| format!("{head} IN ({}) {tail}", places(2, rows))))
     }
 
+    /// `head IN ($1, …)`, for statements that need nothing else.
+    pub(super) fn only(head: &str) -> Self {
+        Self(SIZES.map(|rows| format!("{head} IN ({})", places(1, rows))))
+    }
+
     /// The keys cut into batches, each with a statement that has a place for each of them. Places
     /// that are left over ask for the last one again.
     pub(super) fn batches<'t, T>(

@@ -30,6 +30,18 @@ pub struct Space {
     pub quota: Option<i64>,
 }
 
+/// A space with a quota.
+#[derive(Clone, Copy, Debug)]
+pub struct Limited {
+    /// The space.
+    pub space: SpaceId,
+    /// Its root collection.
+    pub root: NodeId,
+    /// Bytes of live files allowed.
+    pub quota: i64,
+}
+
+const LIMITED: &str = "SELECT id, root, quota FROM space WHERE quota IS NOT NULL ORDER BY id";
 const TURN: &str = "UPDATE space SET seq = seq + 1, last_node = last_node + $2
     WHERE id = $1 RETURNING seq, last_node, quota, locks";
 const GIVE_BACK: &str = "UPDATE space SET seq = seq - 1, last_node = last_node - $2 WHERE id = $1";
@@ -119,6 +131,17 @@ pub async fn by_id(conn: &mut Conn, space: SpaceId) -> Result<Option<Space>> {
         .bind(space.0)
         .fetch_optional(conn)
         .await?)
+}
+
+/// The spaces that have a quota.
+pub async fn limited(conn: &mut Conn) -> Result<Vec<Limited>> {
+    let rows: Vec<(i64, i64, i64)> = sqlx::query_as(LIMITED).fetch_all(conn).await?;
+    let limited = |(id, root, quota)| Limited {
+        space: SpaceId(id),
+        root: NodeId(root),
+        quota,
+    };
+    Ok(rows.into_iter().map(limited).collect())
 }
 
 /// Sets the space's quota in bytes.

@@ -12,6 +12,7 @@ mod api_uploads;
 mod auth;
 mod bad_input;
 mod bad_xml;
+mod cleanup;
 mod clients;
 mod compression;
 mod conditions;
