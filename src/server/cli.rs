@@ -1,6 +1,7 @@
 //! The command line: what can be asked of `sync-server`. Knows nothing of how it is done.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
@@ -37,6 +38,13 @@ pub enum Command {
     Status,
     /// What uses the disk
     DiskUsage,
+    /// Give the room of what nothing names any more back to the disk; works beside a running server
+    Gc {
+        /// How long files that were purged stay in case the database has to be restored, e.g. "1h"
+        /// [default: that of the settings]
+        #[arg(long, value_name = "AGE", value_parser = age)]
+        grace: Option<Duration>,
+    },
     /// Ask the running server whether it is well; for container health checks
     Healthcheck,
 }
@@ -134,6 +142,12 @@ pub struct PasswordSource {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota(pub Option<u64>);
 
+/// A time span such as `30d` or `1h 30m`.
+fn age(text: &str) -> Result<Duration, String> {
+    let parsed = humantime_serde::re::humantime::parse_duration(text);
+    parsed.map_err(|error| error.to_string())
+}
+
 fn quota(text: &str) -> Result<Quota, String> {
     match text {
         "none" => Ok(Quota(None)),
@@ -177,6 +191,17 @@ mod tests {
         assert_eq!(quota("none"), Ok(Quota(None)));
         assert_eq!(quota("2 KiB"), Ok(Quota(Some(2048))));
         assert!(quota("much").is_err());
+    }
+
+    #[test]
+    fn an_age_is_a_time_span() {
+        let command = parse("sync-server gc --grace 90m").unwrap().command;
+        let Some(Command::Gc { grace }) = command else {
+            panic!("{command:?}")
+        };
+        assert_eq!(grace, Some(Duration::from_mins(90)));
+        assert_eq!(age("0s"), Ok(Duration::ZERO));
+        assert!(age("soon").is_err());
     }
 
     #[test]

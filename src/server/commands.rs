@@ -2,6 +2,7 @@
 //! as a running server and may run beside it.
 
 mod disk_usage;
+mod gc;
 
 use std::io::{Write, stderr, stdout};
 
@@ -23,6 +24,7 @@ pub async fn run(command: Command, config: Config) -> Result<()> {
         Command::Device(command) => device(command, &config).await?,
         Command::Status => status(&config).await?,
         Command::DiskUsage => disk_usage::report(&config).await?,
+        Command::Gc { grace } => gc::run(&config, grace).await?,
     };
     stdout().write_all(text.as_bytes())?;
     Ok(())

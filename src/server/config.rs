@@ -63,6 +63,8 @@ pub struct Config {
     pub versions: Versions,
     /// How long deleted files stay.
     pub trash: Trash,
+    /// Giving room back.
+    pub collect: Collecting,
     /// WebDAV.
     pub webdav: Webdav,
 }
@@ -142,6 +144,20 @@ pub struct Trash {
     pub keep: Duration,
 }
 
+/// Giving the room of what nothing names any more back to the disk.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Collecting {
+    /// Time between two looks.
+    #[serde(with = "humantime_serde")]
+    pub every: Duration,
+    /// How long contents stay that nothing names any more.
+    #[serde(with = "humantime_serde")]
+    pub grace: Duration,
+    /// Most bytes read and written a second for making room.
+    pub rate: ByteSize,
+}
+
 /// WebDAV.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -195,6 +211,7 @@ impl Default for Config {
             http: Http::default(),
             versions: Versions::default(),
             trash: Trash::default(),
+            collect: Collecting::default(),
             webdav: Webdav::default(),
         }
     }
@@ -229,6 +246,16 @@ impl Default for Trash {
     fn default() -> Self {
         Self {
             keep: Duration::from_hours(30 * 24),
+        }
+    }
+}
+
+impl Default for Collecting {
+    fn default() -> Self {
+        Self {
+            every: Duration::from_mins(10),
+            grace: Duration::from_hours(1),
+            rate: ByteSize::mib(32),
         }
     }
 }
@@ -358,6 +385,11 @@ impl Config {
                 "http",
                 "timeouts must be longer than zero",
                 self.http.no_timeout_is_zero(),
+            ),
+            (
+                "collect",
+                "every and rate must be above zero",
+                !self.collect.every.is_zero() && self.collect.rate.as_u64() > 0,
             ),
             (
                 "versions.keep",

@@ -2,6 +2,7 @@
 
 mod api;
 pub mod cli;
+mod collecting;
 mod commands;
 mod compress;
 pub mod config;
@@ -30,6 +31,7 @@ use tokio_util::task::TaskTracker;
 pub use commands::run as run_command;
 pub use error::{Error, Result};
 
+use crate::store::Store;
 use crate::types::Clock;
 use config::Config;
 use listener::Listener;
@@ -56,6 +58,14 @@ pub async fn serve(config: Config) -> Result<()> {
     let url = startup::url(listener.address()?, tls.is_some());
     let mut text = startup::greeting(&config, opened.key, login.as_ref(), &url);
     text.push_str(&ready_line(listener.address()?, tls.is_some()));
+    let beating = CancellationToken::new();
+    spawn_jobs(
+        &tasks,
+        &store,
+        &config,
+        (&metrics, &clock),
+        (&stop, &beating),
+    );
     let shell = shell(
         &config,
         opened,
@@ -68,10 +78,30 @@ pub async fn serve(config: Config) -> Result<()> {
     stdout().flush()?;
 
     listener.run(router, stop).await;
+    beating.cancel();
     tasks.close();
     tasks.wait().await;
     store.close().await;
     Ok(())
+}
+
+/// What runs beside the requests: `stop` ends collection, `beating` says that the last request is done.
+fn spawn_jobs(
+    tasks: &TaskTracker,
+    store: &Arc<Store>,
+    config: &Config,
+    (metrics, clock): (&Arc<Metrics>, &Clock),
+    (stop, beating): (&CancellationToken, &CancellationToken),
+) {
+    let (beaten, beating) = (Arc::clone(store), beating.clone());
+    tasks.spawn(async move { beaten.process.run(&beaten, &beating).await });
+    tasks.spawn(collecting::run(
+        Arc::clone(store),
+        config.clone(),
+        Arc::clone(metrics),
+        clock.clone(),
+        stop.clone(),
+    ));
 }
 
 async fn bind(config: &Config, tls: Option<Arc<Tls>>, metrics: Arc<Metrics>) -> Result<Listener> {

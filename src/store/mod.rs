@@ -9,6 +9,7 @@ mod in_use;
 mod keys;
 pub mod meta;
 mod mounts;
+mod process;
 mod shares;
 
 use std::path::Path;
@@ -20,6 +21,7 @@ pub use events::Events;
 pub use in_use::{InUse, Taken};
 pub use keys::KeyRing;
 pub use mounts::Mounts;
+pub use process::{Pin, Process};
 pub use shares::Shares;
 
 use crate::crypto::MasterKey;
@@ -43,6 +45,8 @@ pub struct Store {
     pub comparing: Shares,
     /// Who waits for changes.
     pub events: Events,
+    /// This process among those that use the store.
+    pub process: Arc<Process>,
     /// The unfinished uploads that somebody works on.
     pub in_use: Arc<InUse>,
     /// Which previous contents stay.
@@ -68,6 +72,7 @@ impl Store {
             uploading: Shares::new(content::UPLOAD_SHARES),
             comparing: Shares::new(content::DIFF_SHARES),
             events: Events::default(),
+            process: Arc::default(),
             in_use: Arc::default(),
             keep,
         }))
@@ -77,6 +82,10 @@ impl Store {
     /// the last step of a clean stop.
     pub async fn close(&self) {
         self.in_use.idle(SAVE_MAX).await;
+        if let Err(error) = self.process.leave(self).await {
+            // Others wait a minute for it then.
+            tracing::warn!(%error, "leaving the store");
+        }
         self.meta.close().await;
     }
 }

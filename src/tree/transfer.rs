@@ -11,7 +11,7 @@ use super::write::{self, Stamp, create_at, replace, signed};
 use super::{Error, Result, Tree, With};
 use crate::store::content::{Staged, Upload};
 use crate::store::meta::nodes::{self, FILE, NewNode, NodeRow};
-use crate::store::meta::{Conn, props, subtree};
+use crate::store::meta::{Conn, contents, props, subtree};
 use crate::types::{ContentId, MAX_DEPTH, NodeId, NodeName, NodePath};
 
 /// Most nodes one copy between spaces may make: their names are held in memory until the commit,
@@ -71,10 +71,16 @@ impl Tree {
         }
         self.refuse_over_quota(target, top.size).await?;
         self.refuse_too_many(&top).await?;
+        // What gets rows on the way is named by nothing until the end.
+        let pin = self.store.pin().await?;
         let plan = self.plan(top, target, reach, to.depth()).await?;
         let (tree, target) = (self.clone(), target.clone());
         self.write(target.space, move |conn| {
-            Box::pin(async move { place_all(conn, &tree, &target, overwrite, plan).await })
+            Box::pin(async move {
+                let placed = place_all(conn, &tree, &target, overwrite, plan).await;
+                drop(pin);
+                placed
+            })
         })
         .await
     }
@@ -186,6 +192,9 @@ async fn place_all(
 ) -> Result<Placed> {
     let ids = i64::try_from(plan.len()).unwrap_or(i64::MAX);
     let action = Action::begin(conn, tree, target.space, ids).await?;
+    for (content, _) in plan.iter().filter_map(|planned| planned.content) {
+        contents::keep(conn, target.space, content).await?;
+    }
     let there = action.at(conn, target).await?;
     let single = plan.len() == 1 && plan[0].content.is_some();
     let saved = single && there.as_ref().is_some_and(|there| there.kind == FILE);

@@ -24,6 +24,9 @@ pub(crate) struct Metrics {
     connections: Gauge,
     connections_refused: Counter,
     resident: Gauge,
+    collections: Counter,
+    collect_freed: Counter,
+    collect_moved: Counter,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -71,6 +74,9 @@ impl Metrics {
             connections: Gauge::default(),
             connections_refused: Counter::default(),
             resident: Gauge::default(),
+            collections: Counter::default(),
+            collect_freed: Counter::default(),
+            collect_moved: Counter::default(),
         };
         new.name();
         Arc::new(new)
@@ -100,6 +106,13 @@ impl Metrics {
             "Connections closed because their address had too many",
             self.connections_refused.clone(),
         );
+        let rounds = "Rounds of collection";
+        registry.register("collections", rounds, self.collections.clone());
+        let (freed, moved) = (&self.collect_freed, &self.collect_moved);
+        let text = "Bytes of segment files given back to the disk";
+        registry.register_with_unit("collect_freed", text, Unit::Bytes, freed.clone());
+        let text = "Bytes moved to empty segments that were mostly dead";
+        registry.register_with_unit("collect_moved", text, Unit::Bytes, moved.clone());
         let memory = "Memory of the process that is in RAM";
         registry.register_with_unit(
             "process_resident_memory",
@@ -144,6 +157,13 @@ impl Metrics {
         self.connections_refused.inc();
     }
 
+    /// Counts a round of collection, and its bytes.
+    pub(crate) fn collected(&self, freed: u64, moved: u64) {
+        self.collections.inc();
+        self.collect_freed.inc_by(freed);
+        self.collect_moved.inc_by(moved);
+    }
+
     /// Everything in the `OpenMetrics` text format. `resident` is the process's memory in bytes.
     pub(crate) fn encode(&self, resident: Option<i64>) -> String {
         if let Some(bytes) = resident {
@@ -180,6 +200,7 @@ mod tests {
             sent: 11,
         });
         metrics.auth_failed("wrong");
+        metrics.collected(5, 0);
         let page = metrics.encode(Some(4096));
         for line in [
             "sync_http_requests_total{class=\"read\",status=\"2xx\"} 1",
@@ -188,6 +209,8 @@ mod tests {
             "sync_http_sent_bytes_total 11",
             "sync_auth_failures_total{reason=\"wrong\"} 1",
             "sync_connections 1",
+            "sync_collections_total 1",
+            "sync_collect_freed_bytes_total 5",
             "sync_process_resident_memory_bytes 4096",
         ] {
             assert!(page.contains(line), "{line} is not in\n{page}");
