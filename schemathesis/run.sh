@@ -1,12 +1,18 @@
 #!/usr/bin/env bash
 # Asks a fresh server thousands of generated questions, good and bad, and compares each answer with the OpenAPI
 # document that it serves: no 5xx, nothing undocumented, what must be refused refused, what is right accepted.
-# usage: schemathesis/run.sh [--long]    after cargo build --release, with the venv that ./test.sh makes
+# usage: schemathesis/run.sh [--long] [--seed N]    after cargo build --release, with the venv that ./test.sh makes
+#
+# With one seed, one document and one version of Python the questions are the same every time, but for cursors. A long
+# run draws a seed of its own, says it, and takes what answers held as input, too.
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
 tools="$here/../target/schemathesis/bin"
-examples=30 limit=300
-[ "${1:-}" != --long ] || { examples=400 limit=3000; }
+examples=30 limit=300 seed=1
+pinned="$here/pinned.toml"
+if [ "${1:-}" = --long ]; then examples=400 limit=3000 seed=$RANDOM pinned=/dev/null; shift; fi
+if [ "${1:-}" = --seed ]; then seed="$2"; shift 2; fi
+[ $# = 0 ] || { sed -n '/^# usage/p' "$0" >&2; exit 2; }
 work="$(mktemp -d)"
 server=''
 cleanup() {
@@ -52,11 +58,13 @@ start_server() {
 start_server
 cd "$work"
 "$tools/python" "$here/plant.py" "$API_URL" "$API_PASSWORD" "$here/schemathesis.toml" || fail 'nothing could be planted'
+cat "$pinned" >>schemathesis.toml
 
 status=0
-# The same questions every time.
-SCHEMATHESIS_HOOKS="$here/hooks.py" timeout "$limit" "$tools/st" --no-color --config-file schemathesis.toml \
-    run "$API_URL/openapi.json" --max-examples "$examples" --seed 1 >log 2>&1 || status=$?
+echo "schemathesis: seed $seed, $examples examples, $("$tools/python" --version)"
+# Sets and the like in one order every time.
+PYTHONHASHSEED=0 SCHEMATHESIS_HOOKS="$here/hooks.py" timeout "$limit" "$tools/st" --no-color --config-file schemathesis.toml \
+    run "$API_URL/openapi.json" --max-examples "$examples" --seed "$seed" >log 2>&1 || status=$?
 if [ "$status" != 0 ]; then
     cut -c 1-2000 log
     fail "exit $status"

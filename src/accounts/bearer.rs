@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use moka::future::Cache;
 use moka::policy::EvictionPolicy;
+use tokio::sync::watch;
 
 use super::access::{Access, Refused, Signer};
 use super::refresh::is_over;
@@ -52,8 +53,9 @@ pub(super) struct Bearer {
     signer: Signer,
     known: Cache<FamilyId, Arc<Known>>,
     /// Changes made in this process that may have ended log-ins. What was learned before the last
-    /// one counts for nothing, even when it is put into the memory only after it.
-    changes: AtomicU64,
+    /// one counts for nothing, even when it is put into the memory only after it. Who holds on to a
+    /// log-in is told.
+    changes: watch::Sender<u64>,
     pub(super) counters: Counters,
     clock: Clock,
 }
@@ -68,7 +70,7 @@ impl Bearer {
         Self {
             signer: Signer::new(key),
             known,
-            changes: AtomicU64::new(0),
+            changes: watch::Sender::new(0),
             counters: Counters::default(),
             clock,
         }
@@ -76,7 +78,7 @@ impl Bearer {
 
     /// Forgets which log-ins hold; for a change made in this process.
     pub(super) fn forget_all(&self) {
-        self.changes.fetch_add(1, Ordering::Release);
+        self.changes.send_modify(|changes| *changes += 1);
     }
 
     /// Adds what was refused since the start.
@@ -120,7 +122,7 @@ impl Bearer {
         let access = match self.signer.read(token, self.clock.now()) {
             Ok(access) => access,
             Err(Refused::Expired) => return Err(count(&self.counters.expired, Denied::Expired)),
-            Err(Refused::Forged) => return Err(count(&self.counters.forged, Denied::Wrong)),
+            Err(Refused::Forged) => return Err(count(&self.counters.forged, Denied::Forged)),
         };
         let known = self.known(meta, access.family).await?;
         let known = known.filter(|known| {
@@ -131,13 +133,13 @@ impl Bearer {
         });
         match known {
             Some(known) => Ok(known.session.clone()),
-            None => Err(count(&self.counters.ended, Denied::Wrong)),
+            None => Err(count(&self.counters.ended, Denied::Ended)),
         }
     }
 
     /// What is known of a log-in; `None` when it has ended.
     async fn known(&self, meta: &Meta, id: FamilyId) -> Result<Option<Arc<Known>>, store::Error> {
-        let changes = self.changes.load(Ordering::Acquire);
+        let changes = *self.changes.borrow();
         let now = self.clock.now();
         if let Some(known) = self.known.get(&id).await
             && known.changes == changes
@@ -171,8 +173,14 @@ impl Accounts {
         verified.inspect_err(|denied| tracing::debug!("access token from {peer}: {denied}"))
     }
 
+    /// Told whenever log-ins may have ended in this process, for those who hold on to one.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.bearer.changes.subscribe()
+    }
+
     /// Whether the log-in or device of a session is still there, for those who hold on to one: ask
-    /// every 5 s. The time of the access token does not matter here.
+    /// every 5 s and after each of the [`Self::changes`]. The time of the access token does not
+    /// matter here.
     pub async fn still_holds(&self, session: &Session) -> Result<bool> {
         let meta = &self.store.meta;
         if let Some(family) = session.family {

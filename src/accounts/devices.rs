@@ -6,8 +6,8 @@ use crate::store::meta::accounts::{self, Device, NewDevice};
 use crate::store::meta::{Meta, tokens};
 use crate::types::{AccountId, DeviceId, Millis};
 
-/// Longest device name, in bytes; some clients send their whole `User-Agent`.
-pub const MAX_DEVICE_NAME_BYTES: usize = 255;
+/// Longest device name, in characters; some clients send their whole `User-Agent`.
+pub const MAX_DEVICE_NAME: usize = 255;
 
 /// What kind of program a device runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,8 +69,8 @@ pub struct DeviceInfo {
 }
 
 /// Whether a device may be called so.
-pub(super) fn is_name(name: &str) -> bool {
-    (1..=MAX_DEVICE_NAME_BYTES).contains(&name.len()) && !name.chars().any(char::is_control)
+pub(crate) fn is_name(name: &str) -> bool {
+    (1..=MAX_DEVICE_NAME).contains(&name.chars().count()) && !name.chars().any(char::is_control)
 }
 
 /// Reads the kind of a stored device.

@@ -33,7 +33,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 pub use basic::Failures;
-pub use devices::{DeviceInfo, DeviceKind, MAX_DEVICE_NAME_BYTES};
+pub use devices::{DeviceInfo, DeviceKind, MAX_DEVICE_NAME};
 pub use directory::{AccountInfo, NewAccount, REMOVED_SPACE};
 pub use error::{Denied, Error, LoginError, Result};
 pub use login::Credentials;
@@ -44,6 +44,8 @@ pub use session::Session;
 pub use tokens::{TokenDevice, Tokens};
 pub use watch::{MAX_WATCH_MODEL_BYTES, WatchAnswer, WatchError, WatchPairing};
 
+#[cfg(test)]
+pub(crate) use devices::is_name as is_device_name;
 pub(crate) use limits::network;
 
 use crate::store::Store;

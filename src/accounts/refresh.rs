@@ -64,9 +64,9 @@ impl Accounts {
         };
         match self.spend(token).await? {
             Outcome::Next(family, next) => Ok(self.bearer.tokens(*family, &next)?),
-            Outcome::Unknown => count(&counters.ended, LoginError::Wrong),
+            Outcome::Unknown => count(&counters.ended, LoginError::Ended),
             Outcome::Expired => count(&counters.expired, LoginError::Expired),
-            Outcome::TooOften => count(&counters.reused, LoginError::Reused),
+            Outcome::TooOften => count(&counters.reused, LoginError::Replaced),
             Outcome::Reused(family) => {
                 self.bearer.forget_all();
                 // The text is stable, for those who watch the log.

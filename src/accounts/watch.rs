@@ -100,7 +100,7 @@ pub enum WatchError {
         retry_after: Duration,
     },
     /// A name that is empty, too long or holds control characters.
-    #[error("a device name must have 1 to 255 bytes and no control characters")]
+    #[error("a device name must have 1 to 255 characters and no control characters")]
     Name,
     /// No such account.
     #[error("no such account")]

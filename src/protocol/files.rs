@@ -132,7 +132,7 @@ pub struct Placed {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Version {
     /// From 1, rising.
-    #[schema(minimum = 1)]
+    #[schema(value_type = schema::VersionNumber)]
     pub number: i64,
     /// Bytes.
     #[schema(value_type = schema::Size)]

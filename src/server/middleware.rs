@@ -33,9 +33,10 @@ async fn problems(request: Request, next: Next) -> Response {
 /// Wraps the routes. A request passes the layers from the last line up to the first, its response
 /// back down.
 pub(crate) fn wrap(routes: Router, metrics: Arc<Metrics>, proxies: Arc<[IpNet]>) -> Router {
+    let codings = compress::Codings::new();
     routes
-        .layer(from_fn(compress::response))
-        .layer(from_fn(compress::request))
+        .layer(from_fn_with_state(Arc::clone(&codings), compress::response))
+        .layer(from_fn_with_state(codings, compress::request))
         .layer(from_fn(guard::catch_panic))
         .layer(from_fn(problems))
         .layer(from_fn(guard::add_headers))

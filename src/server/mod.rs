@@ -13,6 +13,7 @@ mod listener;
 mod middleware;
 mod ops;
 mod password;
+mod pieces;
 mod router;
 mod session;
 mod startup;

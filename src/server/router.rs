@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::compress::Sender;
 use super::config::Secret;
 use super::listener::Peer;
 use super::middleware::{self, Client};
@@ -62,6 +63,7 @@ pub(crate) fn routes(shell: Shell) -> Router {
         stop: shell.stop.clone(),
         tasks: shell.tasks.clone(),
         waiting: api::Waiting::new(),
+        answering: api::answering(),
     });
     let routes = Router::new()
         .route("/", any(front))
@@ -114,6 +116,9 @@ async fn dav(State(shell): State<Arc<Shell>>, request: Request) -> Response<Body
         Ok(session) => session,
         Err(refusal) => return refusal,
     };
+    if let Some(sender) = request.extensions().get::<Sender>() {
+        sender.is(session.account);
+    }
     let (account, name) = (session.account, session.name);
     let user = User {
         account,

@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use super::middleware::Client;
 use super::ops::metrics::Metrics;
 use crate::accounts::{Accounts, Denied, Session};
+use crate::store;
 
 const CHALLENGE: HeaderValue =
     HeaderValue::from_static("Basic realm=\"sync-server\", charset=\"UTF-8\"");
@@ -49,37 +50,39 @@ impl Watches {
     /// The session of the watch with this token.
     pub(super) async fn log_in(&self, client: Client, token: &str) -> Result<Session, Denied> {
         let verified = self.accounts.verify_watch(client.ip, token).await;
-        verified.inspect_err(|denied| match denied {
-            Denied::Wrong | Denied::Expired => self.metrics.auth_failed("wrong"),
-            Denied::Limited { .. } => self.metrics.auth_failed("limited"),
-            Denied::Busy => self.metrics.auth_failed("busy"),
-            Denied::Store(_) => {}
-        })
+        verified.inspect_err(|denied| self.metrics.auth_failed(denied.reason()))
     }
 }
 
 fn refuse(denied: &Denied, metrics: &Metrics) -> Response<Body> {
+    metrics.auth_failed(denied.reason());
     match denied {
-        Denied::Wrong => {
-            metrics.auth_failed("wrong");
-            challenge()
-        }
-        Denied::Expired => {
-            metrics.auth_failed("expired");
-            challenge()
-        }
+        Denied::Wrong | Denied::Forged | Denied::Ended | Denied::Expired => challenge(),
         Denied::Limited { retry_after } => {
-            metrics.auth_failed("limited");
             later(StatusCode::TOO_MANY_REQUESTS, retry_after.as_secs().max(1))
         }
-        Denied::Busy => {
-            metrics.auth_failed("busy");
-            later(StatusCode::SERVICE_UNAVAILABLE, BUSY_RETRY_SECONDS)
-        }
+        Denied::Busy => later(StatusCode::SERVICE_UNAVAILABLE, BUSY_RETRY_SECONDS),
         Denied::Store(error) => {
             tracing::error!("log-in: {error}");
-            text(StatusCode::INTERNAL_SERVER_ERROR, "internal error\n")
+            failed(error)
         }
+    }
+}
+
+/// A 500 makes sync clients put the file aside for a day; a busy database is over in seconds.
+fn failed(error: &store::Error) -> Response<Body> {
+    match error {
+        store::Error::Database(_)
+        | store::Error::Busy
+        | store::Error::Stale
+        | store::Error::Closing => later(StatusCode::SERVICE_UNAVAILABLE, BUSY_RETRY_SECONDS),
+        store::Error::DiskFull
+        | store::Error::Migrate(_)
+        | store::Error::Io { .. }
+        | store::Error::Gone
+        | store::Error::WrongKey { .. }
+        | store::Error::Crypto(_)
+        | store::Error::Corrupt(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "internal error\n"),
     }
 }
 
@@ -185,6 +188,11 @@ mod tests {
         assert_eq!(limited.status(), 429);
         assert_eq!(limited.headers()["retry-after"], "300");
         assert_eq!(refuse(&Denied::Busy, &metrics).status(), 503);
+        let stored = |error: store::Error| refuse(&Denied::from(error), &metrics);
+        let busy = stored(store::Error::Database(sqlx::Error::PoolTimedOut));
+        assert_eq!(busy.status(), 503);
+        assert_eq!(busy.headers()["retry-after"], "2");
+        assert_eq!(stored(store::Error::Corrupt("x")).status(), 500);
         assert!(
             metrics
                 .encode(None)

@@ -11,6 +11,7 @@ pub mod meta;
 mod mounts;
 mod process;
 mod shares;
+mod shelf;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,9 +23,11 @@ pub use in_use::{InUse, Taken};
 pub use keys::KeyRing;
 pub use mounts::Mounts;
 pub use process::{Pin, Process};
-pub use shares::Shares;
+pub use shares::{Held, Shares};
 
+use self::shelf::Shelf;
 use crate::crypto::MasterKey;
+use crate::types::{Epoch, SpaceId};
 
 /// How long a clean stop waits for uploads to save what arrived: one last wait for the disk each.
 const SAVE_MAX: Duration = Duration::from_secs(1);
@@ -40,9 +43,15 @@ pub struct Store {
     /// The spaces everyone sees.
     pub mounts: Mounts,
     /// Memory for uploads above inline size.
-    pub uploading: Shares,
-    /// Memory for comparing contents.
-    pub comparing: Shares,
+    pub uploading: Shares<SpaceId>,
+    /// Memory for comparing contents, in KiB.
+    pub comparing: Shares<SpaceId>,
+    /// Memory for patches on their way in, in KiB.
+    pub patching: Shares<SpaceId>,
+    /// The chunks that readers will go on with.
+    pub shelf: Arc<Shelf>,
+    /// Which database this is, for its cursors.
+    pub epoch: Epoch,
     /// Who waits for changes.
     pub events: Events,
     /// This process among those that use the store.
@@ -63,14 +72,18 @@ impl Store {
     ) -> Result<Arc<Self>> {
         let meta = meta::Meta::open(database).await?;
         let keys = KeyRing::open(master, &meta).await?;
+        let epoch = meta::settings::epoch(&meta).await?;
         let segments = blob::Segments::open(data).await?;
         Ok(Arc::new(Self {
             meta,
             segments,
             keys,
+            epoch,
             mounts: Mounts::default(),
             uploading: Shares::new(content::UPLOAD_SHARES),
             comparing: Shares::new(content::DIFF_SHARES),
+            patching: Shares::new(content::PATCH_SHARES),
+            shelf: Arc::default(),
             events: Events::default(),
             process: Arc::default(),
             in_use: Arc::default(),

@@ -87,6 +87,9 @@ async fn resolve(conn: &mut Conn, tree: &Tree, row: &ConflictRow, keep: Keep) ->
     }
     // A copy that somebody deleted already needs no more doing.
     let Some(copy) = copy else { return Ok(()) };
+    // It leaves its collection, which a lock of depth 0 forbids (RFC 4918 §7.4).
+    let parent = NodeId(copy.parent.ok_or(Error::NotFound)?);
+    action.guard(conn, tree, parent).await?;
     action.guard_all(conn, tree, NodeId(copy.id)).await?;
     action.discard(conn, &copy).await?;
     action
@@ -169,6 +172,13 @@ pub(super) async fn settle(
         content,
     };
     Ok((written, grown))
+}
+
+/// The copy that the write which made this head left beside it, when there was a conflict.
+pub(super) async fn won(conn: &mut Conn, action: &Action, head: &NodeRow) -> Result<Option<Node>> {
+    let (id, written) = (NodeId(head.id), Millis(head.written));
+    let copy = conflicts::won(conn, id, written, action.device).await?;
+    Ok(copy.map(Node::from))
 }
 
 /// A free name next to `place`: `name.conflict-YYYYMMDD-HHMMSS-DEVICE.ext`.

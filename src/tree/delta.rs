@@ -6,6 +6,7 @@ use super::model::Node;
 use super::{Error, Result, Tree};
 use crate::chunk::Class;
 use crate::crypto::{Blinded, ClientKeys};
+pub use crate::store::Held as Room;
 use crate::store::content::{
     Checksum, ContentChunks, Diff, DiffError, INLINE_MAX, Rebuild, RebuildError, SignatureError,
     Signatures, Staged, StagedBody, proves,
@@ -72,6 +73,13 @@ impl Tree {
         size: u64,
     ) -> Result<Rebuild, RebuildError> {
         Rebuild::start(&self.store, space, base, class, size).await
+    }
+
+    /// Waits for the memory of a patch of so many bytes that is on its way in; busy when that takes too
+    /// long. To be kept until [`Rebuild::patch`] has taken it.
+    pub async fn room_for_patch(&self, bytes: usize) -> Result<Room> {
+        let shares = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
+        Ok(self.store.patching.take(self.user.space, shares).await?)
     }
 
     /// The content with this root in a space that [`Self::admit`] has named, ready to be named again.

@@ -11,7 +11,7 @@ use super::model::{Located, Node};
 use super::{Error, Result, Tree};
 use crate::store::meta::feed::{self, FeedRow, Mark};
 use crate::store::meta::{Conn, changes};
-use crate::types::{NodeId, NodeName, NodePath, SpaceId};
+use crate::types::{Epoch, NodeId, NodeName, NodePath, SpaceId};
 
 /// Most changes in one answer: about 3 MB of JSON.
 pub const FEED_MAX: u32 = 10_000;
@@ -19,8 +19,12 @@ pub const FEED_MAX: u32 = 10_000;
 const CURSOR_MAX: usize = 4096;
 
 /// How far a client has come in each space. Opaque to clients.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FeedCursor(Vec<Position>);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedCursor {
+    /// The database it is of.
+    epoch: Option<Epoch>,
+    positions: Vec<Position>,
+}
 
 /// How far a client has come in one space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,13 +82,16 @@ impl Tree {
     pub async fn pull(&self, since: Option<&FeedCursor>, limit: u32) -> Result<Feed> {
         let mut conn = self.store.meta.read().await?;
         let spaces = self.spaces(&mut conn).await?;
-        if since.is_some_and(|cursor| cursor.0.iter().any(|known| !spaces.contains(&known.space))) {
+        let elsewhere = |known: &Position| !spaces.contains(&known.space);
+        if since
+            .is_some_and(|cursor| !self.is_ours(cursor) || cursor.positions.iter().any(elsewhere))
+        {
             return Err(Error::StaleCursor);
         }
         let mut left = i64::from(limit.clamp(1, FEED_MAX));
         let mut feed = Feed {
             changes: vec![],
-            cursor: FeedCursor::default(),
+            cursor: FeedCursor::new(self.store.epoch),
             more: false,
         };
         for space in spaces {
@@ -92,7 +99,7 @@ impl Tree {
             let page = page(&mut conn, space, after, left).await?;
             left -= i64::try_from(page.rows.len()).unwrap_or(left);
             feed.more |= page.more;
-            feed.cursor.0.push(page.end);
+            feed.cursor.positions.push(page.end);
             let mut paths = Paths::default();
             for row in page.rows {
                 let change = self
@@ -110,18 +117,23 @@ impl Tree {
     /// Where the feed stands now: a pull with it tells what happens from now on.
     pub async fn feed_end(&self) -> Result<FeedCursor> {
         let mut conn = self.store.meta.read().await?;
-        let mut end = FeedCursor::default();
+        let mut end = FeedCursor::new(self.store.epoch);
         for space in self.spaces(&mut conn).await? {
             let seq = changes::last_seq(&mut conn, space).await?;
-            end.0.push(Position::end_of(space, seq));
+            end.positions.push(Position::end_of(space, seq));
         }
         Ok(end)
+    }
+
+    /// Whether a cursor is of this database as it is now.
+    fn is_ours(&self, cursor: &FeedCursor) -> bool {
+        cursor.epoch == Some(self.store.epoch)
     }
 
     /// Spaces that have changes after a cursor, each with its last turn.
     pub async fn changed_since(&self, cursor: &FeedCursor) -> Result<Vec<(SpaceId, i64)>> {
         let now = self.feed_end().await?;
-        let newer = now.0.into_iter().filter(|end| {
+        let newer = now.positions.into_iter().filter(|end| {
             let known = cursor.of(end.space).map_or(Mark::START, |known| known.mark);
             known < end.mark
         });
@@ -131,11 +143,11 @@ impl Tree {
     /// Refuses a cursor that a pull would refuse.
     pub async fn check_cursor(&self, cursor: &FeedCursor) -> Result<()> {
         let now = self.feed_end().await?;
-        let valid = cursor.0.iter().all(|known| {
+        let valid = cursor.positions.iter().all(|known| {
             let end = now.of(known.space);
             end.is_some_and(|end| known.mark.seq <= end.mark.seq)
         });
-        if valid {
+        if valid && self.is_ours(cursor) {
             Ok(())
         } else {
             Err(Error::StaleCursor)
@@ -288,14 +300,22 @@ async fn lines(
 }
 
 impl FeedCursor {
+    fn new(epoch: Epoch) -> Self {
+        Self {
+            epoch: Some(epoch),
+            positions: vec![],
+        }
+    }
+
     fn of(&self, space: SpaceId) -> Option<Position> {
-        self.0.iter().find(|known| known.space == space).copied()
+        let mut positions = self.positions.iter();
+        positions.find(|known| known.space == space).copied()
     }
 
     /// Moves on to the end of a turn in one space.
     pub fn advance(&mut self, space: SpaceId, seq: i64) {
-        self.0.retain(|known| known.space != space);
-        self.0.push(Position::end_of(space, seq));
+        self.positions.retain(|known| known.space != space);
+        self.positions.push(Position::end_of(space, seq));
     }
 
     /// Reads what [`fmt::Display`] wrote.
@@ -303,8 +323,12 @@ impl FeedCursor {
         if text.len() > CURSOR_MAX {
             return None;
         }
-        let known: Vec<_> = text.split('_').map(parse_position).collect::<Option<_>>()?;
-        Some(Self(known))
+        let (epoch, rest) = Epoch::split(text);
+        let positions = rest.split('_').map(parse_position);
+        Some(Self {
+            epoch,
+            positions: positions.collect::<Option<_>>()?,
+        })
     }
 }
 
@@ -327,7 +351,10 @@ fn parse_position(text: &str) -> Option<Position> {
 
 impl fmt::Display for FeedCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (nth, Position { space, mark, began }) in self.0.iter().enumerate() {
+        if let Some(epoch) = self.epoch {
+            write!(f, "{epoch}_")?;
+        }
+        for (nth, Position { space, mark, began }) in self.positions.iter().enumerate() {
             let separator = if nth == 0 { "" } else { "_" };
             write!(f, "{separator}{space}.{}", mark.seq)?;
             if *mark != Mark::end_of(mark.seq) {
@@ -344,7 +371,7 @@ mod tests {
 
     #[test]
     fn a_cursor_reads_back_and_nonsense_does_not() {
-        for text in ["1.0", "1.17_2.5", "1.17.68719476737.3_2.5"] {
+        for text in ["1.0", "1.17_2.5", "00112233aabbccdd_1.17.68719476737.3_2.5"] {
             assert_eq!(FeedCursor::parse(text).unwrap().to_string(), text);
         }
         for text in [

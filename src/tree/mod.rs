@@ -41,7 +41,7 @@ pub use batch::{BATCH_MAX, BatchItem};
 pub use conflicts::CONFLICTS_MAX;
 pub use copy::Reach;
 pub use create::{DEFAULT_FOLDERS, NewSpace, create_space};
-pub use delta::{ContentFacts, held};
+pub use delta::{ContentFacts, Room, held};
 pub use error::{Error, Result};
 pub use feed::{FEED_MAX, Feed, FeedChange, FeedCursor};
 pub use find::{FIND_MAX, Found};

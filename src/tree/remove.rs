@@ -11,7 +11,12 @@ use crate::types::{ETag, NodeId, NodePath, Seq, SpaceId};
 impl Tree {
     /// Sends a node to trash with everything below it (RFC 4918 §9.6).
     pub async fn remove(&self, at: &NodePath) -> Result<()> {
-        self.remove_if(at, None).await
+        let place = self.source(at).await?;
+        let tree = self.clone();
+        self.write(place.space, move |conn| {
+            Box::pin(async move { discard(conn, &tree, &place, None).await })
+        })
+        .await
     }
 
     /// Sends the node with this id to trash if, when `tag` is stated, that is still its tag.
@@ -23,24 +28,10 @@ impl Tree {
         })
         .await
     }
-
-    /// The same, if nothing about it has changed since it was looked up.
-    pub(super) async fn remove_unchanged(&self, at: &NodePath, known: &Node) -> Result<()> {
-        self.remove_if(at, Some((known.id, known.seq, known.etag.clone())))
-            .await
-    }
-
-    async fn remove_if(&self, at: &NodePath, known: Option<(NodeId, Seq, ETag)>) -> Result<()> {
-        let place = self.source(at).await?;
-        let tree = self.clone();
-        self.write(place.space, move |conn| {
-            Box::pin(async move { discard(conn, &tree, &place, known).await })
-        })
-        .await
-    }
 }
 
-async fn discard(
+/// Sends what is at a place to trash, if it is what is known when something is.
+pub(super) async fn discard(
     conn: &mut Conn,
     tree: &Tree,
     place: &Place,

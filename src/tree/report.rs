@@ -6,7 +6,7 @@ use super::locate::root_of;
 use super::model::Node;
 use super::{Error, Result, Tree};
 use crate::store::meta::changes::{self, ChangeRow, Wanted};
-use crate::types::{NodeId, NodeName, NodePath, SpaceId};
+use crate::types::{Epoch, NodeId, NodeName, NodePath, SpaceId};
 
 /// Most changes in one answer; the client asks again for the rest.
 const CHANGES_MAX: u32 = 10_000;
@@ -16,6 +16,8 @@ const CURSOR_MAX: usize = 4096;
 /// A point in the change sequences of the spaces below a collection. Opaque to clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
+    /// The database it is of.
+    epoch: Option<Epoch>,
     /// The collection it was given for: elsewhere it means nothing.
     under: NodeId,
     positions: Vec<Position>,
@@ -80,14 +82,20 @@ impl Tree {
         if !under.is_collection() {
             return Err(Error::NotACollection);
         }
-        if since.is_some_and(|cursor| cursor.under != under.id) {
+        let ours =
+            |cursor: &Cursor| cursor.under == under.id && cursor.epoch == Some(self.store.epoch);
+        if !since.is_none_or(ours) {
             return Err(Error::StaleCursor);
         }
         let parts = self.parts(under, deep).await?;
         let mut left = i64::from(limit.clamp(1, CHANGES_MAX));
         let mut answer = Changes {
             changes: vec![],
-            cursor: Cursor::new(under),
+            cursor: Cursor {
+                epoch: Some(self.store.epoch),
+                under: under.id,
+                positions: vec![],
+            },
             more: false,
         };
         for (top, mount) in parts {
@@ -116,6 +124,7 @@ impl Tree {
             });
         }
         Ok(Cursor {
+            epoch: Some(self.store.epoch),
             under: under.id,
             positions,
         })
@@ -225,22 +234,20 @@ fn change(row: ChangeRow, mount: Option<&str>) -> Result<Change> {
 }
 
 impl Cursor {
-    fn new(under: &Node) -> Self {
-        Self {
-            under: under.id,
-            positions: vec![],
-        }
-    }
-
     /// Reads what [`fmt::Display`] wrote.
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() > CURSOR_MAX {
             return None;
         }
-        let mut parts = text.split('_');
+        let (epoch, rest) = Epoch::split(text);
+        let mut parts = rest.split('_');
         let under = NodeId(parts.next()?.parse().ok()?);
         let positions: Vec<_> = parts.map(Position::parse).collect::<Option<_>>()?;
-        (!positions.is_empty()).then_some(Self { under, positions })
+        (!positions.is_empty()).then_some(Self {
+            epoch,
+            under,
+            positions,
+        })
     }
 }
 
@@ -269,6 +276,9 @@ impl Position {
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(epoch) = self.epoch {
+            write!(f, "{epoch}_")?;
+        }
         write!(f, "{}", self.under)?;
         for Position { space, seq, within } in &self.positions {
             write!(f, "_{space}.{seq}")?;
@@ -286,7 +296,11 @@ mod tests {
 
     #[test]
     fn a_cursor_reads_back_and_nonsense_does_not() {
-        for text in ["7_1.0", "7_1.17_2.5", "7_1.17.68719476737.20_2.5"] {
+        for text in [
+            "7_1.0",
+            "7_1.17_2.5",
+            "00112233aabbccdd_7_1.17.68719476737.20_2.5",
+        ] {
             assert_eq!(Cursor::parse(text).unwrap().to_string(), text);
         }
         for text in [

@@ -1,17 +1,21 @@
 //! Between spaces: bytes are sealed anew with the other space's keys, then named in one transaction.
 //!
 //! Each space has keys, dedup and ids of its own, so nothing can be shared across. A MOVE is such a
-//! copy followed by deleting the source: versions stay with it, in the trash it came from.
+//! copy that sends the source to trash in the same transaction: versions stay with it there.
+
+use std::sync::Arc;
 
 use super::copy::Reach;
 use super::locate::Place;
 use super::model::{Node, Overwrite, Placed, Property};
+use super::remove;
 use super::turn::{Action, Deed};
 use super::write::{self, Stamp, create_at, replace, signed};
 use super::{Error, Result, Tree, With};
 use crate::store::content::{Staged, Upload};
 use crate::store::meta::nodes::{self, FILE, NewNode, NodeRow};
 use crate::store::meta::{Conn, contents, props, subtree};
+use crate::store::{Error as StoreError, Pin};
 use crate::types::{ContentId, MAX_DEPTH, NodeId, NodeName, NodePath};
 
 /// Most nodes one copy between spaces may make: their names are held in memory until the commit,
@@ -24,6 +28,8 @@ const NAMED_AT_ONCE: usize = 64;
 /// Bytes read at once while sealing anew.
 const READ_MAX: usize = 1024 * 1024;
 
+/// How often a MOVE begins when somebody writes to its source meanwhile.
+const TRIES: usize = 3;
 const TOO_MANY: Error =
     Error::TooLarge("at most 10,000 nodes with 8 MiB of properties go to another space at once");
 
@@ -36,8 +42,15 @@ struct Planned {
     properties: Vec<Property>,
 }
 
+/// What a MOVE takes away: a place, and the node as it was copied.
+struct Source {
+    place: Place,
+    known: Node,
+}
+
 impl Tree {
-    /// MOVE into another space.
+    /// MOVE into another space. When somebody writes to the source while it is copied, nothing has
+    /// changed and the copy begins again; [`StoreError::Busy`] when that does not end.
     pub(super) async fn transfer(
         &self,
         from: &NodePath,
@@ -46,13 +59,22 @@ impl Tree {
         overwrite: Overwrite,
     ) -> Result<Placed> {
         self.check_locks(from, true, false, &self.tokens).await?;
-        let before = self.lookup(from).await?;
-        let placed = self
-            .copy_across(from, to, target, overwrite, Reach::Deep)
-            .await?;
-        // When somebody wrote to it meanwhile, both stay: nothing is lost.
-        self.remove_unchanged(from, &before).await?;
-        Ok(placed)
+        for _ in 0..TRIES {
+            let source = Source {
+                place: self.source(from).await?,
+                known: self.lookup(from).await?,
+            };
+            let plan = self
+                .plan_across(from, to, target, overwrite, Reach::Deep)
+                .await?;
+            let moved = self.place_planned(target, overwrite, plan, Some(source));
+            match moved.await {
+                // Nothing else was held against an etag.
+                Err(Error::PreconditionFailed) => {}
+                moved => return moved,
+            }
+        }
+        Err(StoreError::Busy.into())
     }
 
     /// COPY into another space.
@@ -64,6 +86,19 @@ impl Tree {
         overwrite: Overwrite,
         reach: Reach,
     ) -> Result<Placed> {
+        let plan = self.plan_across(from, to, target, overwrite, reach).await?;
+        self.place_planned(target, overwrite, plan, None).await
+    }
+
+    /// Refuses what cannot be placed, and makes the rest ready for it.
+    async fn plan_across(
+        &self,
+        from: &NodePath,
+        to: &NodePath,
+        target: &Place,
+        overwrite: Overwrite,
+        reach: Reach,
+    ) -> Result<(Vec<Planned>, Arc<Pin>)> {
         let top = self.lookup(from).await?;
         let taken = self.lookup(to).await.is_ok();
         if taken && overwrite == Overwrite::No {
@@ -73,16 +108,35 @@ impl Tree {
         self.refuse_too_many(&top).await?;
         // What gets rows on the way is named by nothing until the end.
         let pin = self.store.pin().await?;
-        let plan = self.plan(top, target, reach, to.depth()).await?;
+        Ok((self.plan(top, target, reach, to.depth()).await?, pin))
+    }
+
+    /// Names everything and takes the source away, if there is one, both or neither.
+    async fn place_planned(
+        &self,
+        target: &Place,
+        overwrite: Overwrite,
+        (plan, pin): (Vec<Planned>, Arc<Pin>),
+        source: Option<Source>,
+    ) -> Result<Placed> {
         let (tree, target) = (self.clone(), target.clone());
-        self.write(target.space, move |conn| {
+        let left = source.as_ref().map(|source| source.place.space);
+        let placed = self.write(target.space, move |conn| {
             Box::pin(async move {
+                if let Some(Source { place, known }) = source {
+                    let known = (known.id, known.seq, known.etag);
+                    remove::discard(conn, &tree, &place, Some(known)).await?;
+                }
                 let placed = place_all(conn, &tree, &target, overwrite, plan).await;
                 drop(pin);
                 placed
             })
-        })
-        .await
+        });
+        let placed = placed.await?;
+        if let Some(space) = left {
+            self.store.events.announce(space);
+        }
+        Ok(placed)
     }
 
     async fn refuse_too_many(&self, top: &Node) -> Result<()> {

@@ -1,6 +1,7 @@
 //! What every write has in common: its turn in the space, the quota, the log.
 
 use super::locate::Place;
+use super::model::{Node, Written};
 use super::{Error, Result, Tree};
 use crate::store::meta::nodes::{self, NodeRow};
 use crate::store::meta::spaces::{self, Turn};
@@ -78,6 +79,12 @@ impl Action {
             },
             ..self.clone()
         }
+    }
+
+    /// Whether a write changed anything in this turn, or was a request that was sent again.
+    pub(super) fn made(&self, written: &Written) -> bool {
+        let now = |node: &Node| node.seq == self.turn.seq;
+        now(&written.node) || written.conflict.as_ref().is_some_and(now)
     }
 
     /// The live node at a place.

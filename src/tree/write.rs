@@ -7,7 +7,7 @@ use super::turn::{Action, Deed};
 use super::{Error, Result, Tree, touch};
 use crate::store::content::{Checksum, INLINE_MAX, Staged, Upload};
 use crate::store::meta::nodes::{self, COLLECTION, NewContent, NewNode, NodeRow};
-use crate::store::meta::{Conn, contents, versions};
+use crate::store::meta::{Conn, contents, spaces, versions};
 use crate::types::{ContentId, ETag, Millis, NodeId, NodePath, SpaceId};
 
 /// Nodes a write may make: the file and a conflict copy.
@@ -99,6 +99,11 @@ pub(super) async fn put(
 ) -> Result<Written> {
     let action = Action::begin(conn, tree, place.space, NODES).await?;
     let (written, grown) = put_in(conn, tree, &action, place, staged, how).await?;
+    if !action.made(&written) {
+        // A request that was sent again: nobody needs to hear of it.
+        spaces::give_back(conn, place.space, NODES).await?;
+        return Ok(written);
+    }
     action.settle(conn, place.parent, grown).await?;
     Ok(written)
 }
@@ -134,7 +139,7 @@ pub(super) async fn put_in(
     }
     let content = name(conn, staged).await?;
     if how.base != Base::Unstated && old.content == Some(content.0.0) {
-        return again(conn, action, old, stamp).await;
+        return again(conn, action, old, stamp, overtaken).await;
     }
     if overtaken && came_before(conn, action, &old, (how, content.0)).await? {
         let node = old.into();
@@ -194,12 +199,19 @@ async fn came_before(
 }
 
 /// The head has the bytes already: a request that was sent again, or two devices with one mind.
+/// `overtaken`: the base was neither of them, so the first request may have won a conflict.
 async fn again(
     conn: &mut Conn,
     action: &Action,
     old: NodeRow,
     stamp: Stamp,
+    overtaken: bool,
 ) -> Result<(Written, i64)> {
+    let conflict = if overtaken {
+        conflicts::won(conn, action, &old).await?
+    } else {
+        None
+    };
     let same = |stated: Option<Millis>, known| stated.is_none_or(|stated| stated.0 == known);
     let node = if same(stamp.modified, old.mtime) && same(stamp.created, old.created) {
         old.into()
@@ -210,7 +222,11 @@ async fn again(
         };
         touch::apply(conn, action, old, times).await?
     };
-    Ok((Written::plain(node, false), 0))
+    let written = Written {
+        conflict,
+        ..Written::plain(node, false)
+    };
+    Ok((written, 0))
 }
 
 /// Makes a file; ancestors are left to the caller.

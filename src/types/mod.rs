@@ -1,10 +1,12 @@
 //! Plain values every layer shares. No I/O, no async, no HTTP, no SQL.
 
+mod epoch;
 mod etag;
 mod id;
 mod path;
 mod time;
 
+pub use epoch::Epoch;
 pub use etag::ETag;
 pub use id::{
     AccountId, ChunkRow, ContentId, DeviceId, FamilyId, NodeId, ProcessId, Seq, SpaceId, UploadId,

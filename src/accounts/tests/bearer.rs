@@ -30,7 +30,7 @@ async fn what_is_no_access_token_of_this_server_is_counted_and_not_limited() {
     for token in ["", "x", &foreign.access, &phone.refresh, PASSWORD] {
         for _ in 0..20 {
             let refused = server.accounts.verify_bearer(HOME, token).await;
-            assert!(matches!(refused, Err(Denied::Wrong)), "{refused:?}");
+            assert!(matches!(refused, Err(Denied::Forged)), "{refused:?}");
         }
     }
     let expected = Failures {
@@ -56,12 +56,12 @@ async fn a_revoked_device_is_out_at_once_here_and_within_five_seconds_elsewhere(
     assert!(!server.is_in(&phone).await);
     assert_eq!(server.accounts.failures().ended, 1);
     let refreshed = server.accounts.refresh(&phone.refresh).await;
-    assert!(matches!(refreshed, Err(LoginError::Wrong)), "{refreshed:?}");
+    assert!(matches!(refreshed, Err(LoginError::Ended)), "{refreshed:?}");
     server.pass(Duration::from_millis(4999));
     assert!(elsewhere.verify_bearer(HOME, &phone.access).await.is_ok());
     server.pass(Duration::from_millis(1));
     let late = elsewhere.verify_bearer(HOME, &phone.access).await;
-    assert!(matches!(late, Err(Denied::Wrong)), "{late:?}");
+    assert!(matches!(late, Err(Denied::Ended)), "{late:?}");
     assert!(server.is_in(&laptop).await);
 }
 
@@ -90,7 +90,7 @@ async fn a_changed_password_ends_all_log_ins_by_token_but_not_app_passwords() {
     for tokens in &all {
         assert!(!server.is_in(tokens).await);
         let refreshed = accounts.refresh(&tokens.refresh).await;
-        assert!(matches!(refreshed, Err(LoginError::Wrong)), "{refreshed:?}");
+        assert!(matches!(refreshed, Err(LoginError::Ended)), "{refreshed:?}");
     }
     assert!(server.is_in(&bob).await);
     let phone = all[0].device.clone().unwrap().id;
@@ -132,7 +132,7 @@ async fn a_removed_account_is_out_even_when_its_name_is_used_again() {
     assert_ne!(again, old);
     assert!(!server.is_in(&phone).await);
     let refreshed = server.accounts.refresh(&phone.refresh).await;
-    assert!(matches!(refreshed, Err(LoginError::Wrong)), "{refreshed:?}");
+    assert!(matches!(refreshed, Err(LoginError::Ended)), "{refreshed:?}");
     let fresh = server.phone().await;
     assert_eq!(server.session(&fresh).await.unwrap().account, again);
 }

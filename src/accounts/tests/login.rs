@@ -144,7 +144,7 @@ async fn a_device_that_logs_in_again_ends_its_log_in_before_and_no_other() {
     assert!(server.is_in(&again).await && server.is_in(&laptop).await);
     assert!(!server.is_in(&phone).await);
     let old = server.accounts.refresh(&phone.refresh).await;
-    assert!(matches!(old, Err(LoginError::Wrong)), "{old:?}");
+    assert!(matches!(old, Err(LoginError::Ended)), "{old:?}");
     server.accounts.refresh(&again.refresh).await.unwrap();
 }
 
@@ -197,7 +197,7 @@ async fn a_log_out_ends_access_and_refresh_tokens_of_this_log_in_only() {
 
     assert!(!server.is_in(&phone).await);
     let refreshed = server.accounts.refresh(&phone.refresh).await;
-    assert!(matches!(refreshed, Err(LoginError::Wrong)), "{refreshed:?}");
+    assert!(matches!(refreshed, Err(LoginError::Ended)), "{refreshed:?}");
     assert!(server.is_in(&browser).await);
     assert!(server.accounts.refresh(&browser.refresh).await.is_ok());
     // Other processes notice within five seconds.

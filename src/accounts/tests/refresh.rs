@@ -12,6 +12,10 @@ async fn refresh(server: &Server, tokens: &Tokens) -> Result<Tokens, LoginError>
     server.accounts.refresh(&tokens.refresh).await
 }
 
+fn is_replaced(result: &Result<Tokens, LoginError>) -> bool {
+    matches!(result, Err(LoginError::Replaced))
+}
+
 fn is_reused(result: &Result<Tokens, LoginError>) -> bool {
     matches!(result, Err(LoginError::Reused))
 }
@@ -47,7 +51,7 @@ async fn a_token_that_was_used_before_ends_its_log_in_and_no_other() {
 
     assert!(!server.is_in(&fourth).await);
     let ended = refresh(&server, &fourth).await;
-    assert!(matches!(ended, Err(LoginError::Wrong)), "{ended:?}");
+    assert!(matches!(ended, Err(LoginError::Ended)), "{ended:?}");
     assert!(server.is_in(&laptop).await);
     let expected = Failures {
         reused: 1,
@@ -65,7 +69,7 @@ async fn a_lost_answer_is_given_again_once() {
     server.pass(Duration::from_mins(1));
 
     let again = refresh(&server, &first).await.unwrap();
-    assert!(is_reused(&refresh(&server, &first).await));
+    assert!(is_replaced(&refresh(&server, &first).await));
 
     assert!(server.is_in(&again).await);
     let next = refresh(&server, &again).await.unwrap();
@@ -140,7 +144,8 @@ async fn a_token_used_many_times_at_once_goes_on_and_does_not_end_its_log_in() {
     let answers: Vec<_> = join_all(requests).await;
     let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
 
-    assert_eq!(answers.iter().filter(|answer| is_reused(answer)).count(), 6);
+    let replaced = answers.iter().filter(|answer| is_replaced(answer));
+    assert_eq!(replaced.count(), 6);
     let given: Vec<_> = answers.into_iter().filter_map(Result::ok).collect();
     let [one, other] = &given[..] else {
         panic!("{given:?}")
@@ -163,7 +168,7 @@ async fn a_log_in_lasts_ninety_days_from_its_last_refresh() {
     assert!(matches!(late, Err(LoginError::Expired)), "{late:?}");
     assert_eq!(server.accounts.failures().expired, 1);
     let later = refresh(&server, &second).await;
-    assert!(matches!(later, Err(LoginError::Wrong)), "{later:?}");
+    assert!(matches!(later, Err(LoginError::Ended)), "{later:?}");
 }
 
 #[tokio::test]
@@ -193,7 +198,7 @@ async fn invented_tokens_are_wrong() {
     let invented = format!("sr_{}", "A".repeat(64));
     for token in ["", "sr_", cut, &invented, &phone.access] {
         let refused = server.accounts.refresh(token).await;
-        assert!(matches!(refused, Err(LoginError::Wrong)), "{refused:?}");
+        assert!(matches!(refused, Err(LoginError::Ended)), "{refused:?}");
     }
     assert!(refresh(&server, &phone).await.is_ok());
     assert_eq!(server.accounts.failures().ended, 5);

@@ -137,6 +137,14 @@ impl Decoder {
         }
     }
 
+    /// How long the body of a record is that was begun, in bytes: it is held until it is whole.
+    pub fn collecting(&self) -> Option<usize> {
+        match &self.state {
+            State::Body { len, .. } => Some(*len),
+            State::Magic(_) | State::Kind | State::Head(_) | State::Literal(_) => None,
+        }
+    }
+
     /// Bytes of the stream that were read.
     pub fn position(&self) -> u64 {
         self.position

@@ -259,3 +259,24 @@ fn a_large_body_is_gathered_in_the_room_it_needs() {
     }
     assert!(read == [record]);
 }
+
+#[test]
+fn a_decoder_says_how_long_the_record_is_that_it_collects() {
+    let stream = encode(&[
+        Record::Patch {
+            base_offset: 0,
+            base_len: 0,
+            raw_len: 1,
+            packed: vec![7; 100_000].into(),
+        },
+        Record::LitPart(vec![7; 100_000].into()),
+    ]);
+    let mut decoder = Decoder::new();
+    let mut seen = Vec::new();
+    for piece in stream.chunks(50_000) {
+        decoder.feed(Bytes::copy_from_slice(piece));
+        while decoder.next().unwrap().is_some() {}
+        seen.push(decoder.collecting());
+    }
+    assert_eq!(seen, [Some(100_000), Some(100_000), None, None, None]);
+}

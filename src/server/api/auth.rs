@@ -65,8 +65,10 @@ pub(super) async fn login(
 
 /// Exchanges a refresh token for fresh tokens.
 ///
-/// Each refresh token is good for one exchange. Using one a second time ends the log-in, but for the
-/// last one within a minute, when the answer may have been lost.
+/// Each refresh token is good for one exchange. Using one a second time ends the log-in
+/// (`token-reused`). But the last one gives another pair within a minute, as its answer may have been
+/// lost; after that it is refused and the log-in goes on with the tokens that were given
+/// (`token-replaced`).
 #[utoipa::path(post, path = "/auth/refresh", operation_id = "refreshTokens", tag = "auth",
     security(()), request_body = Refresh,
     responses((status = 200, body = Tokens, description = "Fresh tokens"), Problems, TooLarge))]
@@ -88,16 +90,9 @@ pub(super) async fn logout(State(api): State<Arc<Api>>, caller: Caller) -> Resul
 }
 
 fn count(api: &Api, error: &accounts::LoginError) {
-    use accounts::LoginError as E;
-    let reason = match error {
-        E::Wrong => "wrong",
-        E::Limited { .. } => "limited",
-        E::Busy => "busy",
-        E::Expired => "expired",
-        E::Reused => "reused",
-        E::NotAllowed(_) | E::DeviceName | E::NotFound | E::Store(_) => return,
-    };
-    api.metrics.auth_failed(reason);
+    if let Some(reason) = error.reason() {
+        api.metrics.auth_failed(reason);
+    }
 }
 
 fn tokens(made: accounts::Tokens) -> Tokens {

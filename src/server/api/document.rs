@@ -39,7 +39,7 @@ token. When it ends (`token-expired`), exchange the refresh token with `refreshT
     ),
     servers((url = "/api/v1", description = "This server")),
     security(("bearer" = [])),
-    components(schemas(schema::Id, DeltaHead, Event)),
+    components(schemas(schema::Id, schema::SearchText, DeltaHead, Event)),
     tags(
         (name = "auth", description = "Logging devices in and out"),
         (name = "devices", description = "The devices of the account, and pairing new ones"),

@@ -45,24 +45,28 @@ impl From<tree::Error> for Problem {
 impl From<store::Error> for Problem {
     /// Logs what failed and tells the client no more than whether to try again.
     fn from(error: store::Error) -> Self {
-        if matches!(error, store::Error::Busy) {
-            return busy();
-        }
-        tracing::error!(%error, "an API request failed in the store");
-        match error {
-            store::Error::DiskFull => Self::new(problem::DISK_FULL, "the server's disk is full"),
-            store::Error::Database(_)
-            | store::Error::Busy
-            | store::Error::Stale
-            | store::Error::Closing => busy(),
-            store::Error::Migrate(_)
-            | store::Error::Io { .. }
-            | store::Error::Gone
-            | store::Error::WrongKey { .. }
-            | store::Error::Crypto(_)
-            | store::Error::Corrupt(_) => {
-                Self::new(problem::INTERNAL, "the server's storage failed")
-            }
+        failed(&error)
+    }
+}
+
+fn failed(error: &store::Error) -> Problem {
+    if matches!(error, store::Error::Busy) {
+        return busy();
+    }
+    tracing::error!(%error, "an API request failed in the store");
+    match error {
+        store::Error::DiskFull => Problem::new(problem::DISK_FULL, "the server's disk is full"),
+        store::Error::Database(_)
+        | store::Error::Busy
+        | store::Error::Stale
+        | store::Error::Closing => busy(),
+        store::Error::Migrate(_)
+        | store::Error::Io { .. }
+        | store::Error::Gone
+        | store::Error::WrongKey { .. }
+        | store::Error::Crypto(_)
+        | store::Error::Corrupt(_) => {
+            Problem::new(problem::INTERNAL, "the server's storage failed")
         }
     }
 }
@@ -94,15 +98,16 @@ impl From<LoginError> for Problem {
     fn from(error: LoginError) -> Self {
         let text = error.to_string();
         match error {
-            LoginError::Wrong => Self::new(problem::UNAUTHORIZED, text),
+            LoginError::Wrong | LoginError::Ended => Self::new(problem::UNAUTHORIZED, text),
             LoginError::Limited { retry_after } => limited(retry_after),
             LoginError::Busy => busy(),
             LoginError::Expired => Self::new(problem::EXPIRED, text),
+            LoginError::Replaced => Self::new(problem::REPLACED, text),
             LoginError::Reused => Self::new(problem::REUSED, text),
             LoginError::NotAllowed(_) => Self::new(problem::FORBIDDEN, text),
             LoginError::DeviceName => Self::invalid("name", text),
             LoginError::NotFound => Self::invalid("device", text),
-            LoginError::Store(error) => login_failed(&error),
+            LoginError::Store(error) => failed(&error),
         }
     }
 }
@@ -125,11 +130,13 @@ impl From<WatchError> for Problem {
 impl From<Denied> for Problem {
     fn from(denied: Denied) -> Self {
         match denied {
-            Denied::Wrong => Self::new(problem::UNAUTHORIZED, "the access token is not valid"),
+            Denied::Wrong | Denied::Forged | Denied::Ended => {
+                Self::new(problem::UNAUTHORIZED, "the access token is not valid")
+            }
             Denied::Expired => Self::new(problem::EXPIRED, "the access token has ended"),
             Denied::Limited { retry_after } => limited(retry_after),
             Denied::Busy => busy(),
-            Denied::Store(error) => login_failed(&error),
+            Denied::Store(error) => failed(&error),
         }
     }
 }
@@ -137,11 +144,6 @@ impl From<Denied> for Problem {
 fn limited(retry_after: std::time::Duration) -> Problem {
     let problem = Problem::new(problem::LIMITED, "too many failed log-ins; try again later");
     problem.retry_after(retry_after.as_secs().max(1))
-}
-
-fn login_failed(error: &store::Error) -> Problem {
-    tracing::error!("log-in: {error}");
-    Problem::new(problem::INTERNAL, "the server's storage failed")
 }
 
 impl From<StreamError> for Problem {
@@ -210,7 +212,26 @@ pub(super) fn broken_body(error: &axum::Error) -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+
+    #[test]
+    fn a_log_in_that_finds_the_database_busy_may_try_again() {
+        let busy = || Arc::new(store::Error::Database(sqlx::Error::PoolTimedOut));
+        let problems = [
+            Problem::from(Denied::Store(busy())),
+            Problem::from(LoginError::Store(busy())),
+            Problem::from(WatchError::Store(store::Error::Closing)),
+        ];
+        for problem in problems {
+            let response = axum::response::IntoResponse::into_response(problem);
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(response.headers()[http::header::RETRY_AFTER], "2");
+        }
+        let damaged = Denied::Store(Arc::new(store::Error::Corrupt("x")));
+        assert_eq!(Problem::from(damaged).body().status, 500);
+    }
 
     #[test]
     fn the_field_of_a_complaint_is_named() {

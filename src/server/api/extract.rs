@@ -14,6 +14,7 @@ use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor}
 use super::Api;
 use super::problem::{self, Problem, Result};
 use crate::accounts::Session;
+use crate::server::compress::Sender;
 use crate::server::middleware::Client;
 use crate::store::content::Checksum;
 use crate::tree::{Base, Located, Node, Tree, User};
@@ -111,7 +112,10 @@ impl FromRequestParts<Arc<Api>> for Caller {
             Problem::new(problem::UNAUTHORIZED, "send an access token").at("Authorization")
         })?;
         let verified = api.accounts.verify_bearer(client.ip, token).await;
-        let session = verified.inspect_err(|denied| api.metrics.auth_failed(reason(denied)))?;
+        let session = verified.inspect_err(|denied| api.metrics.auth_failed(denied.reason()))?;
+        if let Some(sender) = parts.extensions.get::<Sender>() {
+            sender.is(session.account);
+        }
         let user = User {
             account: session.account,
             name: session.name.clone(),
@@ -120,17 +124,6 @@ impl FromRequestParts<Arc<Api>> for Caller {
         };
         let tree = Tree::new(Arc::clone(&api.store), user, api.clock.clone());
         Ok(Self { session, tree })
-    }
-}
-
-fn reason(denied: &crate::accounts::Denied) -> &'static str {
-    use crate::accounts::Denied;
-    match denied {
-        Denied::Wrong => "wrong",
-        Denied::Expired => "expired",
-        Denied::Limited { .. } => "limited",
-        Denied::Busy => "busy",
-        Denied::Store(_) => "store",
     }
 }
 

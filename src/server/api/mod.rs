@@ -7,6 +7,7 @@
     reason = "the code that utoipa generates names the parameters' types in full"
 )]
 
+mod answer;
 mod auth;
 mod conflicts;
 mod devices;
@@ -39,8 +40,8 @@ pub(crate) use sync::Waiting;
 
 use super::Metrics;
 use crate::accounts::Accounts;
-use crate::store::Store;
-use crate::types::Clock;
+use crate::store::{Shares, Store};
+use crate::types::{AccountId, Clock};
 
 /// Where the API is.
 pub(crate) const PREFIX: &str = "/api/v1";
@@ -65,6 +66,13 @@ pub(crate) struct Api {
     pub tasks: TaskTracker,
     /// Bounds who waits for events.
     pub waiting: Waiting,
+    /// Memory for long answers, in KiB.
+    pub answering: Shares<AccountId>,
+}
+
+/// Memory for the long answers of a server.
+pub(crate) fn answering() -> Shares<AccountId> {
+    Shares::new(answer::ANSWERING)
 }
 
 /// All routes, relative to [`PREFIX`].

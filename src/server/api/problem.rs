@@ -47,7 +47,9 @@ kinds! {
     /// An access or refresh token that has ended.
     EXPIRED = "token-expired", UNAUTHORIZED, "The token has ended";
     /// A refresh token that was used before; its log-in has ended.
-    REUSED = "token-reused", UNAUTHORIZED, "The refresh token was used before";
+    REUSED = "token-reused", UNAUTHORIZED, "The refresh token was used before; log in again";
+    /// A refresh token that was exchanged a moment ago, twice already; its log-in goes on.
+    REPLACED = "token-replaced", UNAUTHORIZED, "The refresh token has been exchanged already";
     /// Something that may not be done.
     FORBIDDEN = "forbidden", FORBIDDEN, "This is not allowed";
     /// Nothing is there, or nothing this account may see.

@@ -1,9 +1,15 @@
 //! What was deleted.
 
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
 use http::StatusCode;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::Api;
+use super::answer::Room;
 use super::extract::{Caller, Json, Path, Query};
 use super::files::list::limit;
 use super::problem::{Problem, Result};
@@ -30,17 +36,23 @@ pub(super) struct PageQuery {
 /// Lists the trash of all spaces of the account.
 #[utoipa::path(get, path = "/trash", operation_id = "listTrash", tag = "trash", params(PageQuery),
     responses((status = 200, body = Trash, description = "A page"), Problems))]
-pub(super) async fn list(caller: Caller, Query(query): Query<PageQuery>) -> Result<Json<Trash>> {
+pub(super) async fn list(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Query(query): Query<PageQuery>,
+) -> Result<Response> {
     let unknown = || Problem::invalid("cursor", "this is no cursor of the trash");
     let after = query.cursor.as_deref();
     let after = after
         .map(|text| TrashMark::parse(text).ok_or_else(unknown))
         .transpose()?;
-    let (found, next) = caller.tree.trash_page(after, limit(query.limit)?).await?;
-    Ok(Json(Trash {
+    let limit = limit(query.limit)?;
+    let room = Room::take(&api, &caller, limit).await?;
+    let (found, next) = caller.tree.trash_page(after, limit).await?;
+    room.json(&Trash {
         items: found.into_iter().map(trashed).collect(),
         next: next.map(|mark| mark.to_string()),
-    }))
+    })
 }
 
 /// Puts a deleted node back with its versions and everything below: where it was, in the root when

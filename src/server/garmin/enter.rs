@@ -9,6 +9,7 @@ use http::{Extensions, HeaderMap, header};
 use super::Face;
 use super::error::Error;
 use crate::accounts::Session;
+use crate::server::compress::Sender;
 use crate::server::middleware::Client;
 use crate::tree::{Tree, User};
 use crate::types::DeviceId;
@@ -28,8 +29,12 @@ impl FromRequestParts<Arc<Face>> for Watch {
 
     async fn from_request_parts(parts: &mut Parts, face: &Arc<Face>) -> Result<Self, Error> {
         let token = bearer(&parts.headers).ok_or(Error::Token)?;
-        face.enter(client(&parts.extensions), token.to_owned())
-            .await
+        let watch = face.enter(client(&parts.extensions), token.to_owned());
+        let watch = watch.await?;
+        if let Some(sender) = parts.extensions.get::<Sender>() {
+            sender.is(watch.tree.user().account);
+        }
+        Ok(watch)
     }
 }
 

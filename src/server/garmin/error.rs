@@ -64,6 +64,13 @@ pub(super) enum Error {
 }
 
 impl Error {
+    /// Come again soon.
+    pub(super) fn busy() -> Self {
+        Self::Busy {
+            seconds: BUSY_SECONDS,
+        }
+    }
+
     /// A field of the request that is wrong.
     pub(super) fn field(name: &str) -> Self {
         let plain = name.len() <= FIELD_MAX && name.bytes().all(|b| b.is_ascii_alphanumeric());
@@ -143,7 +150,7 @@ impl IntoResponse for Error {
 impl From<Denied> for Error {
     fn from(denied: Denied) -> Self {
         match denied {
-            Denied::Wrong | Denied::Expired => Self::Token,
+            Denied::Wrong | Denied::Forged | Denied::Ended | Denied::Expired => Self::Token,
             Denied::Limited { retry_after } => {
                 let seconds = u32::try_from(retry_after.as_secs()).unwrap_or(u32::MAX);
                 Self::Slow {

@@ -107,6 +107,7 @@ pub(crate) async fn shape(request: Request, next: Next) -> Response {
     match response.status() {
         status if ours || !(status.is_client_error() || status.is_server_error()) => response,
         StatusCode::UNSUPPORTED_MEDIA_TYPE => Error::Media.into_response(),
+        StatusCode::SERVICE_UNAVAILABLE => Error::busy().into_response(),
         _ => Error::Failed.into_response(),
     }
 }

@@ -46,10 +46,8 @@ use self::propfind::names::DAV;
 pub use self::quirks::AppleFiles;
 pub use self::root::{root_options, root_propfind};
 use self::text::encode_name;
+use crate::server::pieces::PIECE;
 use crate::tree::{self, Node, Tree};
-
-/// Bytes dav-server asks the adapter for at once; the store hands out what one chunk has.
-const READ_BYTES: usize = 1024 * 1024;
 
 /// One URL space served as `WebDAV`. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -290,7 +288,7 @@ where
         .locksystem(Box::new(locksystem::Locks(ctx.clone())))
         .strip_prefix(&*ctx.face.prefix)
         .autoindex(false)
-        .read_buf_size(READ_BYTES)
+        .read_buf_size(PIECE)
         .build_handler();
     let principal = ctx.tree.user().name.clone();
     let response = handler

@@ -19,8 +19,8 @@ use crate::store::content::{Reader, Upload};
 use crate::tree::{self, Base, Node, Overtaken, Precondition, Write};
 use crate::types::NodePath;
 
-/// Bytes taken from the old content at once.
-const COPY_BYTES: usize = 256 * 1024;
+/// Bytes taken from the old content at once; they are held while others upload.
+const COPY_BYTES: usize = 64 * 1024;
 
 /// A file opened for writing.
 pub(crate) struct Staging {

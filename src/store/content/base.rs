@@ -13,10 +13,11 @@ use crate::chunk::Class;
 use crate::crypto::SpaceKeys;
 use crate::store::meta::chunks::Located;
 use crate::store::meta::contents;
+use crate::store::shelf::Kept;
 use crate::store::{Error, Result, Store};
 use crate::types::ContentId;
 
-/// Chunks kept in memory: an edit asks for the one around it twice and for the one behind it.
+/// Chunks left on the store's shelf: an edit asks for the one around it twice and for the one behind it.
 const KEPT: usize = 2;
 
 /// One content, opened to be copied from.
@@ -26,7 +27,7 @@ pub(super) struct Base {
     size: u64,
     class: Option<Class>,
     body: Body,
-    kept: VecDeque<Piece>,
+    kept: VecDeque<(Range<u64>, Kept)>,
     read: u64,
 }
 
@@ -126,21 +127,30 @@ impl Base {
             }
             Body::Chunks(places) => places,
         };
-        let holds = |piece: &&Piece| (piece.start..piece.end()).contains(&position);
-        if let Some(kept) = self.kept.iter().find(holds) {
-            return Ok(kept.clone());
+        let holds = |(range, _): &&mut (Range<u64>, Kept)| range.contains(&position);
+        let known = self.kept.iter_mut().find(holds);
+        let again = known.is_some();
+        if let Some((range, kept)) = known
+            && let Some(bytes) = kept.get()
+        {
+            let start = range.start;
+            return Ok(Piece { start, bytes });
         }
         let span = places.find(&self.store.meta, position).await?;
+        if again {
+            self.kept.retain(|(range, _)| !range.contains(&position));
+        }
         self.kept.truncate(KEPT - 1);
         let (store, keys) = (Arc::clone(&self.store), Arc::clone(&self.keys));
         let bytes = read_chunk(store, keys, span.chunk).await?;
-        self.read += bytes.len() as u64;
-        let piece = Piece {
-            start: span.start,
-            bytes,
-        };
-        self.kept.push_front(piece.clone());
-        Ok(piece)
+        // That it was taken from the shelf is not the fault of the operations.
+        if !again {
+            self.read += bytes.len() as u64;
+        }
+        let kept = self.store.shelf.put(bytes.clone());
+        self.kept.push_front((span.start..span.end(), kept));
+        let start = span.start;
+        Ok(Piece { start, bytes })
     }
 
     /// The bytes of a range, which must lie in the content.

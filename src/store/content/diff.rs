@@ -8,7 +8,6 @@ use bytes::Bytes;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{ContentChunks, Reader};
-use crate::chunk::Class;
 use crate::chunk::delta::{Differ, Operation, Want};
 use crate::chunk::plan::{Base, Plan, Planner};
 use crate::store::blob::blocking;
@@ -21,9 +20,8 @@ use crate::types::ContentId;
 pub const DIFF_CHUNKS_MAX: u64 = 128 * 1024;
 /// Memory, in KiB, of all diffs together while their readers take their time.
 pub const DIFF_SHARES: usize = 64 * 1024;
-/// What a diff holds of its new content: two chunks, in KiB.
-const HELD_SMALL: u32 = 512;
-const HELD_LARGE: u32 = 4 * 1024;
+/// What a diff holds in KiB, or whoever sends its operations: the longest of these and the planner's rest.
+const HELD: u32 = 1280;
 /// What it may hold for each chunk: a step of the plan, in bytes.
 const HELD_CHUNK: u64 = 40;
 /// Diffs and signatures that read and compute at the same time, each with up to 12 MiB besides.
@@ -82,7 +80,7 @@ impl Diff {
         if chunks > DIFF_CHUNKS_MAX {
             return Err(DiffError::TooLarge { chunks });
         }
-        let held = held(new.size(), chunks);
+        let held = held(chunks);
         let held = store.comparing.take(new.space(), held).await?;
         Ok(Self {
             differ: Some(Differ::new(plan(base, new).await?)),
@@ -140,13 +138,9 @@ pub(super) async fn turn() -> Result<SemaphorePermit<'static>> {
     TURN.acquire().await.map_err(|_closed| Error::Closing)
 }
 
-fn held(size: u64, chunks: u64) -> u32 {
-    let reader = match Class::of(Some(size)) {
-        Class::Small => HELD_SMALL,
-        Class::Large => HELD_LARGE,
-    };
+fn held(chunks: u64) -> u32 {
     let steps = (chunks * HELD_CHUNK).div_ceil(1024);
-    reader + u32::try_from(steps).expect("there are few chunks")
+    HELD + u32::try_from(steps).expect("there are few chunks")
 }
 
 async fn plan(base: Option<ContentChunks>, mut new: ContentChunks) -> Result<Plan> {

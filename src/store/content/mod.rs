@@ -25,7 +25,7 @@ pub use list::ContentChunks;
 pub use park::Parked;
 pub use prove::proves;
 pub use read::Reader;
-pub use rebuild::{Rebuild, RebuildError};
+pub use rebuild::{PATCH_SHARES, Rebuild, RebuildError};
 pub use relocate::{Step, relocate};
 pub use signatures::{RANGES_MAX, SignatureError, Signatures};
 pub use upload::{Staged, StagedBody, UPLOAD_SHARES, Upload};

@@ -11,10 +11,12 @@ use super::places::{Places, Span};
 use crate::crypto::{Blinded, SpaceKeys};
 use crate::store::meta::chunks::{self, Located};
 use crate::store::meta::contents::{self, Content};
+use crate::store::shelf::Kept;
 use crate::store::{Error, Pin, Result, Store};
 use crate::types::ContentId;
 
-/// A seekable, decrypting reader of one content. Holds two chunks at most.
+/// A seekable, decrypting reader of one content. Leaves two chunks on the store's shelf at most, and
+/// holds none itself.
 pub struct Reader {
     size: u64,
     position: u64,
@@ -32,20 +34,12 @@ struct Chunks {
     store: Arc<Store>,
     keys: Arc<SpaceKeys>,
     places: Places,
-    current: Option<Chunk>,
-    /// The chunk behind the current one, being read.
-    ahead: Option<(Span, AbortOnDropHandle<Result<Bytes>>)>,
-}
-
-struct Chunk {
-    start: u64,
-    bytes: Bytes,
-}
-
-impl Chunk {
-    fn end(&self) -> u64 {
-        self.start + self.bytes.len() as u64
-    }
+    /// The chunk read last: which bytes of the content it is.
+    last: Range<u64>,
+    /// That chunk, while some of it was not read.
+    current: Option<Kept>,
+    /// The chunk behind it, being read.
+    ahead: Option<(Span, AbortOnDropHandle<Result<Kept>>)>,
 }
 
 impl Reader {
@@ -70,6 +64,7 @@ impl Reader {
                     store,
                     keys,
                     places,
+                    last: 0..0,
                     current: None,
                     ahead: None,
                 }))
@@ -97,7 +92,7 @@ impl Reader {
         self.position
     }
 
-    /// Lets go of the chunks held in memory; the next read gets them again.
+    /// Lets go of the chunks on the shelf; the next read gets them again.
     pub fn release(&mut self) {
         if let Body::Chunks(chunks) = &mut self.body {
             (chunks.current, chunks.ahead) = (None, None);
@@ -113,7 +108,7 @@ impl Reader {
             return Ok(Bytes::new());
         }
         self.seek(range.start);
-        let first = self.read(len).await?;
+        let first = self.piece(len).await?;
         if first.len() == len {
             return Ok(first);
         }
@@ -124,29 +119,40 @@ impl Reader {
             if all.len() == len {
                 return Ok(all.freeze());
             }
-            part = self.read(len - all.len()).await?;
+            part = self.piece(len - all.len()).await?;
         }
         Err(Error::Corrupt("a range beyond the end of its content"))
     }
 
     /// The next bytes, 1..=`max` of them; empty only at the end of the content.
     pub async fn read(&mut self, max: usize) -> Result<Bytes> {
+        let piece = self.piece(max).await?;
+        // A piece waits in the buffers of a slow client, where it must not keep a whole chunk alive.
+        Ok(match &self.body {
+            Body::Chunks(chunks) if !chunks.is_whole(&piece) => Bytes::copy_from_slice(&piece),
+            Body::Chunks(_) | Body::Inline(_) => piece,
+        })
+    }
+
+    /// The next bytes, as a part of their chunk.
+    async fn piece(&mut self, max: usize) -> Result<Bytes> {
         if self.position >= self.size {
             return Ok(Bytes::new());
         }
-        let (start, bytes) = match &mut self.body {
-            Body::Inline(bytes) => (0, &*bytes),
-            Body::Chunks(chunks) => {
-                let chunk = chunks.at(self.position, self.size).await?;
-                (chunk.start, &chunk.bytes)
-            }
+        let part = match &mut self.body {
+            Body::Inline(bytes) => part_of(bytes, 0, self.position, max)?,
+            Body::Chunks(chunks) => chunks.part(self.position, self.size, max).await?,
         };
-        let from = usize::try_from(self.position - start)
-            .map_err(|_beyond| Error::Corrupt("a position outside of its chunk"))?;
-        let part = bytes.slice(from..bytes.len().min(from.saturating_add(max.max(1))));
         self.position += part.len() as u64;
         Ok(part)
     }
+}
+
+/// At most `max` bytes of a chunk that begins at `start`.
+fn part_of(chunk: &Bytes, start: u64, position: u64, max: usize) -> Result<Bytes> {
+    let from = usize::try_from(position - start)
+        .map_err(|_beyond| Error::Corrupt("a position outside of its chunk"))?;
+    Ok(chunk.slice(from..chunk.len().min(from.saturating_add(max.max(1)))))
 }
 
 /// The bytes of a content that lies in its row.
@@ -166,61 +172,74 @@ pub(super) fn open_inline(
 }
 
 impl Chunks {
-    /// The chunk that holds `position`.
-    async fn at(&mut self, position: u64, size: u64) -> Result<&Chunk> {
-        let holds = |chunk: &Chunk| (chunk.start..chunk.end()).contains(&position);
-        let again = self.current.as_ref().is_some_and(holds);
-        // Whoever reads on within a chunk will want the next; a small range ends with its first read.
-        let mut reads_on = again;
-        if !again {
-            let (chunk, was_ahead) = self.fetch(position).await?;
-            self.current = Some(chunk);
-            reads_on = was_ahead;
+    /// Bytes from `position` on; what is left of their chunk goes to the shelf.
+    async fn part(&mut self, position: u64, size: u64, max: usize) -> Result<Bytes> {
+        let chunk = self.at(position, size).await?;
+        let part = part_of(&chunk, self.last.start, position, max)?;
+        if position + part.len() as u64 == self.last.end {
+            self.current = None;
+        } else if self.current.is_none() {
+            self.current = Some(self.store.shelf.put(chunk));
         }
-        let current = self
-            .current
-            .as_ref()
-            .ok_or(Error::Corrupt("no current chunk"))?;
-        if reads_on && self.ahead.is_none() && current.end() < size {
-            // What is wrong with the next chunk is told when it is asked for.
-            if let Ok(next) = self.places.find(&self.store.meta, current.end()).await {
-                let (store, keys) = (Arc::clone(&self.store), Arc::clone(&self.keys));
-                let task = read_chunk(store, keys, next.chunk);
-                self.ahead = Some((next, AbortOnDropHandle::new(tokio::spawn(task))));
-            }
-        }
-        Ok(current)
+        Ok(part)
     }
 
-    /// The chunk that holds `position`, and whether it was read ahead.
-    async fn fetch(&mut self, position: u64) -> Result<(Chunk, bool)> {
+    /// Whether this is all of the chunk read last.
+    fn is_whole(&self, piece: &Bytes) -> bool {
+        piece.len() as u64 == self.last.end - self.last.start
+    }
+
+    /// The chunk that holds `position`.
+    async fn at(&mut self, position: u64, size: u64) -> Result<Bytes> {
+        let again = self.last.contains(&position);
+        // Whoever reads on within a chunk will want the next; a small range ends with its first read.
+        let reads_on = again || (self.last.end == position && position > 0);
+        let kept = self.current.as_mut().filter(|_| again);
+        let chunk = match kept.and_then(Kept::get) {
+            Some(chunk) => chunk,
+            None => self.fetch(position).await?,
+        };
+        if reads_on && self.ahead.is_none() && self.last.end < size {
+            self.read_ahead().await;
+        }
+        Ok(chunk)
+    }
+
+    /// Begins to read the chunk behind the last one, when there is room to wait for it.
+    async fn read_ahead(&mut self) {
+        if self.store.shelf.is_crowded() {
+            return;
+        }
+        // What is wrong with the next chunk is told when it is asked for.
+        let Ok(next) = self.places.find(&self.store.meta, self.last.end).await else {
+            return;
+        };
+        let (store, keys) = (Arc::clone(&self.store), Arc::clone(&self.keys));
+        let task = async move {
+            let chunk = read_chunk(Arc::clone(&store), keys, next.chunk).await?;
+            Ok(store.shelf.put(chunk))
+        };
+        self.ahead = Some((next, AbortOnDropHandle::new(tokio::spawn(task))));
+    }
+
+    /// The chunk that holds `position`, from wherever it is.
+    async fn fetch(&mut self, position: u64) -> Result<Bytes> {
+        // One chunk less in memory while the other comes.
+        self.current = None;
         if let Some((span, task)) = self.ahead.take()
             && (span.start..span.end()).contains(&position)
         {
-            let bytes = task.await.map_err(|_stopped| Error::Closing)??;
-            return Ok((
-                Chunk {
-                    start: span.start,
-                    bytes,
-                },
-                true,
-            ));
+            let mut kept = task.await.map_err(|_stopped| Error::Closing)??;
+            if let Some(chunk) = kept.get() {
+                (self.last, self.current) = (span.start..span.end(), Some(kept));
+                return Ok(chunk);
+            }
         }
-        // One chunk less in memory while the other comes.
-        let follows = self
-            .current
-            .take()
-            .is_some_and(|chunk| chunk.end() == position);
         let span = self.places.find(&self.store.meta, position).await?;
         let (store, keys) = (Arc::clone(&self.store), Arc::clone(&self.keys));
-        let bytes = read_chunk(store, keys, span.chunk).await?;
-        Ok((
-            Chunk {
-                start: span.start,
-                bytes,
-            },
-            follows,
-        ))
+        let chunk = read_chunk(store, keys, span.chunk).await?;
+        self.last = span.start..span.end();
+        Ok(chunk)
     }
 }
 

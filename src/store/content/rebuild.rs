@@ -40,6 +40,9 @@ const PATCH_RAW_MAX: u32 = 4 * 1024 * 1024;
 /// Patches opened at a time, each with up to 24 MiB of memory: one for each core of a small machine.
 const PATCHES: usize = 2;
 
+/// Memory, in KiB, of all patches on their way in while their senders take their time: six of the longest.
+pub const PATCH_SHARES: usize = 24 * 1024;
+
 static PATCHING: Semaphore = Semaphore::const_new(PATCHES);
 
 /// Why a content cannot be built. All but [`RebuildError::Store`] are the fault of the operations.

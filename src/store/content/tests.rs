@@ -14,6 +14,7 @@ use crate::store::{Error, Result, Store};
 use crate::types::{ContentId, NodeId, SpaceId};
 use std::sync::Arc;
 
+mod crowd;
 mod diff;
 mod park;
 mod rebuild;

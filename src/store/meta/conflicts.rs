@@ -32,6 +32,11 @@ const KEPT: &str = select_node!(
     "JOIN conflict x ON x.copy = n.id
     WHERE x.node = $1 AND x.resolved_at IS NULL AND n.content = $2 AND n.trashed IS NULL LIMIT 1"
 );
+const WON: &str = select_node!(
+    "JOIN conflict x ON x.copy = n.id
+    WHERE x.node = $1 AND x.created_at = $2 AND x.device IS NOT DISTINCT FROM $3
+        AND x.resolved_at IS NULL AND n.trashed IS NULL ORDER BY x.id DESC LIMIT 1"
+);
 const RESOLVE: &str = "UPDATE conflict SET resolved_at = $3
     WHERE space = $1 AND id = $2 AND resolved_at IS NULL";
 const FORGET: &str = "DELETE FROM conflict WHERE node = $1 OR copy = $1";
@@ -74,6 +79,18 @@ pub async fn by_id(conn: &mut Conn, id: i64) -> Result<Option<ConflictRow>> {
 /// The copy that keeps this content as the loser of an open conflict with a node.
 pub async fn kept(conn: &mut Conn, node: NodeId, content: ContentId) -> Result<Option<NodeRow>> {
     let query = sqlx::query_as(KEPT).bind(node.0).bind(content.0);
+    Ok(query.fetch_optional(conn).await?)
+}
+
+/// The copy that keeps what lost when this device wrote a node at this time.
+pub async fn won(
+    conn: &mut Conn,
+    node: NodeId,
+    written: Millis,
+    device: Option<DeviceId>,
+) -> Result<Option<NodeRow>> {
+    let query = sqlx::query_as(WON).bind(node.0).bind(written.0);
+    let query = query.bind(device.map(|device| device.0));
     Ok(query.fetch_optional(conn).await?)
 }
 

@@ -104,6 +104,12 @@ const TOUCH_UP: &str = "WITH RECURSIVE up (id, parent) AS (
         SELECT n.id, n.parent FROM node n JOIN up ON n.id = up.parent WHERE n.trashed IS NULL)
     UPDATE node SET tree_seq = $2, tree_size = tree_size + $3
     WHERE id IN (SELECT id FROM up) RETURNING parent, tree_size";
+const BYTES_ABOVE: &str = "WITH RECURSIVE up (id, parent, tree_size) AS (
+        SELECT id, parent, tree_size FROM node WHERE id = $1 AND trashed IS NULL
+        UNION ALL
+        SELECT n.id, n.parent, n.tree_size
+          FROM node n JOIN up ON n.id = up.parent WHERE n.trashed IS NULL)
+    SELECT tree_size FROM up WHERE parent IS NULL";
 const NAMES_UP: &str = "WITH RECURSIVE up (id, parent, name, trashed, dist) AS (
         SELECT id, parent, name, trashed, CAST(0 AS BIGINT) FROM node WHERE id = $1
         UNION ALL
@@ -361,6 +367,12 @@ pub async fn touch_up(conn: &mut Conn, from: NodeId, seq: Seq, bytes: i64) -> Re
         .into_iter()
         .find(|(parent, _)| parent.is_none())
         .map(|(_, size)| size))
+}
+
+/// The live bytes of the space that a collection hangs in; `None` when it no longer hangs on the root.
+pub async fn bytes_above(conn: &mut Conn, from: NodeId) -> Result<Option<i64>> {
+    let query = sqlx::query_scalar(BYTES_ABOVE).bind(from.0);
+    Ok(query.fetch_optional(conn).await?)
 }
 
 /// The names from the space's root (excluded) down to the node; `None` when it is not reachable.

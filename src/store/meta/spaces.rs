@@ -32,6 +32,7 @@ pub struct Space {
 
 const TURN: &str = "UPDATE space SET seq = seq + 1, last_node = last_node + $2
     WHERE id = $1 RETURNING seq, last_node, quota, locks";
+const GIVE_BACK: &str = "UPDATE space SET seq = seq - 1, last_node = last_node - $2 WHERE id = $1";
 const WRAPPED_KEY: &str = "SELECT wrapped_key FROM space WHERE id = $1";
 const CREATE: &str = "INSERT INTO space (name, everyone, quota, wrapped_key)
     VALUES ($1, $2, $3, $4) RETURNING id";
@@ -59,6 +60,13 @@ pub async fn turn(conn: &mut Conn, space: SpaceId, nodes: i64) -> Result<Turn> {
         quota,
         locks,
     })
+}
+
+/// Gives back a turn and its `nodes` ids, in the transaction that took it and used neither.
+pub async fn give_back(conn: &mut Conn, space: SpaceId, nodes: i64) -> Result<()> {
+    let query = sqlx::query(GIVE_BACK).bind(space.0).bind(nodes);
+    query.execute(conn).await?;
+    Ok(())
 }
 
 /// The space's key, sealed by the master key.

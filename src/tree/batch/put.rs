@@ -11,7 +11,7 @@ use super::super::{Error, Result, Tree};
 use super::{Item, Results};
 use crate::crypto::Blinded;
 use crate::store::meta::nodes::{self, NodeRow};
-use crate::store::meta::{Conn, contents, synclog};
+use crate::store::meta::{Conn, contents, spaces, synclog};
 use crate::types::{ContentId, NodeId, NodeName, SpaceId};
 
 /// What is going on in a batch.
@@ -29,6 +29,8 @@ struct Batch<'b> {
 
 /// A collection that files go into.
 struct Home {
+    /// Whether anything in it was written.
+    changed: bool,
     /// Bytes it grew by.
     grown: i64,
     /// Names (NFC keys) that somebody has, of those that files are to get.
@@ -63,27 +65,35 @@ pub(super) async fn all(
         batch.take(conn, item, first).await?;
     }
     batch.make_fresh(conn).await?;
-    for (parent, home) in batch.homes {
-        if let Some(Home { grown, .. }) = home.filter(|home| home.grown != 0) {
-            batch.action.carry(conn, parent, grown).await?;
-        }
+    let changed = batch.homes.iter().filter_map(|(parent, home)| {
+        let home = home.as_ref().filter(|home| home.changed)?;
+        Some((*parent, home.grown))
+    });
+    let changed: Vec<_> = changed.collect();
+    for (parent, grown) in &changed {
+        batch.action.carry(conn, *parent, *grown).await?;
+    }
+    if changed.is_empty() {
+        // Requests that were sent again, or refused: nobody needs to hear of them.
+        spaces::give_back(conn, space, ids).await?;
     }
     Ok(batch.results)
 }
 
 impl<'b> Batch<'b> {
-    /// Tells the collections of the change, and looks which names are taken.
+    /// Looks which collections are there, and which names in them are taken.
     async fn enter(&mut self, conn: &mut Conn, items: &[Item]) -> Result<()> {
         let mut keys: HashMap<NodeId, Vec<String>> = HashMap::new();
         for Item { place, .. } in items {
             keys.entry(place.parent).or_default().push(place.name.key());
         }
         for (parent, keys) in keys {
-            let live = nodes::touch_up(conn, parent, self.action.turn.seq, 0).await?;
+            let live = nodes::bytes_above(conn, parent).await?;
             self.used = live.unwrap_or(self.used);
             let home = match live {
                 None => None,
                 Some(_) => Some(Home {
+                    changed: false,
                     grown: 0,
                     taken: nodes::taken(conn, parent, &keys).await?,
                 }),
@@ -96,11 +106,7 @@ impl<'b> Batch<'b> {
     /// Writes an item, or lets it wait for its row. `first` is the first of its node ids.
     async fn take(&mut self, conn: &mut Conn, item: &'b Item, first: i64) -> Result<()> {
         if let Some(id) = self.may_wait(item, first) {
-            self.grow(
-                &item.place,
-                signed(item.staged.size),
-                Some(&item.place.name),
-            );
+            self.grow(&item.place, signed(item.staged.size), &item.place.name);
             self.fresh.push(Fresh { item, id });
             return Ok(());
         }
@@ -125,11 +131,13 @@ impl<'b> Batch<'b> {
         (fits && new).then_some(action.turn.first_node)
     }
 
-    fn grow(&mut self, place: &Place, bytes: i64, name: Option<&NodeName>) {
+    /// Notes that something was written under a name.
+    fn grow(&mut self, place: &Place, bytes: i64, name: &NodeName) {
         self.used += bytes;
         if let Some(Some(home)) = self.homes.get_mut(&place.parent) {
+            home.changed = true;
             home.grown += bytes;
-            home.taken.extend(name.map(NodeName::key));
+            home.taken.insert(name.key());
         }
     }
 
@@ -172,9 +180,12 @@ impl<'b> Batch<'b> {
         self.refuse_over_quota(conn, item).await?;
         let action = self.action.at_nth(first);
         let (written, grown) = write::put_in(conn, self.tree, &action, place, staged, how).await?;
-        self.grow(place, grown, Some(&place.name));
-        if let Some(copy) = &written.conflict {
-            self.grow(place, 0, NodeName::parse(&copy.name).ok().as_ref());
+        if action.made(&written) {
+            self.grow(place, grown, &place.name);
+            let copy = written.conflict.as_ref();
+            if let Some(Ok(name)) = copy.map(|copy| NodeName::parse(&copy.name)) {
+                self.grow(place, 0, &name);
+            }
         }
         Ok(written)
     }

@@ -213,3 +213,32 @@ async fn a_write_that_comes_again_after_others_went_on_from_it_changes_nothing()
         }
     }
 }
+
+#[tokio::test]
+async fn a_batch_that_comes_again_is_no_turn_and_no_news() {
+    let f = Fixture::new().await;
+    let send = async || {
+        let mut items = Vec::new();
+        for at in ["/documents/a", "/documents/b", "/photos/c"] {
+            let mine = Write {
+                base: Base::Nothing,
+                modified: Some(Millis(START)),
+                ..Write::default()
+            };
+            items.push(item(&f.tree, at, at.as_bytes(), mine).await);
+        }
+        let results = f.tree.commit_batch(items).await.unwrap().into_iter();
+        results
+            .map(|result| result.unwrap().node.seq.0)
+            .collect::<Vec<_>>()
+    };
+    let first = send().await;
+    let end = f.tree.feed_end().await.unwrap();
+    let top = f.tree.lookup(&path("/")).await.unwrap();
+
+    assert_eq!(send().await, first);
+
+    assert_eq!(f.tree.feed_end().await.unwrap(), end);
+    assert_eq!(f.tree.lookup(&path("/")).await.unwrap().etag, top.etag);
+    assert_eq!(f.put("/new", b"new").await.seq.0, first[0] + 1);
+}

@@ -96,3 +96,59 @@ async fn a_conflict_is_resolved_by_keeping_one_or_both_and_nothing_is_lost() {
         assert!(f.tree.resolve_conflict(id, keep).await.is_err());
     }
 }
+
+#[tokio::test]
+async fn a_winner_that_comes_again_is_told_of_the_same_copy() {
+    let f = Fixture::new().await;
+    f.put("/a.txt", b"theirs").await;
+    f.pass(1000);
+    let ours = || Write {
+        base: Base::Nothing,
+        modified: Some(Millis(START + 2000)),
+        ..Write::default()
+    };
+    let first = put(&f.tree, "/a.txt", b"ours", ours()).await.unwrap();
+    let copy = first.conflict.unwrap();
+    f.pass(1000);
+
+    let again = put(&f.tree, "/a.txt", b"ours", ours()).await.unwrap();
+
+    assert_eq!(again.conflict.map(|copy| copy.id), Some(copy.id));
+    assert_eq!(f.tree.conflicts(0, 10).await.unwrap().len(), 1);
+    let other = put(&f.tree, "/b.txt", b"ours", ours()).await.unwrap();
+    assert!(other.conflict.is_none());
+    let other = put(&f.tree, "/b.txt", b"ours", ours()).await.unwrap();
+    assert!(other.conflict.is_none(), "it met nobody");
+}
+
+#[tokio::test]
+async fn a_write_that_comes_again_is_no_turn_and_no_news() {
+    let f = Fixture::new().await;
+    let mine = |base, modified| Write {
+        base,
+        modified: Some(Millis(modified)),
+        ..Write::default()
+    };
+    let base = f.put("/a", b"base").await.content.unwrap();
+    let next = || mine(Base::Content(base), START + 1000);
+    let lost = || mine(Base::Nothing, START + 10);
+    let plain = || mine(Base::Nothing, START);
+    put(&f.tree, "/a", b"next", next()).await.unwrap();
+    put(&f.tree, "/a", b"lost", lost()).await.unwrap();
+    put(&f.tree, "/b", b"plain", plain()).await.unwrap();
+    let end = f.tree.feed_end().await.unwrap();
+    let top = f.tree.lookup(&path("/")).await.unwrap();
+
+    put(&f.tree, "/a", b"next", next()).await.unwrap();
+    put(&f.tree, "/a", b"lost", lost()).await.unwrap();
+    put(&f.tree, "/b", b"plain", plain()).await.unwrap();
+
+    assert_eq!(f.tree.feed_end().await.unwrap(), end);
+    assert_eq!(f.tree.lookup(&path("/")).await.unwrap().etag, top.etag);
+    let new = f.put("/c", b"new").await;
+    assert_eq!(
+        f.tree.changed_since(&end).await.unwrap(),
+        [(f.tree.user().space, new.seq.0)]
+    );
+    assert_eq!(f.text("/c").await, "new");
+}

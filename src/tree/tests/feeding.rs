@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::fixture::{Fixture, path};
-use crate::tree::{FeedChange, FeedCursor, Overwrite, Reach, Tree};
+use crate::tree::{Error, FeedChange, FeedCursor, Overwrite, Reach, Tree};
 use crate::types::NodeId;
 
 /// What a device knows: paths by id, as the feed told them.
@@ -191,8 +191,40 @@ async fn nothing_new_is_nothing_and_cursors_from_elsewhere_are_stale() {
         f.other.pull(Some(&end), 10).await.is_err(),
         "another account's"
     );
-    let ahead = FeedCursor::parse(&format!("{}.99", f.tree.user().space)).unwrap();
+    let mut ahead = end.clone();
+    ahead.advance(f.tree.user().space, 99);
     assert!(f.tree.pull(Some(&ahead), 10).await.is_err());
+    assert!(f.tree.check_cursor(&ahead).await.is_err());
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_database_is_stale() {
+    let f = Fixture::new().await;
+    let end = f.tree.feed_end().await.unwrap().to_string();
+    let other = Fixture::new()
+        .await
+        .tree
+        .feed_end()
+        .await
+        .unwrap()
+        .to_string();
+    let (epoch, rest) = end.split_once('_').unwrap();
+    assert_eq!(
+        other.split_once('_').unwrap().1,
+        rest,
+        "only the epochs differ"
+    );
+    assert!(!other.starts_with(epoch));
+    for text in [&*other, rest] {
+        let cursor = FeedCursor::parse(text).unwrap();
+        let refused = [
+            f.tree.pull(Some(&cursor), 10).await.map(drop),
+            f.tree.check_cursor(&cursor).await,
+        ];
+        for refused in refused {
+            assert!(matches!(refused, Err(Error::StaleCursor)), "{text}");
+        }
+    }
 }
 
 #[tokio::test]

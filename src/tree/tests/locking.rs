@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::fixture::{Fixture, path, put};
-use crate::tree::{Error, LOCK_SECONDS_MAX, LockRequest, Overwrite, Write};
+use crate::tree::{Base, Error, Keep, LOCK_SECONDS_MAX, LockRequest, Overwrite, Write};
 
 fn request(deep: bool, shared: bool) -> LockRequest {
     LockRequest {
@@ -221,4 +221,33 @@ async fn a_holder_of_a_shared_lock_may_delete_beside_others() {
     let (mine, _) = f.tree.lock(&at, request(false, true)).await.unwrap();
     f.other.lock(&at, request(false, true)).await.unwrap();
     f.tree.with_tokens(&[mine.token]).remove(&at).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_shallow_lock_keeps_a_conflict_copy_in_its_collection() {
+    let f = Fixture::new().await;
+    f.tree.mkdir(&path("/d"), None).await.unwrap();
+    f.put("/d/a", b"one").await;
+    let other = Write {
+        base: Base::Nothing,
+        ..Write::default()
+    };
+    let written = put(&f.tree, "/d/a", b"other", other).await.unwrap();
+    let copy = format!("/d/{}", written.conflict.unwrap().name);
+    let (lock, _) = f
+        .tree
+        .lock(&path("/d"), request(false, false))
+        .await
+        .unwrap();
+    let id = f.tree.conflicts(0, 10).await.unwrap()[0].id;
+
+    for keep in [Keep::Node, Keep::Copy] {
+        let refused = f.tree.resolve_conflict(id, keep).await;
+        assert!(matches!(refused, Err(Error::Locked(_))), "{keep:?}");
+    }
+    assert!(f.tree.lookup(&path(&copy)).await.is_ok());
+
+    let holder = f.tree.with_tokens(&[lock.token]);
+    holder.resolve_conflict(id, Keep::Node).await.unwrap();
+    assert!(f.tree.lookup(&path(&copy)).await.is_err());
 }

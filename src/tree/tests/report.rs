@@ -173,3 +173,18 @@ async fn a_name_that_several_collections_have_left_asks_for_a_full_report() {
     let stale = f.tree.changes(&root, Some(&start), true, 100).await;
     assert!(matches!(stale, Err(Error::StaleCursor)));
 }
+
+#[tokio::test]
+async fn a_cursor_of_another_database_asks_for_a_full_report() {
+    let f = Fixture::new().await;
+    let start = ask(&f, None, true, 100).await.cursor.to_string();
+    let other = ask(&Fixture::new().await, None, true, 100).await.cursor;
+    let (_epoch, rest) = start.split_once('_').unwrap();
+    assert_eq!(other.to_string().split_once('_').unwrap().1, rest);
+    let root = f.tree.lookup(&NodePath::root()).await.unwrap();
+    for text in [&*other.to_string(), rest] {
+        let cursor = Cursor::parse(text).unwrap();
+        let stale = f.tree.changes(&root, Some(&cursor), true, 100).await;
+        assert!(matches!(stale, Err(Error::StaleCursor)), "{text}");
+    }
+}

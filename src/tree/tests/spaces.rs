@@ -1,7 +1,10 @@
 //! The shared space, and what crosses between spaces.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::fixture::{Fixture, path, put, read};
-use crate::tree::{Error, Overwrite, PageEnd, Reach, With, Write};
+use crate::tree::{Error, Overwrite, PageEnd, Reach, Tree, With, Write};
 use crate::types::{NodeId, NodeName};
 
 #[tokio::test]
@@ -119,4 +122,57 @@ async fn a_listing_goes_on_behind_any_name() {
         let names: Vec<_> = page.nodes.iter().map(|node| &*node.name).collect();
         assert_eq!(names, expected);
     }
+}
+
+/// Writes files into `/a` until `done` is set or the collection is gone; the names of those that were
+/// acknowledged.
+async fn write_meanwhile(tree: Tree, done: Arc<AtomicBool>) -> Vec<String> {
+    let mut written = Vec::new();
+    while !done.load(Ordering::SeqCst) {
+        let name = format!("n{}", written.len());
+        match put(&tree, &format!("/a/{name}"), b"new", Write::default()).await {
+            Ok(_) => written.push(name),
+            Err(Error::NoParent) => break,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    written
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_move_into_another_space_takes_all_that_was_written_meanwhile_or_changes_nothing() {
+    let f = Fixture::new().await;
+    f.tree.mkdir(&path("/a"), None).await.unwrap();
+    f.put("/a/big", &vec![7_u8; 3_000_000]).await;
+    let done = Arc::new(AtomicBool::new(false));
+    let writer = tokio::spawn(write_meanwhile(f.tree.clone(), Arc::clone(&done)));
+    while f.tree.lookup(&path("/a/n1")).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+
+    let to = path("/shared/a");
+    let moved = f.tree.rename(&path("/a"), &to, Overwrite::No).await;
+
+    done.store(true, Ordering::SeqCst);
+    let written = writer.await.unwrap();
+    let (there, gone) = match moved {
+        Ok(_) => ("/shared/a", "/a"),
+        Err(Error::Store(crate::store::Error::Busy)) => ("/a", "/shared/a"),
+        Err(error) => panic!("{error}"),
+    };
+    assert!(matches!(
+        f.tree.lookup(&path(gone)).await,
+        Err(Error::NotFound)
+    ));
+    for name in ["big"]
+        .into_iter()
+        .chain(written.iter().map(String::as_str))
+    {
+        let at = path(&format!("{there}/{name}"));
+        assert!(f.tree.lookup(&at).await.is_ok(), "{at}");
+    }
+    f.tree
+        .rename(&path(there), &path("/documents/a"), Overwrite::No)
+        .await
+        .unwrap();
 }

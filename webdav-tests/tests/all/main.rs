@@ -13,6 +13,7 @@ mod auth;
 mod bad_input;
 mod bad_xml;
 mod clients;
+mod collection;
 mod compression;
 mod conditions;
 mod copymove;

@@ -1,5 +1,7 @@
 //! The memory bound: whatever is asked of it, the server stays small.
 
+mod still;
+
 use std::io::{self, Read, Write};
 
 use serde_json::json;

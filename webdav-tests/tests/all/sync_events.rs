@@ -13,6 +13,8 @@ use webdav_tests::{Setup, TestServer};
 const PASSWORD: &str = "a long password 1";
 /// Longest wait for what must come.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// What is looked for every 5 s would take longer.
+const AT_ONCE: Duration = Duration::from_secs(2);
 /// How long a silence is waited for.
 const QUIET: Duration = Duration::from_millis(300);
 
@@ -185,10 +187,31 @@ fn a_revoked_device_is_shown_out() {
     let mut others = open(&laptop, None);
     let revoked = laptop.delete(&format!("devices/{}", phone.api().device()));
     revoked.expect(&[204]);
-    assert_eq!(events.closed(Duration::from_secs(10)), 4401);
-    assert_eq!(Events::open(phone.api(), None).err(), Some(401));
     server.admin().put("/dav/documents/a", b"x").expect(&[201]);
+    match events.next(AT_ONCE) {
+        Heard::Closed(code) => assert_eq!(code, 4401),
+        Heard::Hint(event) => panic!("a device that is shut out hears of {event:?}"),
+        Heard::Silence => panic!("it is still open after {AT_ONCE:?}"),
+    }
+    assert_eq!(Events::open(phone.api(), None).err(), Some(401));
     others.hint(PATIENCE);
+}
+
+#[test]
+fn a_long_poll_of_a_revoked_device_ends_with_401() {
+    let server = TestServer::start();
+    let (laptop, phone) = (Api::admin(&server), Api::admin(&server));
+    let (status, device) = (phone.status(), phone.device());
+    let cursor = status["cursor"].as_str().expect("a cursor");
+    let waits = route("sync/poll", &[("cursor", cursor), ("timeout", "30")]);
+    let waiting = thread::spawn(move || (phone.get(&waits), Instant::now()));
+    thread::sleep(QUIET);
+    let revoked = laptop.delete(&format!("devices/{device}"));
+    revoked.expect(&[204]);
+    let since = Instant::now();
+    let (answer, at) = waiting.join().expect("an answer");
+    answer.problem("unauthorized", 401);
+    assert!(at.saturating_duration_since(since) < AT_ONCE);
 }
 
 #[test]
@@ -197,7 +220,7 @@ fn a_log_out_closes_the_socket() {
     let api = Api::admin(&server);
     let mut events = open(&api, None);
     api.post_nothing("auth/logout").expect(&[204]);
-    assert_eq!(events.closed(Duration::from_secs(10)), 4401);
+    assert_eq!(events.closed(AT_ONCE), 4401);
 }
 
 #[test]

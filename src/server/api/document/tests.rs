@@ -1,3 +1,5 @@
+mod allowed;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -69,6 +71,7 @@ async fn api(folder: &Path) -> Api {
         stop: CancellationToken::new(),
         tasks: TaskTracker::new(),
         waiting: Waiting::new(),
+        answering: super::super::answering(),
     }
 }
 

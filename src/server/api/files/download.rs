@@ -21,12 +21,10 @@ use super::super::problem::{self, Problem, Result};
 use super::super::responses::{NoFile, NoRange, Problems};
 use super::range::{Wanted, wanted};
 use crate::protocol::schema;
+use crate::server::pieces::PIECE;
 use crate::store::content::Reader;
 use crate::tree::{Located, Version};
 use crate::types::{ETag, Millis};
-
-/// Bytes read at once; a chunk is rarely longer.
-const READ_MAX: usize = 256 * 1024;
 
 /// Which file, and which of its versions.
 #[derive(Deserialize, IntoParams)]
@@ -40,7 +38,7 @@ pub(in super::super) struct DownloadQuery {
     #[param(value_type = Option<schema::Id>)]
     id: Option<i64>,
     /// The number of a version; the current one when absent.
-    #[param(minimum = 1)]
+    #[param(value_type = Option<schema::VersionNumber>)]
     version: Option<i64>,
 }
 
@@ -205,7 +203,7 @@ pub(in super::super) fn body(reader: Reader, length: u64) -> Body {
             if left == 0 {
                 return Ok::<_, io::Error>(None);
             }
-            let most = usize::try_from(left).unwrap_or(READ_MAX).min(READ_MAX);
+            let most = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
             let bytes: Bytes = reader.read(most).await.map_err(|error| {
                 tracing::error!(%error, "a download broke off");
                 io::Error::other("the download broke off")

@@ -1,8 +1,14 @@
 //! Looking: listings, searches, single nodes.
 
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::super::Api;
+use super::super::answer::Room;
 use super::super::extract::{self, Caller, Json, Path, Query};
 use super::super::problem::{Problem, Result};
 use super::super::responses::{NoFile, Problems};
@@ -44,19 +50,21 @@ pub(in super::super) struct ListQuery {
     params(ListQuery),
     responses((status = 200, body = Nodes, description = "A page"), Problems, NoFile))]
 pub(in super::super) async fn list(
+    State(api): State<Arc<Api>>,
     caller: Caller,
     Query(query): Query<ListQuery>,
-) -> Result<Json<Nodes>> {
+) -> Result<Response> {
     let top = extract::locate(&caller.tree, query.path.as_deref(), query.id).await?;
     if !top.node.is_collection() {
         return Err(crate::tree::Error::NotACollection.into());
     }
     let after = query.cursor.as_deref().map(path_cursor).transpose()?;
     let limit = limit(query.limit)?;
+    let room = Room::take(&api, &caller, limit).await?;
     let walk = caller
         .tree
         .walk(&top, query.recursive, after.as_ref(), limit);
-    Ok(Json(nodes(walk.await?)))
+    room.json(&nodes(walk.await?))
 }
 
 /// A cursor of a listing: the path of the last node, seen from the collection.
@@ -71,7 +79,7 @@ fn path_cursor(text: &str) -> Result<NodePath> {
 #[serde(deny_unknown_fields)]
 pub(in super::super) struct SearchQuery {
     /// Part of a name; ASCII letters match in any case.
-    #[param(min_length = 1, max_length = 255)]
+    #[param(value_type = schema::SearchText)]
     q: String,
     /// Only below this collection.
     #[param(value_type = Option<schema::Path>)]
@@ -91,11 +99,11 @@ pub(in super::super) struct SearchQuery {
     params(SearchQuery),
     responses((status = 200, body = Nodes, description = "A page"), Problems))]
 pub(in super::super) async fn search(
+    State(api): State<Arc<Api>>,
     caller: Caller,
     Query(query): Query<SearchQuery>,
-) -> Result<Json<Nodes>> {
-    let controls = query.q.chars().any(char::is_control);
-    if controls || !(1..=QUERY_MAX).contains(&query.q.chars().count()) {
+) -> Result<Response> {
+    if !is_search_text(&query.q) {
         let text = "a search text has 1 to 255 characters and no control characters";
         return Err(Problem::invalid("q", text));
     }
@@ -103,8 +111,14 @@ pub(in super::super) async fn search(
     let after = query.cursor.as_deref().map(extract::row_cursor);
     let after = after.transpose()?.map(NodeId);
     let limit = limit(query.limit)?;
+    let room = Room::take(&api, &caller, limit).await?;
     let found = caller.tree.search(&under, &query.q, after, limit).await?;
-    Ok(Json(nodes(found)))
+    room.json(&nodes(found))
+}
+
+/// Whether a text can be searched for. No name holds control characters.
+pub(in super::super) fn is_search_text(text: &str) -> bool {
+    (1..=QUERY_MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control)
 }
 
 /// Tells about one node.

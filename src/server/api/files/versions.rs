@@ -26,7 +26,7 @@ pub(in super::super) async fn list(caller: Caller, Path(id): Path<i64>) -> Resul
     operation_id = "restoreVersion", tag = "files",
     params(
         ("id" = schema::Id, Path, description = "The file"),
-        ("number" = i64, Path, minimum = 1, description = "The version"),
+        ("number" = schema::VersionNumber, Path, description = "The version"),
     ),
     responses(
         (status = 200, body = Node, description = "The file as it is now"),

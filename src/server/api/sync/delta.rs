@@ -23,6 +23,7 @@ use crate::chunk::delta::Operation;
 use crate::protocol::schema;
 use crate::protocol::stream;
 use crate::protocol::sync::{self, DeltaHead, SignatureRequest};
+use crate::server::pieces;
 use crate::store::content::{ContentChunks, Diff, DiffError, SignatureError};
 use crate::tree::{ContentFacts, Located};
 use crate::types::{ContentId, ETag, NodeId};
@@ -198,17 +199,25 @@ fn operations(head: &DeltaHead, diff: Diff) -> Result<Body> {
     let mut out = Vec::new();
     stream::magic(&mut out);
     stream::file(&mut out, &json);
-    let pieces = futures_util::stream::try_unfold(Some((out, diff)), async |state| {
-        let Some((mut out, mut diff)) = state else {
-            return Ok::<_, io::Error>(None);
+    let state = (Bytes::from(out), Some(diff));
+    let pieces = futures_util::stream::try_unfold(state, async |(mut out, diff)| {
+        if !out.is_empty() {
+            return Ok::<_, io::Error>(Some((pieces::next(&mut out), (out, diff))));
+        }
+        let Some(mut diff) = diff else {
+            return Ok(None);
         };
+        let mut more = Vec::new();
         let next = diff.next().await.map_err(|error| broke_off(&error))?;
-        let Some(operation) = next else {
-            stream::end(&mut out);
-            return Ok(Some((Bytes::from(out), None)));
+        let diff = if let Some(operation) = next {
+            append(&mut more, &operation);
+            Some(diff)
+        } else {
+            stream::end(&mut more);
+            None
         };
-        append(&mut out, &operation);
-        Ok(Some((Bytes::from(out), Some((Vec::new(), diff)))))
+        let mut more = Bytes::from(more);
+        Ok(Some((pieces::next(&mut more), (more, diff))))
     });
     Ok(Body::from_stream(pieces))
 }

@@ -151,6 +151,7 @@ impl Stream {
     async fn run(&mut self) -> Result<(), End> {
         // Watched before the first look, so that nothing falls in between.
         let mut watched = self.watch().await?;
+        let mut log_ins = self.api.accounts.changes();
         self.tell().await?;
         let (mut ping, mut heard) = (Instant::now() + PING, Instant::now());
         let mut recheck = Instant::now() + RECHECK;
@@ -159,6 +160,8 @@ impl Stream {
             tokio::select! {
                 () = stop.cancelled() => return Err(End::Stopping),
                 () = changed(&mut watched) => self.tell().await?,
+                // Its sender lives as long as the accounts.
+                Ok(()) = log_ins.changed() => self.check().await?,
                 received = self.socket.recv() => {
                     hear(received.as_ref())?;
                     heard = Instant::now();
@@ -188,8 +191,9 @@ impl Stream {
             .map_err(|error| failed(&error))
     }
 
-    /// Sends a hint for each space that has moved on.
+    /// Sends a hint for each space that has moved on, to nobody who is shut out.
     async fn tell(&mut self) -> Result<(), End> {
+        self.check().await?;
         let changed = self.caller.tree.changed_since(&self.since).await;
         for (space, seq) in changed.map_err(|error| failed(&error))? {
             let event = Event {
@@ -291,8 +295,12 @@ pub(in super::super) async fn poll(
     let since = start(&caller.tree, Some(&query.cursor)).await?;
     let _place = api.waiting.enter()?;
     let mut watched = caller.tree.watch().await?;
+    let mut log_ins = api.accounts.changes();
     let end = Instant::now() + Duration::from_secs(seconds);
     loop {
+        if !api.accounts.still_holds(&caller.session).await? {
+            return Err(Problem::new(problem::UNAUTHORIZED, "the log-in has ended"));
+        }
         let events = caller.tree.changed_since(&since).await?;
         if !events.is_empty() {
             let event = |(space, seq): (SpaceId, i64)| Event {
@@ -304,6 +312,7 @@ pub(in super::super) async fn poll(
         }
         tokio::select! {
             () = changed(&mut watched) => {}
+            Ok(()) = log_ins.changed() => {}
             () = sleep_until(end) => return Ok(Json(Poll { events: vec![] })),
             () = api.stop.cancelled() => return Ok(Json(Poll { events: vec![] })),
         }

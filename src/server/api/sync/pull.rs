@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::response::Response;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::super::Api;
-use super::super::extract::{Caller, Json, Query};
+use super::super::answer::Room;
+use super::super::extract::{Caller, Query};
 use super::super::problem::{Problem, Result};
 use super::super::responses::{Problems, Stale};
 use super::super::show;
@@ -43,7 +45,7 @@ pub(in super::super) async fn pull(
     State(api): State<Arc<Api>>,
     caller: Caller,
     Query(query): Query<PullQuery>,
-) -> Result<Json<Changes>> {
+) -> Result<Response> {
     let since = query.cursor.as_deref().map(cursor).transpose()?;
     let limit = query.limit.unwrap_or(LIMIT);
     if !(1..=FEED_MAX).contains(&limit) {
@@ -52,15 +54,16 @@ pub(in super::super) async fn pull(
             "a limit lies between 1 and 10,000",
         ));
     }
+    let room = Room::take(&api, &caller, limit).await?;
     let feed = caller.tree.pull(since.as_ref(), limit).await?;
     if let Some(device) = caller.session.device {
         api.accounts.device_synced(device).await?;
     }
-    Ok(Json(Changes {
+    room.json(&Changes {
         changes: feed.changes.into_iter().map(change).collect(),
         cursor: feed.cursor.to_string(),
         more: feed.more,
-    }))
+    })
 }
 
 /// A cursor as a client sends it back.

@@ -4,9 +4,13 @@ mod file;
 mod item;
 
 use std::collections::HashMap;
+use std::pin::pin;
+use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
 use futures_util::StreamExt;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, timeout_at};
 
 use self::file::{Home, Incoming};
 use super::super::errors::broken_body;
@@ -14,13 +18,26 @@ use super::super::problem::{self, Problem, Result};
 use super::super::show;
 use crate::protocol::stream::{Decoder, Record};
 use crate::protocol::sync::{Need, PushItem, PushPut, PushResult, PushStatus};
-use crate::tree::{self, BATCH_MAX, BatchItem, Node, Tree};
+use crate::tree::{self, BATCH_MAX, BatchItem, Node, Room, Tree};
 use crate::types::{NodeId, NodeName, NodePath};
 
 /// Most items in one push: their results are held in memory, a few hundred bytes each.
 const ITEMS_MAX: usize = 10_000;
 /// Bytes of small files held until they are named.
 const HELD_MAX: usize = 4 * 1024 * 1024;
+/// As many may be held without asking.
+const HELD_FREE: usize = 64 * 1024;
+/// Bytes of a turn to hold more.
+const TURN: usize = 1024 * 1024;
+/// Turns of all pushes together: when none is left, files are named at once.
+const TURNS: usize = 32;
+/// How long files wait for others when the next do not come at once: nobody notices a quarter of a second,
+/// and a sender that keeps sending fills a batch whatever time that takes.
+const WAIT_MAX: Duration = Duration::from_millis(250);
+/// Records up to this many bytes are collected without asking for memory.
+const COLLECT_FREE: usize = 64 * 1024;
+
+static HOLDING: Semaphore = Semaphore::const_new(TURNS);
 
 /// Unknown chunks named in all results together, about 40 bytes each.
 const NAMES_MAX: usize = 16 * 1024;
@@ -34,6 +51,12 @@ pub(super) struct Receiver {
     /// Files whose bytes are durable and which have no name yet.
     waiting: Vec<Waiting>,
     held: usize,
+    /// Turns to hold them.
+    turns: Vec<SemaphorePermit<'static>>,
+    /// Until when they wait.
+    due: Option<Instant>,
+    /// Memory of the record that is being collected, or was.
+    room: Option<Room>,
     /// Unknown chunks that may still be named.
     names_left: usize,
     /// Where the file before went.
@@ -57,6 +80,9 @@ impl Receiver {
             results: Vec::new(),
             waiting: Vec::new(),
             held: 0,
+            turns: Vec::new(),
+            due: None,
+            room: None,
             names_left: NAMES_MAX,
             home: None,
         }
@@ -149,15 +175,29 @@ impl Receiver {
     async fn wait(&mut self, nth: usize, item: BatchItem) -> Result<()> {
         self.held += tree::held(&item.staged);
         self.waiting.push(Waiting { nth, item });
-        if self.waiting.len() >= BATCH_MAX || self.held >= HELD_MAX {
+        self.due.get_or_insert_with(|| Instant::now() + WAIT_MAX);
+        if self.waiting.len() >= BATCH_MAX || self.held >= HELD_MAX || !self.may_hold() {
             self.name_waiting().await?;
         }
         Ok(())
     }
 
+    /// Takes turns for what is held.
+    fn may_hold(&mut self) -> bool {
+        let needed = self.held.saturating_sub(HELD_FREE).div_ceil(TURN);
+        while self.turns.len() < needed {
+            let Ok(turn) = HOLDING.try_acquire() else {
+                return false;
+            };
+            self.turns.push(turn);
+        }
+        true
+    }
+
     /// Names the files that wait, in one transaction for each space.
     async fn name_waiting(&mut self) -> Result<()> {
-        self.held = 0;
+        (self.held, self.due) = (0, None);
+        let _turns = std::mem::take(&mut self.turns);
         let waiting = std::mem::take(&mut self.waiting);
         if waiting.is_empty() {
             return Ok(());
@@ -184,19 +224,50 @@ impl Receiver {
 
     /// The next record; `None` at the end of the stream.
     async fn next_record(&mut self) -> Result<Option<Record>> {
+        if self.decoder.collecting().is_none() {
+            // What was collected has been taken.
+            self.room = None;
+        }
         loop {
             if let Some(record) = self.decoder.next()? {
                 return Ok(Some(record));
             }
-            match self.body.next().await {
-                Some(Ok(bytes)) => self.decoder.feed(bytes),
-                Some(Err(error)) => return Err(broken_body(&error)),
-                None => {
+            self.make_room().await?;
+            let piece = match self.due {
+                Some(due) => timeout_at(due, self.body.next()).await,
+                None => Ok(self.body.next().await),
+            };
+            match piece {
+                Ok(Some(Ok(bytes))) => self.decoder.feed(bytes),
+                Ok(Some(Err(error))) => return Err(broken_body(&error)),
+                Ok(None) => {
                     self.decoder.finish()?;
                     return Ok(None);
                 }
+                Err(_elapsed) => self.name_waiting().await?,
             }
         }
+    }
+
+    /// Waits for the memory of a record that is long. The sender may take its time to send it.
+    async fn make_room(&mut self) -> Result<()> {
+        let long = self.decoder.collecting();
+        let Some(bytes) = long.filter(|bytes| self.room.is_none() && *bytes > COLLECT_FREE) else {
+            return Ok(());
+        };
+        let tree = self.tree.clone();
+        let mut room = pin!(tree.room_for_patch(bytes));
+        if let Some(due) = self.due {
+            match timeout_at(due, room.as_mut()).await {
+                Ok(room) => {
+                    self.room = Some(room?);
+                    return Ok(());
+                }
+                Err(_elapsed) => self.name_waiting().await?,
+            }
+        }
+        self.room = Some(room.await?);
+        Ok(())
     }
 }
 

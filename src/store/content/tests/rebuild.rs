@@ -25,7 +25,7 @@ struct Stored {
 }
 
 impl Fixture {
-    async fn stage_as(&self, bytes: &[u8], class: Class) -> Staged {
+    pub(super) async fn stage_as(&self, bytes: &[u8], class: Class) -> Staged {
         let keys = self.store.keys.of(&self.store.meta, self.space).await;
         let mut upload = Upload::begin(&self.store, keys.unwrap(), class);
         for piece in bytes.chunks(300_007) {
@@ -34,7 +34,7 @@ impl Fixture {
         upload.finish().await.unwrap().unwrap()
     }
 
-    async fn name(&self, staged: Staged) -> ContentId {
+    pub(super) async fn name(&self, staged: Staged) -> ContentId {
         let named = self
             .store
             .meta

@@ -66,12 +66,15 @@ fn a_device_gets_another_name() {
     assert_eq!(renamed["current"], false);
     assert_eq!(devices(&laptop)[1], renamed);
     assert_eq!(phone.status()["device"]["name"], "Pixel 📱");
-    for name in ["", "a\tb", &"ä".repeat(128)] {
+    for name in ["", "a\tb", &"ä".repeat(256)] {
         laptop
             .patch(&route, &json!({"name": name}))
             .problem_at("invalid", 422, "name");
     }
     assert_eq!(devices(&laptop)[1], renamed);
+    let longest = "ä".repeat(255);
+    let renamed = laptop.patch(&route, &json!({"name": longest})).json(200);
+    assert_eq!(renamed["name"], longest);
 }
 
 #[test]

@@ -214,6 +214,36 @@ fn a_lost_answer_to_a_refresh_does_not_end_the_log_in() {
 }
 
 #[test]
+fn a_token_that_was_exchanged_a_moment_ago_says_that_the_log_in_goes_on() {
+    let server = TestServer::start();
+    let first = Api::admin(&server);
+    let given = [refreshed(&first), refreshed(&first)];
+    spend(&first).problem("token-replaced", 401);
+    assert!(given.iter().all(is_in));
+}
+
+#[test]
+fn refused_tokens_are_counted_by_what_was_wrong() {
+    let server = TestServer::start();
+    let first = Api::admin(&server);
+    let second = refreshed(&first);
+    refreshed(&second);
+    spend(&first).problem("token-reused", 401);
+    assert!(!is_in(&second));
+    spend(&second).problem("unauthorized", 401);
+    let metrics = server.anonymous();
+    let forged = [("Authorization", "Bearer forged")];
+    metrics
+        .request("GET", "/api/v1/sync/status", &forged, b"")
+        .expect(&[401]);
+    let page = metrics.get("/metrics").expect(&[200]).text();
+    for counted in ["reused\"} 1", "ended\"} 2", "forged\"} 1"] {
+        let line = format!("sync_auth_failures_total{{reason=\"{counted}");
+        assert!(page.contains(&line), "{line} is not in\n{page}");
+    }
+}
+
+#[test]
 fn two_refreshes_at_once_end_nothing() {
     let server = TestServer::start();
     let first = Api::admin(&server);

@@ -61,14 +61,17 @@ fn a_cursor_from_elsewhere_or_from_the_future_is_410() {
         number(&status["spaces"][0], "seq"),
     );
     let of_bob = text(&bob.status(), "cursor").to_owned();
+    let epoch = of_bob.split_once('_').unwrap().0.to_owned();
     for cursor in [
         of_bob,
-        format!("{own}.{}", seq + 1),
-        format!("{own}.{}", i64::MAX),
-        format!("{own}.{}.1.1", i64::MAX),
-        format!("{own}.{seq}_999.1"),
-        "999.1".to_owned(),
-        "0.0".to_owned(),
+        format!("{epoch}_{own}.{}", seq + 1),
+        format!("{epoch}_{own}.{}", i64::MAX),
+        format!("{epoch}_{own}.{}.1.1", i64::MAX),
+        format!("{epoch}_{own}.{seq}_999.1"),
+        format!("{epoch}_999.1"),
+        format!("{epoch}_0.0"),
+        format!("0123456789abcdef_{own}.{seq}"),
+        format!("{own}.{seq}"),
     ] {
         for (name, rest) in [
             ("sync/pull", None),
