@@ -32,6 +32,7 @@ use tokio_util::task::TaskTracker;
 pub use commands::run as run_command;
 pub use error::{Error, Result};
 
+use crate::jobs::collect;
 use crate::store::Store;
 use crate::types::Clock;
 use config::Config;
@@ -50,6 +51,10 @@ pub async fn serve(config: Config) -> Result<()> {
     let opened = startup::open(&config, clock.clone()).await?;
     let login = startup::first_account(&opened, &config, &clock).await?;
     let store = Arc::clone(&opened.store);
+    // No other server runs here; nor does a command that collects, when its lock is free.
+    if let Some(_lock) = collect::lock(&config.data_path)? {
+        store.process.bury_others(&store.meta).await?;
+    }
 
     let stop = stop_on_signal()?;
     let tasks = TaskTracker::new();

@@ -213,6 +213,13 @@ impl Process {
         Ok(())
     }
 
+    /// Shuts out those who were killed, so that nobody waits for them. Only for one who knows that no
+    /// other process uses the store, and before it holds anything itself.
+    pub async fn bury_others(&self, meta: &Meta) -> Result<()> {
+        let buried = meta.write(|conn| Box::pin(async move { process::clear(conn).await }));
+        buried.await
+    }
+
     /// Beats until told to stop.
     pub async fn run(&self, store: &Store, stop: &CancellationToken) {
         loop {

@@ -34,6 +34,11 @@ pub(super) async fn run(config: &Config, grace: Option<Duration>) -> Result<Stri
             None => tokio::time::sleep(POLL).await,
         }
     };
+    // Without a server whoever is still noted was killed. With one, they are missed in a minute.
+    if let Ok(_free) = startup::lock(&config.data_path) {
+        let store = &opened.store;
+        store.process.bury_others(&store.meta).await?;
+    }
     let stop = CancellationToken::new();
     let done = collect::settle(&opened.store, &how, PATIENCE, &stop).await?;
     let mut text = format!(

@@ -44,9 +44,11 @@ impl Handles {
         if let Some(file) = self.kept(space, segment) {
             return Ok(file);
         }
-        let file = File::open(file_path(folder, segment)).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => Error::Gone,
-            _ => Error::io("opening a segment")(error),
+        let file = File::open(file_path(folder, segment)).map_err(|error| {
+            if error.kind() == ErrorKind::NotFound {
+                return Error::Gone;
+            }
+            Error::io("opening a segment")(error)
         })?;
         let mut header = [0; SEGMENT_HEADER_LEN];
         read_exact(&file, &mut header, 0)?;

@@ -58,10 +58,9 @@ impl Reader {
             }
             StagedBody::Chunks(manifest) => {
                 let places = Places::new(row.space, row.size, manifest);
-                let (_pin, store) = (store.pin().await?, Arc::clone(store));
                 Body::Chunks(Box::new(Chunks {
-                    _pin,
-                    store,
+                    _pin: store.pin().await?,
+                    store: Arc::clone(store),
                     keys,
                     places,
                     last: 0..0,

@@ -16,6 +16,7 @@ const NEXT_EPOCH: &str = "INSERT INTO setting (key, value) VALUES ('collect_epoc
 const ENTER: &str = "INSERT INTO process (until, floor) VALUES ($1, $2) RETURNING id";
 const STAY: &str = "UPDATE process SET until = $2, floor = $3 WHERE id = $1";
 const LEAVE: &str = "DELETE FROM process WHERE id = $1";
+const CLEAR: &str = "DELETE FROM process";
 const EXPIRE: &str = "DELETE FROM process WHERE until < $1";
 const FLOOR: &str = "SELECT MIN(floor) FROM process";
 const CLOSING: &str = "SELECT name FROM segment WHERE process = $1 AND closing";
@@ -51,6 +52,12 @@ pub async fn stay(conn: &mut Conn, id: ProcessId, until: Millis, floor: i64) -> 
 /// Forgets a process: what it appended to is closed.
 pub async fn leave(conn: &mut Conn, id: ProcessId) -> Result<()> {
     sqlx::query(LEAVE).bind(id.0).execute(conn).await?;
+    Ok(())
+}
+
+/// Shuts out everybody; only for one who knows that all others are gone.
+pub async fn clear(conn: &mut Conn) -> Result<()> {
+    sqlx::query(CLEAR).execute(conn).await?;
     Ok(())
 }
 
