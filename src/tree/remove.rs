@@ -76,6 +76,10 @@ async fn take_away(
 ) -> Result<()> {
     action.guard(conn, tree, parent).await?;
     action.guard_all(conn, tree, NodeId(row.id)).await?;
-    action.discard(conn, row).await?;
+    match action.discard(conn, row).await {
+        // Somebody has sent a collection above it to trash, and it went along.
+        Err(Error::NoParent) => return Err(Error::NotFound),
+        discarded => discarded?,
+    }
     action.log(conn, Deed::Delete, row.id, row.tree_size).await
 }

@@ -1,7 +1,7 @@
 //! Deleting, restoring, forgetting.
 
 use super::fixture::{Fixture, path};
-use crate::tree::Error;
+use crate::tree::{Error, remove};
 
 #[tokio::test]
 async fn a_deleted_collection_comes_back_whole_with_its_versions() {
@@ -103,4 +103,22 @@ async fn purging_a_collection_leaves_what_was_deleted_from_it_before() {
     f.tree.purge(id("d")).await.unwrap();
     f.tree.restore(id("a")).await.unwrap();
     assert_eq!(f.text("/a").await, "earlier");
+}
+
+#[tokio::test]
+async fn what_went_to_trash_with_its_collection_meanwhile_is_not_found() {
+    let f = Fixture::new().await;
+    f.tree.mkdir(&path("/a"), None).await.unwrap();
+    f.put("/a/x", b"one").await;
+    let place = f.tree.source(&path("/a/x")).await.unwrap();
+    f.tree.remove(&path("/a")).await.unwrap();
+    let end = f.tree.feed_end().await.unwrap();
+
+    let tree = f.tree.clone();
+    let discarded = f.tree.write(place.space, move |conn| {
+        Box::pin(async move { remove::discard(conn, &tree, &place, None).await })
+    });
+
+    assert!(matches!(discarded.await, Err(Error::NotFound)));
+    assert_eq!(f.tree.feed_end().await.unwrap(), end);
 }
