@@ -2,7 +2,7 @@
 
 use super::{Conn, Meta};
 use crate::store::{Error, Result};
-use crate::types::SpaceId;
+use crate::types::{ContentId, SpaceId};
 
 /// Rows of a table.
 pub async fn count(conn: &mut Conn, table: &'static str) -> Result<i64> {
@@ -32,4 +32,28 @@ pub async fn break_manifests(meta: &Meta) -> Result<()> {
         })
     });
     broken.await
+}
+
+/// Makes the row of a content say that it has so many bytes.
+pub async fn set_size(meta: &Meta, content: ContentId, size: i64) -> Result<()> {
+    let set = meta.write(move |conn| {
+        Box::pin(async move {
+            let query = sqlx::query("UPDATE content SET size = $2 WHERE id = $1");
+            query.bind(content.0).bind(size).execute(conn).await?;
+            Ok(())
+        })
+    });
+    set.await
+}
+
+/// Makes the row of a content name other chunks.
+pub async fn set_manifest(meta: &Meta, content: ContentId, manifest: Vec<u8>) -> Result<()> {
+    let set = meta.write(move |conn| {
+        Box::pin(async move {
+            let query = sqlx::query("UPDATE content SET manifest = $2 WHERE id = $1");
+            query.bind(content.0).bind(manifest).execute(conn).await?;
+            Ok(())
+        })
+    });
+    set.await
 }
