@@ -10,7 +10,7 @@
 //! | [`protocol`] | what goes over the wire of `/api/v1`, shared with the client |
 //! | [`store`] | where names (SQL) and bytes (segments) lie |
 //! | [`tree`], [`accounts`] | the rules: one versioned tree, who may use it |
-//! | [`jobs`] | what the server does by itself, on a schedule |
+//! | [`jobs`] | what the server does by itself, and commands for the whole store |
 //! | [`server`] | HTTP faces over the tree |
 
 pub mod accounts;

@@ -3,6 +3,7 @@
 //! and in which steps.
 
 mod cleanup;
+pub mod collect;
 mod error;
 mod lease;
 mod retention;

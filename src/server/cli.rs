@@ -42,6 +42,13 @@ pub enum Command {
     Conflicts,
     /// Forget what is old, now; works beside a running server
     Cleanup(Cleanup),
+    /// Give the room of what nothing names any more back to the disk; works beside a running server
+    Gc {
+        /// How long files that were purged stay in case the database has to be restored, e.g. "1h"
+        /// [default: that of the settings]
+        #[arg(long, value_name = "AGE", value_parser = age)]
+        grace: Option<Duration>,
+    },
     /// Ask the running server whether it is well; for container health checks
     Healthcheck,
 }
@@ -151,6 +158,12 @@ pub struct PasswordSource {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota(pub Option<u64>);
 
+/// A time span such as `30d` or `1h 30m`.
+fn age(text: &str) -> Result<Duration, String> {
+    let parsed = humantime_serde::re::humantime::parse_duration(text);
+    parsed.map_err(|error| error.to_string())
+}
+
 fn quota(text: &str) -> Result<Quota, String> {
     match text {
         "none" => Ok(Quota(None)),
@@ -206,6 +219,17 @@ mod tests {
         };
         assert_eq!(cleanup.older_than, Duration::from_hours(30 * 24));
         assert!(cleanup.dry_run);
+    }
+
+    #[test]
+    fn an_age_is_a_time_span() {
+        let command = parse("sync-server gc --grace 90m").unwrap().command;
+        let Some(Command::Gc { grace }) = command else {
+            panic!("{command:?}")
+        };
+        assert_eq!(grace, Some(Duration::from_mins(90)));
+        assert_eq!(age("0s"), Ok(Duration::ZERO));
+        assert!(age("soon").is_err());
     }
 
     #[test]

@@ -69,6 +69,8 @@ pub struct Config {
     pub feed: Feed,
     /// What the server does by itself.
     pub jobs: Jobs,
+    /// Giving room back.
+    pub collect: Collecting,
     /// WebDAV.
     pub webdav: Webdav,
 }
@@ -176,6 +178,20 @@ pub struct Jobs {
     pub start_after: Duration,
 }
 
+/// Giving the room of what nothing names any more back to the disk.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Collecting {
+    /// Time between two looks.
+    #[serde(with = "humantime_serde")]
+    pub every: Duration,
+    /// How long contents stay that nothing names any more.
+    #[serde(with = "humantime_serde")]
+    pub grace: Duration,
+    /// Most bytes read and written a second for making room.
+    pub rate: ByteSize,
+}
+
 /// WebDAV.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -232,6 +248,7 @@ impl Default for Config {
             activity: Activity::default(),
             feed: Feed::default(),
             jobs: Jobs::default(),
+            collect: Collecting::default(),
             webdav: Webdav::default(),
         }
     }
@@ -290,6 +307,16 @@ impl Default for Jobs {
     fn default() -> Self {
         Self {
             start_after: Duration::from_mins(5),
+        }
+    }
+}
+
+impl Default for Collecting {
+    fn default() -> Self {
+        Self {
+            every: Duration::from_mins(10),
+            grace: Duration::from_hours(1),
+            rate: ByteSize::mib(32),
         }
     }
 }
@@ -419,6 +446,11 @@ impl Config {
                 "http",
                 "timeouts must be longer than zero",
                 self.http.no_timeout_is_zero(),
+            ),
+            (
+                "collect",
+                "every and rate must be above zero",
+                !self.collect.every.is_zero() && self.collect.rate.as_u64() > 0,
             ),
             (
                 "versions.keep",

@@ -40,6 +40,9 @@ pub enum Error {
     /// Another server has the data folder.
     #[error("{}: another sync-server is running on this data folder", .0.display())]
     InUse(PathBuf),
+    /// The server that runs was started with an older program, which does not know of collection.
+    #[error("the running server is older than this program; restart it first")]
+    OldServer,
     /// The master key.
     #[error(transparent)]
     Key(#[from] crypto::Error),
@@ -88,6 +91,7 @@ impl Error {
             Self::File { .. }
             | Self::KeyMissing { .. }
             | Self::InUse(_)
+            | Self::OldServer
             | Self::Key(_)
             | Self::Store(_)
             | Self::Shared(_)

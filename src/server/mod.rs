@@ -2,6 +2,7 @@
 
 mod api;
 pub mod cli;
+mod collecting;
 mod commands;
 mod compress;
 pub mod config;
@@ -31,7 +32,8 @@ use tokio_util::task::TaskTracker;
 pub use commands::run as run_command;
 pub use error::{Error, Result};
 
-use crate::jobs::{JOBS, Schedule, Site};
+use crate::jobs::{JOBS, Schedule, Site, collect};
+use crate::store::Store;
 use crate::types::Clock;
 use config::Config;
 use listener::Listener;
@@ -49,6 +51,10 @@ pub async fn serve(config: Config) -> Result<()> {
     let opened = startup::open(&config, clock.clone()).await?;
     let login = startup::first_account(&opened, &config, &clock).await?;
     let store = Arc::clone(&opened.store);
+    // No other server runs here; nor does a command that collects, when its lock is free.
+    if let Some(_lock) = collect::lock(&config.data_path)? {
+        store.process.bury_others(&store.meta).await?;
+    }
 
     let stop = stop_on_signal()?;
     let tasks = TaskTracker::new();
@@ -64,6 +70,14 @@ pub async fn serve(config: Config) -> Result<()> {
     let url = startup::url(listener.address()?, tls.is_some());
     let mut text = startup::greeting(&config, opened.key, login.as_ref(), &url);
     text.push_str(&ready_line(listener.address()?, tls.is_some()));
+    let beating = CancellationToken::new();
+    spawn_jobs(
+        &tasks,
+        &store,
+        &config,
+        (&metrics, &clock),
+        (&stop, &beating),
+    );
     let shell = shell(
         &config,
         opened,
@@ -76,6 +90,7 @@ pub async fn serve(config: Config) -> Result<()> {
     stdout().flush()?;
 
     listener.run(router, stop).await;
+    beating.cancel();
     tasks.close();
     tasks.wait().await;
     store.close().await;
@@ -97,6 +112,25 @@ fn jobs(
     schedule.run(config.jobs.start_after, move |job, result| {
         metrics.job_ended(job, result.is_ok(), clock.now().secs());
     })
+}
+
+/// What runs beside the requests: `stop` ends collection, `beating` says that the last request is done.
+fn spawn_jobs(
+    tasks: &TaskTracker,
+    store: &Arc<Store>,
+    config: &Config,
+    (metrics, clock): (&Arc<Metrics>, &Clock),
+    (stop, beating): (&CancellationToken, &CancellationToken),
+) {
+    let (beaten, beating) = (Arc::clone(store), beating.clone());
+    tasks.spawn(async move { beaten.process.run(&beaten, &beating).await });
+    tasks.spawn(collecting::run(
+        Arc::clone(store),
+        config.clone(),
+        Arc::clone(metrics),
+        clock.clone(),
+        stop.clone(),
+    ));
 }
 
 async fn bind(config: &Config, tls: Option<Arc<Tls>>, metrics: Arc<Metrics>) -> Result<Listener> {

@@ -72,12 +72,14 @@ fn refuse(denied: &Denied, metrics: &Metrics) -> Response<Body> {
 /// A 500 makes sync clients put the file aside for a day; a busy database is over in seconds.
 fn failed(error: &store::Error) -> Response<Body> {
     match error {
-        store::Error::Database(_) | store::Error::Busy | store::Error::Closing => {
-            later(StatusCode::SERVICE_UNAVAILABLE, BUSY_RETRY_SECONDS)
-        }
+        store::Error::Database(_)
+        | store::Error::Busy
+        | store::Error::Stale
+        | store::Error::Closing => later(StatusCode::SERVICE_UNAVAILABLE, BUSY_RETRY_SECONDS),
         store::Error::DiskFull
         | store::Error::Migrate(_)
         | store::Error::Io { .. }
+        | store::Error::Gone
         | store::Error::WrongKey { .. }
         | store::Error::Crypto(_)
         | store::Error::Corrupt(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "internal error\n"),

@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 use std::fs::{DirBuilder, File, TryLockError};
+use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -28,6 +29,8 @@ pub(crate) const SHARED_SPACE: &str = "shared";
 const PERSONAL: &str = "user:";
 /// Held by a running server, inside the data folder.
 const LOCK_FILE: &str = ".lock";
+/// What it holds while a server runs that knows of collection. Older ones leave it empty.
+const LOCK_TEXT: &[u8] = b"collects\n";
 /// Letters of a made password that nobody confuses when typing from a screen.
 const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 /// Groups of four letters; 5 × 4 × 5 bits = 100 bits.
@@ -172,12 +175,30 @@ pub(crate) fn lock(data: &Path) -> Result<File> {
         path: path.clone(),
         source,
     };
-    let file = File::create(&path).map_err(failed)?;
+    let mut options = File::options();
+    let options = options.write(true).create(true).truncate(false);
+    let mut file = options.open(&path).map_err(failed)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => {
+            file.set_len(0).map_err(failed)?;
+            file.write_all(LOCK_TEXT).map_err(failed)?;
+            Ok(file)
+        }
         Err(TryLockError::WouldBlock) => Err(Error::InUse(data.to_owned())),
         Err(TryLockError::Error(source)) => Err(failed(source)),
     }
+}
+
+/// Whether a server runs on the data folder that would not notice what collection takes away.
+pub(crate) fn is_old(data: &Path) -> Result<bool> {
+    let path = data.join(LOCK_FILE);
+    let text = match lock(data) {
+        Ok(_free) => return Ok(false),
+        Err(Error::InUse(_)) => std::fs::read(&path),
+        Err(error) => return Err(error),
+    };
+    let text = text.map_err(|source| Error::File { path, source })?;
+    Ok(text != LOCK_TEXT)
 }
 
 async fn make_shared_space(store: &Arc<Store>, clock: &Clock) -> Result<()> {
@@ -324,6 +345,18 @@ mod tests {
         assert!(matches!(lock(folder.path()), Err(Error::InUse(_))));
         drop(held);
         lock(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn an_older_server_is_known_by_its_empty_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!is_old(folder.path()).unwrap());
+        let held = lock(folder.path()).unwrap();
+        assert!(!is_old(folder.path()).unwrap());
+        held.set_len(0).unwrap();
+        assert!(is_old(folder.path()).unwrap());
+        drop(held);
+        assert!(!is_old(folder.path()).unwrap());
     }
 
     #[test]

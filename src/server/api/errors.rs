@@ -56,9 +56,13 @@ fn failed(error: &store::Error) -> Problem {
     tracing::error!(%error, "an API request failed in the store");
     match error {
         store::Error::DiskFull => Problem::new(problem::DISK_FULL, "the server's disk is full"),
-        store::Error::Database(_) | store::Error::Busy | store::Error::Closing => busy(),
+        store::Error::Database(_)
+        | store::Error::Busy
+        | store::Error::Stale
+        | store::Error::Closing => busy(),
         store::Error::Migrate(_)
         | store::Error::Io { .. }
+        | store::Error::Gone
         | store::Error::WrongKey { .. }
         | store::Error::Crypto(_)
         | store::Error::Corrupt(_) => {

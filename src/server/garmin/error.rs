@@ -202,11 +202,15 @@ fn of_store(error: &store::Error) -> Error {
     tracing::error!(%error, "a watch's request failed in the store");
     match error {
         store::Error::DiskFull => Error::Full,
-        store::Error::Database(_) | store::Error::Busy | store::Error::Closing => Error::Busy {
+        store::Error::Database(_)
+        | store::Error::Busy
+        | store::Error::Stale
+        | store::Error::Closing => Error::Busy {
             seconds: BUSY_SECONDS,
         },
         store::Error::Migrate(_)
         | store::Error::Io { .. }
+        | store::Error::Gone
         | store::Error::WrongKey { .. }
         | store::Error::Crypto(_)
         | store::Error::Corrupt(_) => Error::Failed,

@@ -26,6 +26,9 @@ pub(crate) struct Metrics {
     jobs: Family<Ended, Counter>,
     job_successes: Family<Named, Gauge>,
     resident: Gauge,
+    collections: Counter,
+    collect_freed: Counter,
+    collect_moved: Counter,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -86,6 +89,9 @@ impl Metrics {
             jobs: Family::default(),
             job_successes: Family::default(),
             resident: Gauge::default(),
+            collections: Counter::default(),
+            collect_freed: Counter::default(),
+            collect_moved: Counter::default(),
         };
         new.name();
         Arc::new(new)
@@ -122,6 +128,13 @@ impl Metrics {
             Unit::Seconds,
             self.job_successes.clone(),
         );
+        let rounds = "Rounds of collection";
+        registry.register("collections", rounds, self.collections.clone());
+        let (freed, moved) = (&self.collect_freed, &self.collect_moved);
+        let text = "Bytes of segment files given back to the disk";
+        registry.register_with_unit("collect_freed", text, Unit::Bytes, freed.clone());
+        let text = "Bytes moved to empty segments that were mostly dead";
+        registry.register_with_unit("collect_moved", text, Unit::Bytes, moved.clone());
         let memory = "Memory of the process that is in RAM";
         registry.register_with_unit(
             "process_resident_memory",
@@ -175,6 +188,13 @@ impl Metrics {
         self.connections_refused.inc();
     }
 
+    /// Counts a round of collection, and its bytes.
+    pub(crate) fn collected(&self, freed: u64, moved: u64) {
+        self.collections.inc();
+        self.collect_freed.inc_by(freed);
+        self.collect_moved.inc_by(moved);
+    }
+
     /// Everything in the `OpenMetrics` text format. `resident` is the process's memory in bytes.
     pub(crate) fn encode(&self, resident: Option<i64>) -> String {
         if let Some(bytes) = resident {
@@ -213,6 +233,7 @@ mod tests {
         metrics.auth_failed("wrong");
         metrics.job_ended("trash", true, 1_800_000_000);
         metrics.job_ended("trash", false, 1_800_003_600);
+        metrics.collected(5, 0);
         let page = metrics.encode(Some(4096));
         for line in [
             "sync_http_requests_total{class=\"read\",status=\"2xx\"} 1",
@@ -224,6 +245,8 @@ mod tests {
             "sync_job_runs_total{job=\"trash\",outcome=\"ok\"} 1",
             "sync_job_runs_total{job=\"trash\",outcome=\"failed\"} 1",
             "sync_job_last_success_timestamp_seconds{job=\"trash\"} 1800000000",
+            "sync_collections_total 1",
+            "sync_collect_freed_bytes_total 5",
             "sync_process_resident_memory_bytes 4096",
         ] {
             assert!(page.contains(line), "{line} is not in\n{page}");

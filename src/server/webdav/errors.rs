@@ -191,11 +191,15 @@ fn store_refusal(error: &store::Error) -> Refusal {
             "the server's disk is full",
         ),
         // A 500 makes sync clients put the file aside for a day; a busy database is over in seconds.
-        store::Error::Database(_) | store::Error::Busy | store::Error::Closing => {
+        store::Error::Database(_)
+        | store::Error::Busy
+        | store::Error::Stale
+        | store::Error::Closing => {
             Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the server is busy")
         }
         store::Error::Migrate(_)
         | store::Error::Io { .. }
+        | store::Error::Gone
         | store::Error::WrongKey { .. }
         | store::Error::Crypto(_)
         | store::Error::Corrupt(_) => Refusal::new(

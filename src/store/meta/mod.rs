@@ -7,15 +7,21 @@
 pub mod accounts;
 pub mod changes;
 pub mod chunks;
+pub mod collect;
 pub mod conflicts;
 pub mod contents;
 pub mod feed;
 pub mod jobs;
 pub mod locks;
 pub mod nodes;
+#[cfg(test)]
+pub mod peek;
+pub mod process;
 pub mod props;
 mod rows;
+pub mod segments;
 pub mod settings;
+mod shrink;
 pub mod spaces;
 pub mod subtree;
 pub mod synclog;
@@ -33,7 +39,8 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
 use sqlx::{ConnectOptions, Sqlite};
 
@@ -80,6 +87,7 @@ impl Meta {
             .disable_statement_logging();
         let mut writing = options
             .clone()
+            .auto_vacuum(SqliteAutoVacuum::Incremental)
             .pragma("cache_size", WRITER_CACHE)
             .connect()
             .await?;
@@ -117,7 +125,8 @@ impl Meta {
 
     /// Lets queued writes finish, then closes all connections.
     pub async fn close(&self) {
-        self.writer.close().await;
+        // The last one writes the log into the file, which readers cannot.
         self.readers.close().await;
+        self.writer.close().await;
     }
 }

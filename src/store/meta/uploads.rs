@@ -2,9 +2,9 @@
 
 use sqlx::FromRow;
 
-use super::Conn;
+use super::{Conn, chunks};
 use crate::store::Result;
-use crate::types::{AccountId, Millis, SpaceId, UploadId};
+use crate::types::{AccountId, ChunkRow, Millis, SpaceId, UploadId};
 
 /// A row of `upload` without what holds the bytes.
 #[derive(Clone, Debug, FromRow)]
@@ -178,8 +178,16 @@ pub async fn held(conn: &mut Conn, id: UploadId) -> Result<Option<Held>> {
     }))
 }
 
-/// Keeps what an unfinished upload has now; `false` when there is no such any more.
-pub async fn save(conn: &mut Conn, id: UploadId, held: &Held, now: Millis) -> Result<bool> {
+/// Keeps what an unfinished upload has now; `false` when there is no such any more. `fresh` are the
+/// chunks that its row did not hold before; [`crate::store::Error::Stale`] when one was collected.
+pub async fn save(
+    conn: &mut Conn,
+    (space, id): (SpaceId, UploadId),
+    held: &Held,
+    fresh: &[(ChunkRow, u32)],
+    now: Millis,
+) -> Result<bool> {
+    chunks::keep(conn, space, fresh).await?;
     let query = sqlx::query(SAVE)
         .bind(id.0)
         .bind(held.received)

@@ -14,6 +14,7 @@ mod bad_input;
 mod bad_xml;
 mod cleanup;
 mod clients;
+mod collection;
 mod compression;
 mod conditions;
 mod copymove;

@@ -1,0 +1,156 @@
+//! Segments: which are closed, what moves out of them, and which are gone.
+
+use super::Conn;
+use super::chunks::{Located, LocatedRow, put_segments, to_located};
+use super::process::to_segment;
+use crate::crypto::SegmentId;
+use crate::store::blob::Place;
+use crate::store::{Error, Result};
+use crate::types::{Millis, ProcessId, SpaceId};
+
+/// A row of `segment`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Its row.
+    pub row: i64,
+    /// The name of its file.
+    pub name: SegmentId,
+    /// The space whose chunks it holds.
+    pub space: SpaceId,
+    /// Whether a process may append to it.
+    pub open: bool,
+    /// Whether that process was asked to close it.
+    pub closing: bool,
+}
+
+const OWNED: &str = "SELECT s.id, s.name, s.space, s.closing,
+        EXISTS (SELECT 1 FROM process WHERE process.id = s.process)
+    FROM segment s WHERE s.id > $1 ORDER BY s.id LIMIT $2";
+const BYTES: &str = "SELECT CAST(COALESCE(SUM(stored), 0) AS BIGINT) FROM chunk WHERE segment = $1";
+const CLOSE: &str = "UPDATE segment SET closing = TRUE WHERE id = $1";
+const DROP: &str = "DELETE FROM segment WHERE id = $1
+    AND NOT EXISTS (SELECT 1 FROM process WHERE process.id = segment.process)
+    AND NOT EXISTS (SELECT 1 FROM chunk WHERE chunk.segment = segment.id) RETURNING name";
+const GONE: &str = "INSERT INTO gone_segment (name, at) VALUES ($1, $2)
+    ON CONFLICT (name) DO NOTHING";
+const TO_UNLINK: &str = "SELECT name FROM gone_segment WHERE NOT unlinked ORDER BY name LIMIT $1";
+const UNLINKED: &str = "UPDATE gone_segment SET unlinked = TRUE WHERE name = $1";
+const FORGET: &str = "DELETE FROM gone_segment WHERE unlinked AND at < $1";
+const HELD: &str = "SELECT c.id, c.blinded, s.name, c.start, c.stored, c.raw
+    FROM chunk c JOIN segment s ON s.id = c.segment
+    WHERE c.segment = $1 AND c.start >= $2 ORDER BY c.start LIMIT $3";
+const MOVE: &str = "UPDATE chunk SET segment = $4, start = $5, stored = $6
+    WHERE id = $1 AND segment = $2 AND start = $3";
+
+/// The next at most `limit` segments behind a row.
+pub async fn page(conn: &mut Conn, behind: i64, limit: i64) -> Result<Vec<Segment>> {
+    let query = sqlx::query_as(OWNED).bind(behind).bind(limit);
+    let rows: Vec<(i64, Vec<u8>, i64, bool, bool)> = query.fetch_all(conn).await?;
+    rows.into_iter()
+        .map(|(row, name, space, closing, open)| {
+            Ok(Segment {
+                row,
+                name: to_segment(name)?,
+                space: SpaceId(space),
+                open,
+                closing,
+            })
+        })
+        .collect()
+}
+
+/// Bytes of the records in a segment that have rows.
+pub async fn bytes_held(conn: &mut Conn, segment: i64) -> Result<u64> {
+    let query = sqlx::query_scalar::<_, i64>(BYTES).bind(segment);
+    Ok(query.fetch_one(conn).await?.unsigned_abs())
+}
+
+/// Asks the process that appends to a segment to close it.
+pub async fn close(conn: &mut Conn, segment: i64) -> Result<()> {
+    sqlx::query(CLOSE).bind(segment).execute(conn).await?;
+    Ok(())
+}
+
+/// Forgets a segment that is closed and holds no chunk any more; `false` when it is not so. Its file
+/// is to be unlinked after the commit.
+pub async fn drop_empty(conn: &mut Conn, segment: i64, now: Millis) -> Result<bool> {
+    let name: Option<Vec<u8>> = sqlx::query_scalar(DROP)
+        .bind(segment)
+        .fetch_optional(&mut *conn)
+        .await?;
+    let Some(name) = name else {
+        return Ok(false);
+    };
+    sqlx::query(GONE)
+        .bind(name)
+        .bind(now.0)
+        .execute(conn)
+        .await?;
+    Ok(true)
+}
+
+/// At most `limit` files that are to be unlinked.
+pub async fn to_unlink(conn: &mut Conn, limit: i64) -> Result<Vec<SegmentId>> {
+    let names: Vec<Vec<u8>> = sqlx::query_scalar(TO_UNLINK)
+        .bind(limit)
+        .fetch_all(conn)
+        .await?;
+    names.into_iter().map(to_segment).collect()
+}
+
+/// Notes that the file of a segment is unlinked.
+pub async fn unlinked(conn: &mut Conn, segment: SegmentId) -> Result<()> {
+    let query = sqlx::query(UNLINKED).bind(&segment.0[..]);
+    query.execute(conn).await?;
+    Ok(())
+}
+
+/// Forgets segments that went before a time.
+pub async fn forget(conn: &mut Conn, before: Millis) -> Result<()> {
+    sqlx::query(FORGET).bind(before.0).execute(conn).await?;
+    Ok(())
+}
+
+/// The next at most `limit` chunks of a segment from an offset on.
+pub async fn held(conn: &mut Conn, segment: i64, from: u64, limit: i64) -> Result<Vec<Located>> {
+    let from = i64::try_from(from).map_err(|_huge| Error::Corrupt("a segment is too long"))?;
+    let query = sqlx::query_as(HELD).bind(segment).bind(from).bind(limit);
+    let rows: Vec<LocatedRow> = query.fetch_all(conn).await?;
+    rows.into_iter().map(to_located).collect()
+}
+
+/// Where a chunk was and where a copy of its record is now.
+#[derive(Clone, Copy, Debug)]
+pub struct Moved {
+    /// The chunk as it was.
+    pub from: Located,
+    /// Its new place, on the disk already.
+    pub to: Place,
+}
+
+/// Gives chunks of a segment their new places; one that went or got another place meanwhile is left
+/// as it is. `by` has appended the copies.
+pub async fn relocate(
+    conn: &mut Conn,
+    by: ProcessId,
+    (space, segment): (SpaceId, i64),
+    moved: &[Moved],
+) -> Result<()> {
+    let places = moved.iter().map(|moved| moved.to);
+    let rows = put_segments(conn, by, space, places).await?;
+    let offset = |place: &Place| {
+        let offset = i64::try_from(place.offset);
+        offset.map_err(|_huge| Error::Corrupt("a segment is too long"))
+    };
+    for Moved { from, to } in moved {
+        let query = sqlx::query(MOVE)
+            .bind(from.row.0)
+            .bind(segment)
+            .bind(offset(&from.place)?)
+            .bind(rows.get(&to.segment).copied())
+            .bind(offset(to)?)
+            .bind(i64::from(to.stored));
+        query.execute(&mut *conn).await?;
+    }
+    Ok(())
+}
