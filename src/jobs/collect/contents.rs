@@ -1,6 +1,6 @@
 //! Contents that no file, no version and nothing in trash names.
 
-use super::Going;
+use super::{Going, only_round};
 use crate::store::meta::collect::{self, ContentPage};
 use crate::store::{Error, Result};
 use crate::types::{ContentId, SpaceId};
@@ -18,14 +18,15 @@ pub(super) async fn collect(going: &Going<'_>) -> Result<u64> {
     }
     let mut gone = 0;
     loop {
-        let (before, until) = (going.floor, going.until());
+        let (before, until, epoch) = (going.floor, going.until(), going.epoch);
         let deleted: Result<u64> = going
             .store
             .meta
             .write(move |conn| {
-                Box::pin(
-                    async move { collect::delete_contents(conn, before, until, DELETED).await },
-                )
+                Box::pin(async move {
+                    only_round(conn, epoch).await?;
+                    collect::delete_contents(conn, before, until, DELETED).await
+                })
             })
             .await;
         let deleted = deleted?;
@@ -61,6 +62,7 @@ async fn flag_page(going: &Going<'_>, unnamed: Vec<ContentId>) -> Result<()> {
     let (epoch, now) = (going.epoch, going.now());
     let flagged = going.store.meta.write(move |conn| {
         Box::pin(async move {
+            only_round(conn, epoch).await?;
             collect::flag_contents(conn, &unnamed, epoch, now).await?;
             Ok::<_, Error>(())
         })

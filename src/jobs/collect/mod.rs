@@ -3,8 +3,8 @@
 //! A round flags what nothing names with its epoch, and deletes what an earlier round flagged, once no
 //! process reaches back to the time before the flag ([`crate::store::Process`]) and a new look finds it
 //! unnamed still. Whoever names bytes checks in his own transaction that they are there and takes the
-//! flags off, so a round can be late, repeated or killed anywhere, and two of them can at worst make
-//! somebody send bytes again. A round keeps nothing in memory that the next one needs.
+//! flags off, so a round can be late, repeated or killed anywhere; when a second begins, the first ends.
+//! A round keeps nothing in memory that the next one needs.
 
 mod bitmap;
 mod contents;
@@ -25,7 +25,8 @@ use tokio_util::sync::CancellationToken;
 use self::bitmap::Bitmap;
 use self::pace::Pace;
 use crate::store::meta::collect::{self, Traces};
-use crate::store::meta::process;
+use crate::store::meta::segments::left as segments_left;
+use crate::store::meta::{Conn, process};
 use crate::store::{Error, Result, Store};
 use crate::types::{Clock, Millis};
 
@@ -40,7 +41,8 @@ const LOCK_FILE: &str = ".collect";
 /// How a round goes about it.
 #[derive(Clone, Debug)]
 pub struct Collect {
-    /// How long a content stays after it was found unnamed.
+    /// How long a content stays after it was found unnamed, and a file after its segment was dropped:
+    /// a copy of the database that was made before still needs them.
     pub grace: Duration,
     /// Most bytes read and written a second while moving chunks; `None` is no limit.
     pub rate: Option<u64>,
@@ -61,7 +63,7 @@ pub struct Round {
     pub freed: u64,
     /// Contents, chunks and segments that only wait for another round.
     pub waiting: u64,
-    /// Contents that nothing names and whose time has not come yet.
+    /// Contents that nothing names, and files of dropped segments, whose time has not come yet.
     pub later: u64,
     /// Segments that cannot be emptied, because a chunk in them does not open.
     pub damaged: u64,
@@ -97,7 +99,7 @@ impl Going<'_> {
         self.how.clock.now()
     }
 
-    /// Contents found unnamed until then may go.
+    /// What was found unnamed or dropped until then may go.
     fn until(&self) -> Millis {
         let grace = i64::try_from(self.how.grace.as_millis()).unwrap_or(i64::MAX);
         Millis(self.now().0.saturating_sub(grace))
@@ -112,7 +114,16 @@ impl Going<'_> {
     }
 }
 
-/// One round. Only one may run at a time, on all nodes together: see [`lock`].
+/// Asked in each transaction that flags or deletes: two rounds know too little of each other's flags.
+async fn only_round(conn: &mut Conn, epoch: i64) -> Result<()> {
+    if process::epoch(conn).await? != epoch {
+        tracing::warn!("another collection has begun; this one ends");
+        return Err(Error::Busy);
+    }
+    Ok(())
+}
+
+/// One round. One that meets another ends with [`Error::Busy`]; see [`lock`].
 pub async fn round(store: &Arc<Store>, how: &Collect, stop: &CancellationToken) -> Result<Round> {
     store.process.beat(store).await?;
     let (floor, epoch) = begin(store, how.clock.now()).await?;
@@ -140,7 +151,8 @@ pub async fn round(store: &Arc<Store>, how: &Collect, stop: &CancellationToken) 
     segments::collect(&going, &swept, &mut done).await?;
     let (contents, later) = {
         let mut conn = store.meta.read().await?;
-        collect::waiting_contents(&mut conn, going.until()).await?
+        let (now, later) = collect::waiting_contents(&mut conn, going.until()).await?;
+        (now, later + segments_left(&mut conn).await?)
     };
     done.waiting += contents + swept.waiting;
     done.later = later;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::sweep::Swept;
 use super::{Going, Round};
+use crate::crypto::SegmentId;
 use crate::store::content::relocate;
 use crate::store::meta::segments::{self, Segment};
 use crate::store::{Error, Result};
@@ -23,6 +24,8 @@ const REMEMBERED: Duration = Duration::from_hours(1);
 
 /// Drops, empties and unlinks what can be.
 pub(super) async fn collect(going: &Going<'_>, swept: &Swept, done: &mut Round) -> Result<()> {
+    // What earlier rounds have left does not wait for whatever this one meets.
+    unlink(going, done).await?;
     let mut behind = 0;
     let mut small: HashMap<SpaceId, Vec<Segment>> = HashMap::new();
     loop {
@@ -44,7 +47,10 @@ pub(super) async fn collect(going: &Going<'_>, swept: &Swept, done: &mut Round) 
                 held = segments::bytes_held(&mut conn, segment.row).await?;
             }
             let half_dead = half(held);
-            if segment.open {
+            if len.is_none() {
+                // Not for collection to judge: it may be the wrong folder.
+                done.damaged += 1;
+            } else if segment.open {
                 if half_dead {
                     done.waiting += 1;
                     close(going, &segment).await?;
@@ -91,9 +97,15 @@ async fn empty(going: &Going<'_>, segment: &Segment, done: &mut Round) -> Result
                 going.pace.breathe_after(step.bytes * 2).await;
             }
             Ok(None) => break,
-            Err(error @ (Error::Corrupt(_) | Error::Crypto(_) | Error::Gone)) => {
+            Err(
+                error @ (Error::Corrupt(_) | Error::Crypto(_) | Error::Gone | Error::Io { .. }),
+            ) => {
                 tracing::error!(segment = %segment.name, %error, "a damaged segment stays as it is");
                 done.damaged += 1;
+                return Ok(());
+            }
+            Err(error @ Error::DiskFull) => {
+                tracing::warn!(segment = %segment.name, %error, "there is no room to empty a segment");
                 return Ok(());
             }
             Err(error) => return Err(error),
@@ -110,23 +122,24 @@ async fn empty(going: &Going<'_>, segment: &Segment, done: &mut Round) -> Result
     Ok(())
 }
 
-/// Unlinks the files of dropped segments, also those that an interrupted round has left.
+/// Unlinks the files of segments that were dropped long enough ago.
 async fn unlink(going: &Going<'_>, done: &mut Round) -> Result<()> {
+    let mut behind = Vec::new();
     loop {
         let names = {
             let mut conn = going.store.meta.read().await?;
-            segments::to_unlink(&mut conn, UNLINKED).await?
+            segments::to_unlink(&mut conn, going.until(), &behind, UNLINKED).await?
         };
-        if names.is_empty() {
+        let Some(last) = names.last() else {
             break;
-        }
-        for name in &names {
-            done.freed += going.store.segments.remove(*name).await?;
-        }
+        };
+        behind = last.0.to_vec();
+        let gone = remove(going, names, done).await;
+        let now = going.now();
         let noted = going.store.meta.write(move |conn| {
             Box::pin(async move {
-                for name in names {
-                    segments::unlinked(conn, name).await?;
+                for name in gone {
+                    segments::unlinked(conn, name, now).await?;
                 }
                 Ok::<_, Error>(())
             })
@@ -141,4 +154,19 @@ async fn unlink(going: &Going<'_>, done: &mut Round) -> Result<()> {
         .meta
         .write(move |conn| Box::pin(async move { segments::forget(conn, before).await }));
     forgotten.await
+}
+
+/// Those whose files are gone now. One that cannot be removed does not keep the others.
+async fn remove(going: &Going<'_>, names: Vec<SegmentId>, done: &mut Round) -> Vec<SegmentId> {
+    let mut gone = Vec::new();
+    for name in names {
+        match going.store.segments.remove(name).await {
+            Ok(bytes) => {
+                done.freed += bytes;
+                gone.push(name);
+            }
+            Err(error) => tracing::error!(segment = %name, "a file stays: {error}"),
+        }
+    }
+    gone
 }

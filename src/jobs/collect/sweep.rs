@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::Going;
 use super::bitmap::Bitmap;
+use super::{Going, only_round};
 use crate::store::meta::collect::{self, Kept, Verdict};
 use crate::store::{Error, Result};
 use crate::types::ChunkRow;
@@ -85,8 +85,10 @@ fn judge(going: &Going<'_>, marked: &Bitmap, rows: &[Kept], swept: &mut Swept) -
 
 /// Each statement looks at the flag again: whoever named a chunk meanwhile has taken it off.
 async fn carry_out(going: &Going<'_>, runs: Vec<Run>) -> Result<u64> {
+    let epoch = going.epoch;
     let done = going.store.meta.write(move |conn| {
         Box::pin(async move {
+            only_round(conn, epoch).await?;
             let mut deleted = 0;
             for run in runs {
                 let (first, last) = (ChunkRow(run.first), ChunkRow(run.last));

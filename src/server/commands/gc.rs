@@ -51,6 +51,9 @@ pub(super) async fn run(config: &Config, grace: Option<Duration>) -> Result<Stri
     if done.waiting > 0 {
         text.push_str("some is held by uploads or downloads under way; run it again later\n");
     }
+    if done.later > 0 {
+        text.push_str("what went less than the grace ago stays until then; see --grace\n");
+    }
     if done.damaged > 0 {
         writeln!(text, "damaged segments\t{}", done.damaged)
             .expect("writing to a String never fails");

@@ -33,8 +33,10 @@ const DROP: &str = "DELETE FROM segment WHERE id = $1
     AND NOT EXISTS (SELECT 1 FROM chunk WHERE chunk.segment = segment.id) RETURNING name";
 const GONE: &str = "INSERT INTO gone_segment (name, at) VALUES ($1, $2)
     ON CONFLICT (name) DO NOTHING";
-const TO_UNLINK: &str = "SELECT name FROM gone_segment WHERE NOT unlinked ORDER BY name LIMIT $1";
-const UNLINKED: &str = "UPDATE gone_segment SET unlinked = TRUE WHERE name = $1";
+const TO_UNLINK: &str = "SELECT name FROM gone_segment
+    WHERE NOT unlinked AND at <= $1 AND name > $2 ORDER BY name LIMIT $3";
+const LEFT: &str = "SELECT count(*) FROM gone_segment WHERE NOT unlinked";
+const UNLINKED: &str = "UPDATE gone_segment SET unlinked = TRUE, at = $2 WHERE name = $1";
 const FORGET: &str = "DELETE FROM gone_segment WHERE unlinked AND at < $1";
 const HELD: &str = "SELECT c.id, c.blinded, s.name, c.start, c.stored, c.raw
     FROM chunk c JOIN segment s ON s.id = c.segment
@@ -89,23 +91,37 @@ pub async fn drop_empty(conn: &mut Conn, segment: i64, now: Millis) -> Result<bo
     Ok(true)
 }
 
-/// At most `limit` files that are to be unlinked.
-pub async fn to_unlink(conn: &mut Conn, limit: i64) -> Result<Vec<SegmentId>> {
+/// The next at most `limit` files behind a name whose segments went until a time, and which are to be
+/// unlinked.
+pub async fn to_unlink(
+    conn: &mut Conn,
+    until: Millis,
+    behind: &[u8],
+    limit: i64,
+) -> Result<Vec<SegmentId>> {
     let names: Vec<Vec<u8>> = sqlx::query_scalar(TO_UNLINK)
+        .bind(until.0)
+        .bind(behind)
         .bind(limit)
         .fetch_all(conn)
         .await?;
     names.into_iter().map(to_segment).collect()
 }
 
-/// Notes that the file of a segment is unlinked.
-pub async fn unlinked(conn: &mut Conn, segment: SegmentId) -> Result<()> {
-    let query = sqlx::query(UNLINKED).bind(&segment.0[..]);
+/// How many files are still to be unlinked.
+pub async fn left(conn: &mut Conn) -> Result<u64> {
+    let left: i64 = sqlx::query_scalar(LEFT).fetch_one(conn).await?;
+    Ok(left.unsigned_abs())
+}
+
+/// Notes that the file of a segment is unlinked now.
+pub async fn unlinked(conn: &mut Conn, segment: SegmentId, now: Millis) -> Result<()> {
+    let query = sqlx::query(UNLINKED).bind(&segment.0[..]).bind(now.0);
     query.execute(conn).await?;
     Ok(())
 }
 
-/// Forgets segments that went before a time.
+/// Forgets segments whose files were unlinked before a time.
 pub async fn forget(conn: &mut Conn, before: Millis) -> Result<()> {
     sqlx::query(FORGET).bind(before.0).execute(conn).await?;
     Ok(())

@@ -3,6 +3,7 @@
 mod fixture;
 mod interleaved;
 mod killed;
+mod meeting;
 mod moving;
 mod pinned;
 mod unnamed;

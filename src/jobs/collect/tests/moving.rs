@@ -10,7 +10,7 @@ use crate::tree::Tree;
 const LEN: usize = 400_000;
 
 /// A closed segment of which `/kept` is the smaller part; the rest are records that got no rows.
-async fn half_dead(f: &Fixture) -> Vec<u8> {
+pub(super) async fn half_dead(f: &Fixture) -> Vec<u8> {
     let kept = noise(1, 2 * LEN);
     f.side.put("/kept", &kept).await;
     given_up(f, 4 * LEN).await;
