@@ -35,7 +35,7 @@ async fn a_round_that_meets_another_ends_and_takes_nothing_away() {
         floor,
         epoch,
     };
-    let last = last_chunk(&mut *store.meta.read().await.unwrap()).await;
+    let last = last_chunk(&mut store.meta.read().await.unwrap()).await;
     let window = Bitmap::windows(last.unwrap()).next().unwrap();
     let marked = mark::mark(&going, window).await.unwrap();
     let far = f.another().await;
