@@ -14,9 +14,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("tree", &["types", "crypto", "chunk", "store"]),
     ("accounts", &["types", "store"]),
     (
+        "jobs",
+        &["types", "crypto", "chunk", "store", "tree", "accounts"],
+    ),
+    (
         "server",
         &[
-            "types", "crypto", "chunk", "protocol", "store", "tree", "accounts",
+            "types", "crypto", "chunk", "protocol", "store", "tree", "accounts", "jobs",
         ],
     ),
 ];

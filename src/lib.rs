@@ -10,11 +10,13 @@
 //! | [`protocol`] | what goes over the wire of `/api/v1`, shared with the client |
 //! | [`store`] | where names (SQL) and bytes (segments) lie |
 //! | [`tree`], [`accounts`] | the rules: one versioned tree, who may use it |
+//! | [`jobs`] | what the server does by itself, and commands for the whole store |
 //! | [`server`] | HTTP faces over the tree |
 
 pub mod accounts;
 pub mod chunk;
 pub mod crypto;
+pub mod jobs;
 pub mod protocol;
 pub mod server;
 pub mod store;

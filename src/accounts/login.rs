@@ -196,6 +196,6 @@ async fn open(
     Ok((family, refresh))
 }
 
-fn before(now: Millis, time: Duration) -> Millis {
+pub(super) fn before(now: Millis, time: Duration) -> Millis {
     Millis(now.0 - i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
 }

@@ -40,6 +40,7 @@ pub use login::Credentials;
 pub use name::{MAX_NAME_BYTES, NameError};
 pub use pairing::PairingCode;
 pub use password::{MAX_PASSWORD_BYTES, MIN_PASSWORD_BYTES, PasswordError};
+pub use refresh::forget_ended;
 pub use session::Session;
 pub use tokens::{TokenDevice, Tokens};
 pub use watch::{MAX_WATCH_MODEL_BYTES, WatchAnswer, WatchError, WatchPairing};

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use super::refresh_token::RefreshToken;
 use super::tokens::Tokens;
-use super::{Accounts, LoginError};
+use super::{Accounts, LoginError, login};
 use crate::store::meta::tokens::{self, Family};
-use crate::store::meta::{Alone, Conn};
+use crate::store::meta::{Alone, Conn, watch};
 use crate::types::{FamilyId, Millis};
 
 /// A log-in ends when it was not refreshed for so long.
@@ -96,6 +96,14 @@ impl Accounts {
         meta.write(move |tx| Box::pin(async move { spend_within(tx, &token, now).await }))
             .await
     }
+}
+
+/// Deletes what is over of all accounts: log-ins, pairing codes, pairings of watches. Says how many.
+pub async fn forget_ended(tx: &mut Conn, now: Millis) -> crate::store::Result<u64> {
+    tx.alone(Alone::Accounts).await?;
+    let idle_since = login::before(now, IDLE);
+    let tokens = tokens::forget_ended(tx, now, idle_since).await?;
+    Ok(tokens + watch::expire(tx, now).await?)
 }
 
 async fn spend_within(

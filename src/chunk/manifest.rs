@@ -34,6 +34,24 @@ impl Manifest {
         &self.runs
     }
 
+    /// Number of rows.
+    pub fn rows(&self) -> u64 {
+        self.runs.iter().map(|(_, rows)| u64::from(*rows)).sum()
+    }
+
+    /// The runs behind the first `rows` rows.
+    pub fn behind(&self, mut rows: u64) -> Vec<(ChunkRow, u32)> {
+        let left = |(first, count): &(ChunkRow, u32)| {
+            let skipped = u64::from(*count).min(rows);
+            rows -= skipped;
+            // Both fit: the count does.
+            let skipped = u32::try_from(skipped).unwrap_or(*count);
+            let first = ChunkRow(first.0 + i64::from(skipped));
+            (skipped < *count).then(|| (first, count - skipped))
+        };
+        self.runs.iter().filter_map(left).collect()
+    }
+
     /// Varint form for the database.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = vec![FORMAT];
@@ -149,6 +167,22 @@ mod tests {
             [(ChunkRow(5), 3), (ChunkRow(2), 2), (ChunkRow(9), 1)]
         );
         assert_eq!(of(1..100_000).encode().len(), 6);
+    }
+
+    #[test]
+    fn what_lies_behind_some_rows_begins_within_a_run_or_at_one() {
+        let manifest = of([5, 6, 7, 2, 3, 9]);
+        assert_eq!(manifest.rows(), 6);
+        let behind = |rows| manifest.behind(rows);
+        assert_eq!(behind(0), manifest.runs());
+        assert_eq!(
+            behind(2),
+            [(ChunkRow(7), 1), (ChunkRow(2), 2), (ChunkRow(9), 1)]
+        );
+        assert_eq!(behind(3), [(ChunkRow(2), 2), (ChunkRow(9), 1)]);
+        assert_eq!(behind(5), [(ChunkRow(9), 1)]);
+        assert_eq!(behind(6), []);
+        assert_eq!(behind(7), []);
     }
 
     #[test]

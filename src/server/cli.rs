@@ -1,6 +1,7 @@
 //! The command line: what can be asked of `sync-server`. Knows nothing of how it is done.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
@@ -37,6 +38,17 @@ pub enum Command {
     Status,
     /// What uses the disk
     DiskUsage,
+    /// Conflicts that nobody has resolved yet
+    Conflicts,
+    /// Forget what is old, now; works beside a running server
+    Cleanup(Cleanup),
+    /// Give the room of what nothing names any more back to the disk; works beside a running server
+    Gc {
+        /// How long files that were purged stay in case the database has to be restored, e.g. "1h"
+        /// [default: that of the settings]
+        #[arg(long, value_name = "AGE", value_parser = age)]
+        grace: Option<Duration>,
+    },
     /// Ask the running server whether it is well; for container health checks
     Healthcheck,
 }
@@ -122,6 +134,18 @@ pub enum Device {
     },
 }
 
+/// What to forget.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Cleanup {
+    /// Forget what was deleted, replaced or logged longer ago, e.g. "30d". The newest versions of each
+    /// file stay as the settings say, and so does every upload that can still go on
+    #[arg(long, value_name = "AGE", value_parser = humantime_serde::re::humantime::parse_duration)]
+    pub older_than: Duration,
+    /// Only say what would go
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
 /// Where a password comes from: a prompt, when nothing is said and there is a terminal.
 #[derive(Debug, Args)]
 pub struct PasswordSource {
@@ -133,6 +157,12 @@ pub struct PasswordSource {
 /// A quota as typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota(pub Option<u64>);
+
+/// A time span such as `30d` or `1h 30m`.
+fn age(text: &str) -> Result<Duration, String> {
+    let parsed = humantime_serde::re::humantime::parse_duration(text);
+    parsed.map_err(|error| error.to_string())
+}
 
 fn quota(text: &str) -> Result<Quota, String> {
     match text {
@@ -180,12 +210,38 @@ mod tests {
     }
 
     #[test]
+    fn an_age_is_a_duration_and_must_be_stated() {
+        let command = parse("sync-server cleanup --older-than 30d --dry-run")
+            .unwrap()
+            .command;
+        let Some(Command::Cleanup(cleanup)) = command else {
+            panic!("{command:?}")
+        };
+        assert_eq!(cleanup.older_than, Duration::from_hours(30 * 24));
+        assert!(cleanup.dry_run);
+    }
+
+    #[test]
+    fn an_age_is_a_time_span() {
+        let command = parse("sync-server gc --grace 90m").unwrap().command;
+        let Some(Command::Gc { grace }) = command else {
+            panic!("{command:?}")
+        };
+        assert_eq!(grace, Some(Duration::from_mins(90)));
+        assert_eq!(age("0s"), Ok(Duration::ZERO));
+        assert!(age("soon").is_err());
+    }
+
+    #[test]
     fn wrong_usage_ends_with_code_2() {
         for line in [
             "sync-server fly",
             "sync-server user add",
             "sync-server device pair",
             "sync-server --port x",
+            "sync-server cleanup",
+            "sync-server cleanup --older-than 30",
+            "sync-server cleanup --older-than -1d",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }

@@ -1,7 +1,10 @@
 //! What the subcommands do: a few lines each around accounts and figures. They open the same store
 //! as a running server and may run beside it.
 
+mod cleanup;
+mod conflicts;
 mod disk_usage;
+mod gc;
 
 use std::io::{Write, stderr, stdout};
 
@@ -23,6 +26,9 @@ pub async fn run(command: Command, config: Config) -> Result<()> {
         Command::Device(command) => device(command, &config).await?,
         Command::Status => status(&config).await?,
         Command::DiskUsage => disk_usage::report(&config).await?,
+        Command::Conflicts => conflicts::list(&config).await?,
+        Command::Cleanup(what) => cleanup::run(what, &config).await?,
+        Command::Gc { grace } => gc::run(&config, grace).await?,
     };
     stdout().write_all(text.as_bytes())?;
     Ok(())

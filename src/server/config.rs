@@ -66,6 +66,14 @@ pub struct Config {
     pub versions: Versions,
     /// How long deleted files stay.
     pub trash: Trash,
+    /// How long the activity log goes back.
+    pub activity: Activity,
+    /// How long devices may stay away.
+    pub feed: Feed,
+    /// What the server does by itself.
+    pub jobs: Jobs,
+    /// Giving room back.
+    pub collect: Collecting,
     /// WebDAV.
     pub webdav: Webdav,
 }
@@ -145,6 +153,48 @@ pub struct Trash {
     pub keep: Duration,
 }
 
+/// How long the activity log goes back.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Activity {
+    /// Time until a line is deleted.
+    #[serde(with = "humantime_serde")]
+    pub keep: Duration,
+}
+
+/// How long devices may stay away.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Feed {
+    /// Time until it is forgotten that something is gone; cursors hold as long.
+    #[serde(with = "humantime_serde")]
+    pub keep: Duration,
+}
+
+/// What the server does by itself.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Jobs {
+    /// From the start of the server to the first job. Gives the machine time to set its clock: by a
+    /// wrong one, what was deleted today may look old.
+    #[serde(with = "humantime_serde")]
+    pub start_after: Duration,
+}
+
+/// Giving the room of what nothing names any more back to the disk.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Collecting {
+    /// Time between two looks.
+    #[serde(with = "humantime_serde")]
+    pub every: Duration,
+    /// How long contents stay that nothing names any more.
+    #[serde(with = "humantime_serde")]
+    pub grace: Duration,
+    /// Most bytes read and written a second for making room.
+    pub rate: ByteSize,
+}
+
 /// WebDAV.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -198,6 +248,10 @@ impl Default for Config {
             http: Http::default(),
             versions: Versions::default(),
             trash: Trash::default(),
+            activity: Activity::default(),
+            feed: Feed::default(),
+            jobs: Jobs::default(),
+            collect: Collecting::default(),
             webdav: Webdav::default(),
         }
     }
@@ -232,6 +286,40 @@ impl Default for Trash {
     fn default() -> Self {
         Self {
             keep: Duration::from_hours(30 * 24),
+        }
+    }
+}
+
+impl Default for Activity {
+    fn default() -> Self {
+        Self {
+            keep: Duration::from_hours(365 * 24),
+        }
+    }
+}
+
+impl Default for Feed {
+    fn default() -> Self {
+        Self {
+            keep: Duration::from_hours(90 * 24),
+        }
+    }
+}
+
+impl Default for Jobs {
+    fn default() -> Self {
+        Self {
+            start_after: Duration::from_mins(5),
+        }
+    }
+}
+
+impl Default for Collecting {
+    fn default() -> Self {
+        Self {
+            every: Duration::from_mins(10),
+            grace: Duration::from_hours(1),
+            rate: ByteSize::mib(32),
         }
     }
 }
@@ -350,6 +438,11 @@ impl Config {
                 "http",
                 "timeouts must be longer than zero",
                 self.http.no_timeout_is_zero(),
+            ),
+            (
+                "collect",
+                "every and rate must be above zero",
+                !self.collect.every.is_zero() && self.collect.rate.as_u64() > 0,
             ),
             (
                 "versions.keep",

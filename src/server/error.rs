@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::{config, password, tls};
-use crate::{accounts, crypto, store, tree};
+use crate::{accounts, crypto, jobs, store, tree};
 
 /// Result of a command.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -40,6 +40,9 @@ pub enum Error {
     /// Another server has the data folder.
     #[error("{}: another sync-server is running on this data folder", .0.display())]
     InUse(PathBuf),
+    /// The server that runs was started with an older program, which does not know of collection.
+    #[error("the running server is older than this program; restart it first")]
+    OldServer,
     /// The master key.
     #[error(transparent)]
     Key(#[from] crypto::Error),
@@ -49,6 +52,9 @@ pub enum Error {
     /// The space of everyone.
     #[error("the shared folder: {0}")]
     Shared(#[from] tree::Error),
+    /// A job.
+    #[error(transparent)]
+    Job(#[from] jobs::Error),
     /// A change of accounts.
     #[error(transparent)]
     Accounts(#[from] accounts::Error),
@@ -85,9 +91,11 @@ impl Error {
             Self::File { .. }
             | Self::KeyMissing { .. }
             | Self::InUse(_)
+            | Self::OldServer
             | Self::Key(_)
             | Self::Store(_)
             | Self::Shared(_)
+            | Self::Job(_)
             | Self::Accounts(_)
             | Self::Watch(_)
             | Self::Password(_)

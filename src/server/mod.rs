@@ -2,6 +2,7 @@
 
 mod api;
 pub mod cli;
+mod collecting;
 mod commands;
 mod compress;
 pub mod config;
@@ -31,7 +32,8 @@ use tokio_util::task::TaskTracker;
 pub use commands::run as run_command;
 pub use error::{Error, Result};
 
-use crate::store::watch_others;
+use crate::jobs::{JOBS, Schedule, Site, collect};
+use crate::store::{Store, watch_others};
 use crate::types::Clock;
 use config::Config;
 use listener::Listener;
@@ -49,6 +51,12 @@ pub async fn serve(config: Config) -> Result<()> {
     let opened = startup::open(&config, clock.clone()).await?;
     let login = startup::first_account(&opened, &config, &clock).await?;
     let store = Arc::clone(&opened.store);
+    // No other server runs here; nor does a command that collects, when its lock is free.
+    if !store.meta.is_shared()
+        && let Some(_lock) = collect::lock(&config.data_path)?
+    {
+        store.process.bury_others(&store.meta).await?;
+    }
 
     let stop = stop_on_signal()?;
     let tasks = TaskTracker::new();
@@ -59,9 +67,23 @@ pub async fn serve(config: Config) -> Result<()> {
         let (store, stop) = (Arc::clone(&store), stop.clone());
         tasks.spawn(async move { stop.run_until_cancelled(watch_others(store)).await });
     }
+    let site = Site {
+        store: Arc::clone(&store),
+        clock: clock.clone(),
+        stop: stop.clone(),
+    };
+    tasks.spawn(jobs(&config, site, Arc::clone(&metrics)));
     let url = startup::url(listener.address()?, tls.is_some());
     let mut text = startup::greeting(&config, opened.key, login.as_ref(), &url);
     text.push_str(&ready_line(listener.address()?, tls.is_some()));
+    let beating = CancellationToken::new();
+    spawn_jobs(
+        &tasks,
+        &store,
+        &config,
+        (&metrics, &clock),
+        (&stop, &beating),
+    );
     let shell = shell(
         &config,
         opened,
@@ -74,10 +96,47 @@ pub async fn serve(config: Config) -> Result<()> {
     stdout().flush()?;
 
     listener.run(router, stop).await;
+    beating.cancel();
     tasks.close();
     tasks.wait().await;
     store.close().await;
     Ok(())
+}
+
+/// What the server does by itself, until it stops.
+fn jobs(
+    config: &Config,
+    site: Site,
+    metrics: Arc<Metrics>,
+) -> impl Future<Output = ()> + Send + use<> {
+    let clock = site.clock.clone();
+    let schedule = Schedule {
+        site,
+        rules: startup::rules(config),
+        jobs: JOBS,
+    };
+    schedule.run(config.jobs.start_after, move |job, result| {
+        metrics.job_ended(job, result.is_ok(), clock.now().secs());
+    })
+}
+
+/// What runs beside the requests: `stop` ends collection, `beating` says that the last request is done.
+fn spawn_jobs(
+    tasks: &TaskTracker,
+    store: &Arc<Store>,
+    config: &Config,
+    (metrics, clock): (&Arc<Metrics>, &Clock),
+    (stop, beating): (&CancellationToken, &CancellationToken),
+) {
+    let (beaten, beating) = (Arc::clone(store), beating.clone());
+    tasks.spawn(async move { beaten.process.run(&beaten, &beating).await });
+    tasks.spawn(collecting::run(
+        Arc::clone(store),
+        config.clone(),
+        Arc::clone(metrics),
+        clock.clone(),
+        stop.clone(),
+    ));
 }
 
 async fn bind(config: &Config, tls: Option<Arc<Tls>>, metrics: Arc<Metrics>) -> Result<Listener> {

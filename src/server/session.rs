@@ -75,11 +75,13 @@ fn failed(error: &store::Error) -> Response<Body> {
         store::Error::Database(_)
         | store::Error::Away(_)
         | store::Error::Busy
+        | store::Error::Stale
         | store::Error::Closing => later(StatusCode::SERVICE_UNAVAILABLE, BUSY_RETRY_SECONDS),
         store::Error::DiskFull
         | store::Error::Migrate(_)
         | store::Error::Unfit(_)
         | store::Error::Io { .. }
+        | store::Error::Gone
         | store::Error::WrongKey { .. }
         | store::Error::Crypto(_)
         | store::Error::Corrupt(_) => text(StatusCode::INTERNAL_SERVER_ERROR, "internal error\n"),

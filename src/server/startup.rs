@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 use std::fs::{DirBuilder, File, TryLockError};
+use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -13,6 +14,7 @@ use super::config::{Config, Secret, Versions};
 use super::error::{Error, Result};
 use crate::accounts::{self, Accounts, NewAccount};
 use crate::crypto::{self, MasterKey, Origin};
+use crate::jobs::Rules;
 use crate::store::meta::versions::Keep;
 use crate::store::meta::{Alone, Database, Meta, spaces};
 use crate::store::{KeyRing, Store};
@@ -27,6 +29,8 @@ pub(crate) const SHARED_SPACE: &str = "shared";
 const PERSONAL: &str = "user:";
 /// Held by a running server, inside the data folder.
 const LOCK_FILE: &str = ".lock";
+/// What it holds while a server runs that knows of collection. Older ones leave it empty.
+const LOCK_TEXT: &[u8] = b"collects\n";
 /// Letters of a made password that nobody confuses when typing from a screen.
 const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 /// Groups of four letters; 5 × 4 × 5 bits = 100 bits.
@@ -200,17 +204,38 @@ fn take_lock(data: &Path, shared: bool) -> Result<File> {
         path: path.clone(),
         source,
     };
-    let file = File::create(&path).map_err(failed)?;
+    let mut options = File::options();
+    let options = options.write(true).create(true).truncate(false);
+    let mut file = options.open(&path).map_err(failed)?;
     let taken = if shared {
         file.try_lock_shared()
     } else {
         file.try_lock()
     };
     match taken {
-        Ok(()) => Ok(file),
+        Ok(()) => {
+            // Others who share it have written the same.
+            if !shared {
+                file.set_len(0).map_err(failed)?;
+            }
+            file.write_all(LOCK_TEXT).map_err(failed)?;
+            Ok(file)
+        }
         Err(TryLockError::WouldBlock) => Err(Error::InUse(data.to_owned())),
         Err(TryLockError::Error(source)) => Err(failed(source)),
     }
+}
+
+/// Whether a server runs on the data folder that would not notice what collection takes away.
+pub(crate) fn is_old(data: &Path) -> Result<bool> {
+    let path = data.join(LOCK_FILE);
+    let text = match take_lock(data, false) {
+        Ok(_free) => return Ok(false),
+        Err(Error::InUse(_)) => std::fs::read(&path),
+        Err(error) => return Err(error),
+    };
+    let text = text.map_err(|source| Error::File { path, source })?;
+    Ok(text != LOCK_TEXT)
 }
 
 async fn make_shared_space(store: &Arc<Store>, clock: &Clock) -> Result<()> {
@@ -264,6 +289,16 @@ fn random_password() -> Result<Secret> {
         .map(|group| group.iter().map(letter).collect())
         .collect();
     Ok(Secret::new(&groups.join("-")))
+}
+
+/// How long things stay.
+pub(crate) fn rules(config: &Config) -> Rules {
+    Rules {
+        versions: keep(&config.versions),
+        trash: config.trash.keep,
+        activity: config.activity.keep,
+        feed: config.feed.keep,
+    }
 }
 
 fn keep(versions: &Versions) -> Keep {
@@ -387,6 +422,18 @@ mod tests {
         drop(one);
         assert!(take_lock(folder.path(), false).is_err());
         assert!(is_served(folder.path()));
+    }
+
+    #[test]
+    fn an_older_server_is_known_by_its_empty_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!is_old(folder.path()).unwrap());
+        let held = take_lock(folder.path(), false).unwrap();
+        assert!(!is_old(folder.path()).unwrap());
+        held.set_len(0).unwrap();
+        assert!(is_old(folder.path()).unwrap());
+        drop(held);
+        assert!(!is_old(folder.path()).unwrap());
     }
 
     #[test]

@@ -48,6 +48,12 @@ pub enum Error {
     /// Stored data contradicts itself.
     #[error("damaged data: {0}")]
     Corrupt(&'static str),
+    /// A segment has no file (any more).
+    #[error("a segment is missing")]
+    Gone,
+    /// What a write was made from was collected before it was named; nothing was written.
+    #[error("the bytes were collected before they got a name; send them again")]
+    Stale,
     /// Too much is going on already; nothing was written.
     #[error("too many are writing or comparing at once")]
     Busy,

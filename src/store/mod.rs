@@ -10,6 +10,7 @@ mod keys;
 pub mod meta;
 mod mounts;
 mod others;
+mod process;
 mod shares;
 mod shelf;
 
@@ -23,6 +24,7 @@ pub use in_use::{InUse, Taken};
 pub use keys::KeyRing;
 pub use mounts::Mounts;
 pub use others::watch_others;
+pub use process::{Pin, Process};
 pub use shares::{Held, Shares};
 
 use self::shelf::Shelf;
@@ -55,6 +57,8 @@ pub struct Store {
     pub epoch: Epoch,
     /// Who waits for changes.
     pub events: Events,
+    /// This process among those that use the store.
+    pub process: Arc<Process>,
     /// The unfinished uploads that somebody works on.
     pub in_use: Arc<InUse>,
     /// Which previous contents stay.
@@ -93,6 +97,7 @@ impl Store {
             patching: Shares::new(content::PATCH_SHARES),
             shelf: Arc::default(),
             events: Events::default(),
+            process: Arc::default(),
             in_use: Arc::default(),
             keep,
         }))
@@ -102,6 +107,10 @@ impl Store {
     /// the last step of a clean stop.
     pub async fn close(&self) {
         self.in_use.idle(SAVE_MAX).await;
+        if let Err(error) = self.process.leave(self).await {
+            // Others wait a minute for it then.
+            tracing::warn!(%error, "leaving the store");
+        }
         self.meta.close().await;
     }
 }

@@ -7,10 +7,13 @@ use super::model::{Conflict, Keep, Node, Written};
 use super::turn::{Action, Deed};
 use super::write::{Stamp, create_at, replace};
 use super::{Error, Result, Tree};
+use crate::store::Store;
 use crate::store::meta::Conn;
 use crate::store::meta::conflicts::{self, ConflictRow};
 use crate::store::meta::nodes::{self, NodeRow};
-use crate::types::{ContentId, DeviceId, MAX_NAME_BYTES, Millis, NodeId, NodeName, SpaceId};
+use crate::types::{
+    ContentId, DeviceId, MAX_NAME_BYTES, Millis, NodeId, NodeName, NodePath, SpaceId,
+};
 
 /// How far ahead of the server a device's clock may be before its times stop counting, in ms.
 const CLOCK_AHEAD_MAX: i64 = 5 * 60 * 1000;
@@ -60,6 +63,51 @@ impl Tree {
         })
         .await
     }
+}
+
+/// An open conflict as an operator sees it, whose space it ever is.
+#[derive(Clone, Debug)]
+pub struct OpenConflict {
+    /// Its id.
+    pub id: i64,
+    /// When it arose.
+    pub at: Millis,
+    /// The name of the space.
+    pub space: String,
+    /// Where the winner is in the space; `None` when it was deleted since.
+    pub node: Option<NodePath>,
+    /// Where the loser is kept; `None` when it was deleted since.
+    pub copy: Option<NodePath>,
+    /// The name of the device whose write met another's.
+    pub device: Option<String>,
+}
+
+/// Conflicts nobody has resolved, in all spaces, oldest first, those after an id; at most `limit`.
+pub async fn open_conflicts(store: &Store, after: i64, limit: i64) -> Result<Vec<OpenConflict>> {
+    let mut conn = store.meta.read().await?;
+    let mut found = Vec::new();
+    for row in conflicts::of_all(&mut conn, after, limit).await? {
+        found.push(OpenConflict {
+            id: row.id,
+            at: Millis(row.created_at),
+            space: row.space,
+            node: path_in_space(&mut conn, NodeId(row.node)).await?,
+            copy: path_in_space(&mut conn, NodeId(row.copy)).await?,
+            device: row.device,
+        });
+    }
+    Ok(found)
+}
+
+async fn path_in_space(conn: &mut Conn, id: NodeId) -> Result<Option<NodePath>> {
+    let Some(names) = nodes::names_up(conn, id).await? else {
+        return Ok(None);
+    };
+    let mut path = NodePath::root();
+    for name in names {
+        path = path.join(NodeName::parse(&name)?);
+    }
+    Ok(Some(path))
 }
 
 async fn resolve(conn: &mut Conn, tree: &Tree, row: &ConflictRow, keep: Keep) -> Result<()> {

@@ -89,6 +89,7 @@ impl Tree {
         root: Blinded,
         size: u64,
     ) -> Result<Option<Staged>> {
+        let pin = self.store.pin().await?;
         let mut conn = self.store.meta.read().await?;
         let Some(known) = contents::known_root(&mut conn, space, root, size).await? else {
             return Ok(None);
@@ -101,6 +102,7 @@ impl Tree {
             class: row.class,
             body: row.body,
             checksum: None,
+            pin: Some(pin),
         }))
     }
 

@@ -45,6 +45,13 @@ impl Position {
             began: seq,
         }
     }
+
+    /// The last turn of which the client knows what went, and so needs not hear.
+    fn known(&self) -> i64 {
+        let whole = self.mark == Mark::end_of(self.mark.seq);
+        let told = self.mark.seq - i64::from(!whole);
+        told.max(self.began)
+    }
 }
 
 /// Some changes: of each space oldest first, one space after the other.
@@ -147,11 +154,14 @@ impl Tree {
             let end = now.of(known.space);
             end.is_some_and(|end| known.mark.seq <= end.mark.seq)
         });
-        if valid && self.is_ours(cursor) {
-            Ok(())
-        } else {
-            Err(Error::StaleCursor)
+        if !valid || !self.is_ours(cursor) {
+            return Err(Error::StaleCursor);
         }
+        let mut conn = self.store.meta.read().await?;
+        for known in &cursor.positions {
+            refuse_forgotten(&mut conn, known).await?;
+        }
+        Ok(())
     }
 
     /// A receiver for each space the account sees, told of every change from now on.
@@ -263,6 +273,10 @@ async fn page(
     if !nothing_new && limit > 0 {
         rows = lines(conn, space, start, after.is_some(), limit + 1).await?;
     }
+    if let Some(known) = after {
+        // Asked after the rows: the floor rises before anything below it is forgotten.
+        refuse_forgotten(conn, &known).await?;
+    }
     let most = usize::try_from(limit).unwrap_or(0);
     let more = rows.len() > most || (limit <= 0 && !nothing_new);
     rows.truncate(most);
@@ -278,6 +292,14 @@ async fn page(
         more,
         began,
     })
+}
+
+/// Refuses a position from which not everything that went since can be told any more.
+async fn refuse_forgotten(conn: &mut Conn, known: &Position) -> Result<()> {
+    if known.known() < feed::floor(conn, known.space).await? {
+        return Err(Error::StaleCursor);
+    }
+    Ok(())
 }
 
 /// Nodes, and with `gone` also those in trash or no more, in the order of their changes.

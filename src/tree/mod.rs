@@ -22,6 +22,7 @@ mod read;
 mod remove;
 mod rename;
 mod report;
+pub mod retain;
 mod row;
 #[cfg(test)]
 mod tests;
@@ -38,7 +39,7 @@ use std::sync::Arc;
 
 pub use activity::Standing;
 pub use batch::{BATCH_MAX, BatchItem};
-pub use conflicts::CONFLICTS_MAX;
+pub use conflicts::{CONFLICTS_MAX, OpenConflict, open_conflicts};
 pub use copy::Reach;
 pub use create::{DEFAULT_FOLDERS, NewSpace, create_space};
 pub use delta::{ContentFacts, Room, held};

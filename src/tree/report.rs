@@ -6,6 +6,7 @@ use super::locate::root_of;
 use super::model::Node;
 use super::{Error, Result, Tree};
 use crate::store::meta::changes::{self, ChangeRow, Wanted};
+use crate::store::meta::feed;
 use crate::types::{Epoch, NodeId, NodeName, NodePath, SpaceId};
 
 /// Most changes in one answer; the client asks again for the rest.
@@ -37,7 +38,8 @@ struct Position {
 struct Within {
     /// The last change told of the turn.
     mark: i64,
-    /// The space's last turn when the report began: what was replaced before is not in it.
+    /// The turn that the client knew all of when the report began; for one that knew nothing, the last
+    /// one then: what went before is not in its report.
     began: i64,
 }
 
@@ -178,6 +180,10 @@ impl Tree {
             limit: limit + 1,
         };
         let mut rows = changes::list(&mut conn, &wanted).await?;
+        // Asked after the rows: the floor rises before anything below it is forgotten.
+        if wanted.gone && start.known() < feed::floor(&mut conn, space).await? {
+            return Err(Error::StaleCursor);
+        }
         let more = i64::try_from(rows.len()).is_ok_and(|count| count > limit);
         if !more {
             return Ok((
@@ -191,7 +197,8 @@ impl Tree {
             ));
         }
         rows.pop();
-        let began = start.within.map_or(last, |within| within.began);
+        let from = if start.seq > 0 { start.seq } else { last };
+        let began = start.within.map_or(from, |within| within.began);
         let end = rows.last().map_or(start, |row| {
             let within = Some(Within {
                 mark: row.mark,
@@ -252,6 +259,14 @@ impl Cursor {
 }
 
 impl Position {
+    /// The last turn of which the client knows what went.
+    fn known(&self) -> i64 {
+        match self.within {
+            None => self.seq,
+            Some(within) => within.began.max(self.seq - 1),
+        }
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let number = |part: &str| part.parse::<i64>().ok().filter(|number| *number >= 0);
         let parts: Vec<i64> = text.split('.').map(number).collect::<Option<_>>()?;

@@ -3,6 +3,8 @@
 //! Each space has keys, dedup and ids of its own, so nothing can be shared across. A MOVE is such a
 //! copy that sends the source to trash in the same transaction: versions stay with it there.
 
+use std::sync::Arc;
+
 use super::copy::Reach;
 use super::locate::Place;
 use super::model::{Node, Overwrite, Placed, Property};
@@ -10,10 +12,10 @@ use super::remove;
 use super::turn::{Action, Deed};
 use super::write::{self, Stamp, create_at, replace, signed};
 use super::{Error, Result, Tree, With};
-use crate::store::Error as StoreError;
 use crate::store::content::{Staged, Upload};
 use crate::store::meta::nodes::{self, FILE, NewNode, NodeRow};
-use crate::store::meta::{Alone, Conn, props, subtree};
+use crate::store::meta::{Alone, Conn, contents, props, subtree};
+use crate::store::{Error as StoreError, Pin};
 use crate::types::{ContentId, MAX_DEPTH, NodeId, NodeName, NodePath};
 
 /// Most nodes one copy between spaces may make: their names are held in memory until the commit,
@@ -96,7 +98,7 @@ impl Tree {
         target: &Place,
         overwrite: Overwrite,
         reach: Reach,
-    ) -> Result<Vec<Planned>> {
+    ) -> Result<(Vec<Planned>, Arc<Pin>)> {
         let top = self.lookup(from).await?;
         let taken = self.lookup(to).await.is_ok();
         if taken && overwrite == Overwrite::No {
@@ -104,7 +106,9 @@ impl Tree {
         }
         self.refuse_over_quota(target, top.size).await?;
         self.refuse_too_many(&top).await?;
-        self.plan(top, target, reach, to.depth()).await
+        // What gets rows on the way is named by nothing until the end.
+        let pin = self.store.pin().await?;
+        Ok((self.plan(top, target, reach, to.depth()).await?, pin))
     }
 
     /// Names everything and takes the source away, if there is one, both or neither.
@@ -112,7 +116,7 @@ impl Tree {
         &self,
         target: &Place,
         overwrite: Overwrite,
-        plan: Vec<Planned>,
+        (plan, pin): (Vec<Planned>, Arc<Pin>),
         source: Option<Source>,
     ) -> Result<Placed> {
         let (tree, target) = (self.clone(), target.clone());
@@ -127,7 +131,9 @@ impl Tree {
                     let known = (known.id, known.seq, known.etag);
                     remove::discard(conn, &tree, &place, Some(known)).await?;
                 }
-                place_all(conn, &tree, &target, overwrite, plan).await
+                let placed = place_all(conn, &tree, &target, overwrite, plan).await;
+                drop(pin);
+                placed
             })
         });
         let placed = placed.await?;
@@ -249,6 +255,9 @@ async fn place_all(
 ) -> Result<Placed> {
     let ids = i64::try_from(plan.len()).unwrap_or(i64::MAX);
     let action = Action::begin(conn, tree, target.space, ids).await?;
+    for (content, _) in plan.iter().filter_map(|planned| planned.content) {
+        contents::keep(conn, target.space, content).await?;
+    }
     let there = action.at(conn, target).await?;
     let single = plan.len() == 1 && plan[0].content.is_some();
     let saved = single && there.as_ref().is_some_and(|there| there.kind == FILE);

@@ -7,13 +7,14 @@ use super::model::Node;
 use super::turn::{Action, Deed};
 use super::{Error, Result, Tree};
 use crate::store::meta::nodes::{self, COLLECTION, NodeRow};
-use crate::store::meta::{Conn, subtree, trash};
+use crate::store::meta::trash::{self, GOING};
+use crate::store::meta::{Conn, subtree};
 use crate::types::{NodeId, NodeName, NodePath, SpaceId};
 
 /// Trashed nodes in one page.
 const PAGE: i64 = 1000;
-/// Before all that was ever deleted.
-const FIRST: (i64, i64) = (i64::MIN, 0);
+/// Before all that was ever deleted, and after what is being forgotten.
+const FIRST: (i64, i64) = (GOING.0, i64::MAX);
 /// Most names tried for something whose old name is taken.
 const NAMES_MAX: u32 = 1000;
 
@@ -81,7 +82,7 @@ impl Tree {
         for space in spaces {
             let from = match after {
                 Some(mark) if space < mark.space => continue,
-                Some(mark) if space == mark.space => (mark.at, mark.id),
+                Some(mark) if space == mark.space => (mark.at, mark.id).max(FIRST),
                 Some(_) | None => FIRST,
             };
             // One more than wanted tells whether anything follows.
@@ -156,7 +157,7 @@ impl Tree {
 }
 
 fn trashed(row: Option<NodeRow>) -> Result<NodeRow> {
-    row.filter(|row| row.trashed.is_some())
+    row.filter(|row| row.trashed.is_some_and(|at| at != GOING.0))
         .ok_or(Error::NotFound)
 }
 

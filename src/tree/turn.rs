@@ -36,7 +36,7 @@ pub(super) enum Deed {
 }
 
 impl Deed {
-    fn text(self) -> &'static str {
+    pub(super) fn text(self) -> &'static str {
         match self {
             Self::Upload => "upload",
             Self::Mkdir => "mkdir",

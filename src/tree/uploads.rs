@@ -188,8 +188,8 @@ impl Tree {
     }
 }
 
-/// Uploads last used before this are forgotten.
-fn oldest(now: Millis) -> Millis {
+/// Uploads last used before this are as good as forgotten.
+pub(super) fn oldest(now: Millis) -> Millis {
     let lifetime = i64::try_from(UPLOAD_LIFETIME.as_millis()).unwrap_or(i64::MAX);
     Millis(now.0.saturating_sub(lifetime))
 }
@@ -204,7 +204,6 @@ async fn open(
     let (now, account) = (tree.clock.now(), tree.user.account);
     // What the account has begun is counted by one at a time.
     conn.alone(Alone::Space(place.space)).await?;
-    uploads::forget_stale(conn, oldest(now)).await?;
     let pending = uploads::pending(conn, account, place.space, oldest(now)).await?;
     if pending.number >= UPLOADS_MAX {
         return Err(UploadError::TooMany);

@@ -293,7 +293,7 @@ pub(super) async fn replace(
         // Windows and davfs2 create, lock, then write: their empty beginnings are not history.
         if old.size > 0 {
             versions::put(conn, &old).await?;
-            versions::prune(conn, id, action.keep, action.now).await?;
+            versions::prune(conn, id, action.keep, (action.now, action.now)).await?;
         }
         version += 1;
     }

@@ -37,6 +37,10 @@ id!(
     UploadId
 );
 id!(
+    /// A process that uses the store, for as long as it holds anything of it.
+    ProcessId
+);
+id!(
     /// A person who logs in.
     AccountId
 );

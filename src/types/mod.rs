@@ -8,6 +8,8 @@ mod time;
 
 pub use epoch::Epoch;
 pub use etag::ETag;
-pub use id::{AccountId, ChunkRow, ContentId, DeviceId, FamilyId, NodeId, Seq, SpaceId, UploadId};
+pub use id::{
+    AccountId, ChunkRow, ContentId, DeviceId, FamilyId, NodeId, ProcessId, Seq, SpaceId, UploadId,
+};
 pub use path::{MAX_DEPTH, MAX_NAME_BYTES, MAX_PATH_BYTES, NodeName, NodePath, PathError};
 pub use time::{Clock, Millis};

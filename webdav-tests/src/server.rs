@@ -204,6 +204,12 @@ impl TestServer {
         stdout
     }
 
+    /// Another value of an environment variable, from the next start on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.settings.retain(|(known, _)| known != name);
+        self.settings.push((name.to_owned(), value.to_owned()));
+    }
+
     /// SIGTERM, then a new process over the same files (on another port).
     #[track_caller]
     pub fn restart(&mut self) {

@@ -69,6 +69,10 @@ impl Server {
         accounts(&self.store, &self.now)
     }
 
+    pub(super) fn now(&self) -> Millis {
+        Millis(self.now.load(Ordering::Relaxed))
+    }
+
     pub(super) fn pass(&self, time: Duration) {
         let millis = i64::try_from(time.as_millis()).unwrap();
         self.now.fetch_add(millis, Ordering::Relaxed);

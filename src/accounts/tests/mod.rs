@@ -2,6 +2,7 @@
 
 mod bearer;
 mod changes;
+mod ended;
 mod fixture;
 mod login;
 mod pairing;

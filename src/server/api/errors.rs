@@ -59,10 +59,12 @@ fn failed(error: &store::Error) -> Problem {
         store::Error::Database(_)
         | store::Error::Away(_)
         | store::Error::Busy
+        | store::Error::Stale
         | store::Error::Closing => busy(),
         store::Error::Migrate(_)
         | store::Error::Unfit(_)
         | store::Error::Io { .. }
+        | store::Error::Gone
         | store::Error::WrongKey { .. }
         | store::Error::Crypto(_)
         | store::Error::Corrupt(_) => {

@@ -83,6 +83,9 @@ fn every_environment_name_of_the_contract_works() {
         ("SYNC_HTTP__CONNECTIONS_MAX", "7"),
         ("SYNC_VERSIONS__KEEP", "20"),
         ("SYNC_TRASH__KEEP", "7days"),
+        ("SYNC_ACTIVITY__KEEP", "1y"),
+        ("SYNC_FEED__KEEP", "30d"),
+        ("SYNC_JOBS__START_AFTER", "0s"),
         ("SYNC_WEBDAV__APPLE_FILES", "hide"),
         ("SYNC_WEBDAV__OWN_HOSTS", "a.example,b.example"),
     ])
@@ -100,6 +103,9 @@ fn every_environment_name_of_the_contract_works() {
     assert_eq!(config.http.idle_timeout, Duration::from_secs(90));
     assert_eq!((config.http.connections_max, config.versions.keep), (7, 20));
     assert_eq!(config.trash.keep, Duration::from_hours(7 * 24));
+    assert_eq!(config.activity.keep, Duration::from_hours(8766));
+    assert_eq!(config.feed.keep, Duration::from_hours(30 * 24));
+    assert_eq!(config.jobs.start_after, Duration::ZERO);
     assert_eq!(config.webdav.apple_files, AppleFiles::Hide);
     assert_eq!(config.webdav.own_hosts, ["a.example", "b.example"]);
 }

@@ -205,12 +205,14 @@ fn of_store(error: &store::Error) -> Error {
         store::Error::Database(_)
         | store::Error::Away(_)
         | store::Error::Busy
+        | store::Error::Stale
         | store::Error::Closing => Error::Busy {
             seconds: BUSY_SECONDS,
         },
         store::Error::Migrate(_)
         | store::Error::Unfit(_)
         | store::Error::Io { .. }
+        | store::Error::Gone
         | store::Error::WrongKey { .. }
         | store::Error::Crypto(_)
         | store::Error::Corrupt(_) => Error::Failed,

@@ -23,7 +23,12 @@ pub(crate) struct Metrics {
     auth_failures: Family<Reason, Counter>,
     connections: Gauge,
     connections_refused: Counter,
+    jobs: Family<Ended, Counter>,
+    job_successes: Family<Named, Gauge>,
     resident: Gauge,
+    collections: Counter,
+    collect_freed: Counter,
+    collect_moved: Counter,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -40,6 +45,17 @@ struct Class {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reason {
     reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Ended {
+    job: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Named {
+    job: &'static str,
 }
 
 /// One finished request.
@@ -70,7 +86,12 @@ impl Metrics {
             auth_failures: Family::default(),
             connections: Gauge::default(),
             connections_refused: Counter::default(),
+            jobs: Family::default(),
+            job_successes: Family::default(),
             resident: Gauge::default(),
+            collections: Counter::default(),
+            collect_freed: Counter::default(),
+            collect_moved: Counter::default(),
         };
         new.name();
         Arc::new(new)
@@ -100,6 +121,20 @@ impl Metrics {
             "Connections closed because their address had too many",
             self.connections_refused.clone(),
         );
+        registry.register("job_runs", "Runs of jobs that ended", self.jobs.clone());
+        registry.register_with_unit(
+            "job_last_success_timestamp",
+            "When a job of this process last ended well, since 1970",
+            Unit::Seconds,
+            self.job_successes.clone(),
+        );
+        let rounds = "Rounds of collection";
+        registry.register("collections", rounds, self.collections.clone());
+        let (freed, moved) = (&self.collect_freed, &self.collect_moved);
+        let text = "Bytes of segment files given back to the disk";
+        registry.register_with_unit("collect_freed", text, Unit::Bytes, freed.clone());
+        let text = "Bytes moved to empty segments that were mostly dead";
+        registry.register_with_unit("collect_moved", text, Unit::Bytes, moved.clone());
         let memory = "Memory of the process that is in RAM";
         registry.register_with_unit(
             "process_resident_memory",
@@ -133,6 +168,15 @@ impl Metrics {
         self.auth_failures.get_or_create(&Reason { reason }).inc();
     }
 
+    /// Counts a run of a job that ended `now`, in seconds since 1970.
+    pub(crate) fn job_ended(&self, job: &'static str, well: bool, now: i64) {
+        let outcome = if well { "ok" } else { "failed" };
+        self.jobs.get_or_create(&Ended { job, outcome }).inc();
+        if well {
+            self.job_successes.get_or_create(&Named { job }).set(now);
+        }
+    }
+
     /// Counts a connection for as long as the guard lives.
     pub(crate) fn connection(self: &Arc<Self>) -> OpenConnection {
         self.connections.inc();
@@ -142,6 +186,13 @@ impl Metrics {
     /// Counts a connection that was not served.
     pub(crate) fn connection_refused(&self) {
         self.connections_refused.inc();
+    }
+
+    /// Counts a round of collection, and its bytes.
+    pub(crate) fn collected(&self, freed: u64, moved: u64) {
+        self.collections.inc();
+        self.collect_freed.inc_by(freed);
+        self.collect_moved.inc_by(moved);
     }
 
     /// Everything in the `OpenMetrics` text format. `resident` is the process's memory in bytes.
@@ -180,6 +231,9 @@ mod tests {
             sent: 11,
         });
         metrics.auth_failed("wrong");
+        metrics.job_ended("trash", true, 1_800_000_000);
+        metrics.job_ended("trash", false, 1_800_003_600);
+        metrics.collected(5, 0);
         let page = metrics.encode(Some(4096));
         for line in [
             "sync_http_requests_total{class=\"read\",status=\"2xx\"} 1",
@@ -188,6 +242,11 @@ mod tests {
             "sync_http_sent_bytes_total 11",
             "sync_auth_failures_total{reason=\"wrong\"} 1",
             "sync_connections 1",
+            "sync_job_runs_total{job=\"trash\",outcome=\"ok\"} 1",
+            "sync_job_runs_total{job=\"trash\",outcome=\"failed\"} 1",
+            "sync_job_last_success_timestamp_seconds{job=\"trash\"} 1800000000",
+            "sync_collections_total 1",
+            "sync_collect_freed_bytes_total 5",
             "sync_process_resident_memory_bytes 4096",
         ] {
             assert!(page.contains(line), "{line} is not in\n{page}");

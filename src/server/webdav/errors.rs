@@ -194,12 +194,14 @@ fn store_refusal(error: &store::Error) -> Refusal {
         store::Error::Database(_)
         | store::Error::Away(_)
         | store::Error::Busy
+        | store::Error::Stale
         | store::Error::Closing => {
             Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the server is busy")
         }
         store::Error::Migrate(_)
         | store::Error::Unfit(_)
         | store::Error::Io { .. }
+        | store::Error::Gone
         | store::Error::WrongKey { .. }
         | store::Error::Crypto(_)
         | store::Error::Corrupt(_) => Refusal::new(

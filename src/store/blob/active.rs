@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::Place;
 use super::appender::Appender;
@@ -33,6 +34,8 @@ struct Table {
     open: HashMap<SegmentId, Arc<Appender>>,
     /// Those that failed, and up to where they can be trusted.
     lost: HashMap<SegmentId, u64>,
+    /// Those that take no more appends and nobody was told of yet.
+    closed: Vec<SegmentId>,
     tick: u64,
 }
 
@@ -41,6 +44,8 @@ struct Table {
 struct Slot {
     current: Mutex<Option<Arc<Appender>>>,
     used: AtomicU64,
+    /// When it was last appended to.
+    since: Mutex<Option<Instant>>,
 }
 
 impl Active {
@@ -65,6 +70,7 @@ impl Active {
         };
         match appender.append(pieces) {
             Ok(places) => {
+                *slot.since.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
                 *current = Some(appender);
                 Ok(places)
             }
@@ -95,6 +101,44 @@ impl Active {
             }
         }
         Ok(())
+    }
+
+    /// Closes the segments that are named and those that nobody appended to for so long. One that is
+    /// appended to right now stays open until it is asked for again.
+    pub(super) fn close(&self, named: &[SegmentId], idle: Duration) {
+        let slots: Vec<_> = self.table().slots.values().map(Arc::clone).collect();
+        for slot in slots {
+            let Ok(mut current) = slot.current.try_lock() else {
+                continue;
+            };
+            let since = *slot.since.lock().unwrap_or_else(PoisonError::into_inner);
+            let over = since.is_some_and(|since| since.elapsed() >= idle);
+            if let Some(appender) = current.take_if(|open| over || named.contains(&open.id)) {
+                self.retire(appender);
+            }
+        }
+    }
+
+    /// Closes all segments; waits for those who append.
+    pub(super) fn close_all(&self) {
+        let slots: Vec<_> = self.table().slots.values().map(Arc::clone).collect();
+        for slot in slots {
+            let mut current = slot.current.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(appender) = current.take() {
+                self.retire(appender);
+            }
+        }
+    }
+
+    /// Segments that take no more appends since this was asked last.
+    pub(super) fn take_closed(&self) -> Vec<SegmentId> {
+        std::mem::take(&mut self.table().closed)
+    }
+
+    /// Whether no segment is open, and nobody is to be told of one.
+    pub(super) fn all_closed(&self) -> bool {
+        let table = self.table();
+        table.open.is_empty() && table.closed.is_empty()
     }
 
     /// How often the disk was waited for.
@@ -153,6 +197,7 @@ impl Active {
             let synced = appender.sync(appender.written(), &syncs).await;
             let mut table = table.lock().unwrap_or_else(PoisonError::into_inner);
             table.open.remove(&appender.id);
+            table.closed.push(appender.id);
             if synced.is_err() && appender.owes() {
                 table.lost.insert(appender.id, appender.synced());
             }
@@ -163,6 +208,7 @@ impl Active {
     fn abandon(&self, appender: &Appender) {
         let mut table = self.table();
         table.open.remove(&appender.id);
+        table.closed.push(appender.id);
         if appender.owes() {
             table.lost.insert(appender.id, appender.synced());
         } else if appender.synced() == 0 {

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -25,6 +27,13 @@ struct Kept {
 }
 
 impl Handles {
+    /// Lets go of files that were taken away: only then the disk gets their room back.
+    pub(super) fn drop_unlinked(&self) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let there = |file: &File| file.metadata().is_ok_and(|data| data.nlink() > 0);
+        kept.files.retain(|_, (file, _)| there(file));
+    }
+
     /// The segment's file; its header is checked when it is opened.
     pub(super) fn get(
         &self,
@@ -35,8 +44,12 @@ impl Handles {
         if let Some(file) = self.kept(space, segment) {
             return Ok(file);
         }
-        let file =
-            File::open(file_path(folder, segment)).map_err(Error::io("opening a segment"))?;
+        let file = File::open(file_path(folder, segment)).map_err(|error| {
+            if error.kind() == ErrorKind::NotFound {
+                return Error::Gone;
+            }
+            Error::io("opening a segment")(error)
+        })?;
         let mut header = [0; SEGMENT_HEADER_LEN];
         read_exact(&file, &mut header, 0)?;
         if header != segment_header(space, segment) {

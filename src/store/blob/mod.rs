@@ -17,6 +17,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -98,6 +99,65 @@ impl Segments {
         blocking(move || inner.read(&keys, place)).await
     }
 
+    /// Closes segments of this process that others want to collect, and those nobody appended to for
+    /// `idle`. One that is in use right now is left out.
+    pub async fn close(&self, named: Vec<SegmentId>, idle: Duration) -> Result<()> {
+        let inner = Arc::clone(&self.0);
+        blocking(move || {
+            inner.active.close(&named, idle);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Closes all segments of this process; the next append begins another.
+    pub async fn close_all(&self) -> Result<()> {
+        let inner = Arc::clone(&self.0);
+        blocking(move || {
+            inner.active.close_all();
+            Ok(())
+        })
+        .await
+    }
+
+    /// Segments of this process that take no more appends, each told once.
+    pub fn take_closed(&self) -> Vec<SegmentId> {
+        self.0.active.take_closed()
+    }
+
+    /// Whether this process appends to no segment and has told of all it closed.
+    pub fn all_closed(&self) -> bool {
+        self.0.active.all_closed()
+    }
+
+    /// Lets go of the files of segments that were removed, by this process or another.
+    pub async fn drop_unlinked(&self) -> Result<()> {
+        let inner = Arc::clone(&self.0);
+        blocking(move || {
+            inner.handles.drop_unlinked();
+            Ok(())
+        })
+        .await
+    }
+
+    /// Bytes of a segment's file; `None` when there is none.
+    pub async fn len(&self, segment: SegmentId) -> Result<Option<u64>> {
+        let path = file_path(&self.0.folder, segment);
+        blocking(move || match fs::metadata(path) {
+            Ok(data) => Ok(Some(data.len())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io("looking at a segment")(error)),
+        })
+        .await
+    }
+
+    /// Takes the file of a segment away for good; its length, 0 when it was not there any more. Only
+    /// for segments that no row names.
+    pub async fn remove(&self, segment: SegmentId) -> Result<u64> {
+        let path = file_path(&self.0.folder, segment);
+        blocking(move || remove_durably(&path).map_err(Error::io("removing a segment"))).await
+    }
+
     /// Finds all records of a segment that are whole, whatever the database knows of them.
     pub async fn scan(&self, keys: &Arc<SpaceKeys>, segment: SegmentId) -> Result<Scan> {
         let (inner, keys) = (Arc::clone(&self.0), Arc::clone(keys));
@@ -159,6 +219,19 @@ fn read_exact(file: &File, bytes: &mut [u8], offset: u64) -> Result<()> {
 fn file_path(folder: &Path, segment: SegmentId) -> PathBuf {
     let name = segment.to_string();
     folder.join(&name[..2]).join(format!("{name}.seg"))
+}
+
+fn remove_durably(path: &Path) -> io::Result<u64> {
+    let len = match fs::metadata(path) {
+        Ok(data) => data.len(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(error),
+    };
+    fs::remove_file(path)?;
+    if let Some(folder) = path.parent() {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(len)
 }
 
 /// Makes the folder and those above it, each durable in the one it lies in.

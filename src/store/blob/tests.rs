@@ -345,8 +345,7 @@ fn a_segment_that_fills_while_others_sync_it_stops_nobody() {
         futures_util::future::join_all((0..8).map(write)).await
     };
     // then
-    let done = runtime
-        .block_on(async { tokio::time::timeout(std::time::Duration::from_mins(1), work).await });
+    let done = runtime.block_on(async { tokio::time::timeout(Duration::from_mins(1), work).await });
     assert!(done.unwrap().into_iter().all(|writer| writer.is_ok()));
     assert!(files(folder.path()).len() >= 3);
 }

@@ -6,7 +6,7 @@ use super::StagedBody;
 use crate::chunk::Manifest;
 use crate::chunk::plan::Listed;
 use crate::store::meta::{chunks, contents};
-use crate::store::{Error, Result, Store};
+use crate::store::{Error, Pin, Result, Store};
 use crate::types::{ChunkRow, ContentId, SpaceId};
 
 /// Chunks of a batch: 20 KiB of them.
@@ -26,6 +26,8 @@ enum Left {
     /// The bytes lie in the row: one chunk, or none when there are no bytes.
     Inline(Option<Listed>),
     Rows {
+        /// Keeps them.
+        _pin: Arc<Pin>,
         manifest: Manifest,
         run: usize,
         /// Rows of the run that were given.
@@ -51,6 +53,7 @@ impl ContentChunks {
                 let count = count.sum();
                 let (run, in_run) = (0, 0);
                 let left = Left::Rows {
+                    _pin: store.pin().await?,
                     manifest,
                     run,
                     in_run,
@@ -90,6 +93,7 @@ impl ContentChunks {
                 manifest,
                 run,
                 in_run,
+                ..
             } => (manifest, run, in_run),
         };
         let mut batch = Vec::new();

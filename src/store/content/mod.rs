@@ -14,6 +14,7 @@ mod places;
 mod prove;
 mod read;
 mod rebuild;
+mod relocate;
 mod settle;
 mod signatures;
 mod upload;
@@ -25,6 +26,7 @@ pub use park::Parked;
 pub use prove::proves;
 pub use read::Reader;
 pub use rebuild::{PATCH_SHARES, Rebuild, RebuildError};
+pub use relocate::{Step, relocate};
 pub use signatures::{RANGES_MAX, SignatureError, Signatures};
 pub use upload::{Staged, StagedBody, UPLOAD_SHARES, Upload};
 

@@ -9,10 +9,10 @@ use tokio_util::task::AbortOnDropHandle;
 use super::StagedBody;
 use super::places::{Places, Span};
 use crate::crypto::{Blinded, SpaceKeys};
-use crate::store::meta::chunks::Located;
+use crate::store::meta::chunks::{self, Located};
 use crate::store::meta::contents::{self, Content};
 use crate::store::shelf::Kept;
-use crate::store::{Error, Result, Store};
+use crate::store::{Error, Pin, Result, Store};
 use crate::types::ContentId;
 
 /// A seekable, decrypting reader of one content. Leaves two chunks on the store's shelf at most, and
@@ -29,6 +29,8 @@ enum Body {
 }
 
 struct Chunks {
+    /// Keeps the rows, also when nothing names the content any more.
+    _pin: Arc<Pin>,
     store: Arc<Store>,
     keys: Arc<SpaceKeys>,
     places: Places,
@@ -56,9 +58,9 @@ impl Reader {
             }
             StagedBody::Chunks(manifest) => {
                 let places = Places::new(row.space, row.size, manifest);
-                let store = Arc::clone(store);
                 Body::Chunks(Box::new(Chunks {
-                    store,
+                    _pin: store.pin().await?,
+                    store: Arc::clone(store),
                     keys,
                     places,
                     last: 0..0,
@@ -240,13 +242,18 @@ impl Chunks {
     }
 }
 
-/// Reads a chunk and holds it against its row.
+/// Reads a chunk and holds it against its row. One that was moved meanwhile is read where it is now.
 pub(super) async fn read_chunk(
     store: Arc<Store>,
     keys: Arc<SpaceKeys>,
-    chunk: Located,
+    mut chunk: Located,
 ) -> Result<Bytes> {
-    let (id, bytes) = store.segments.read(&keys, chunk.place).await?;
+    let (id, bytes) = loop {
+        match store.segments.read(&keys, chunk.place).await {
+            Err(Error::Gone) => chunk = moved(&store, &keys, chunk).await?,
+            read => break read?,
+        }
+    };
     if keys.blind(&id) != chunk.blinded {
         return Err(Error::Corrupt("another chunk lies where the row says"));
     }
@@ -256,4 +263,14 @@ pub(super) async fn read_chunk(
         ));
     }
     Ok(bytes)
+}
+
+/// Where a chunk is whose segment is gone. Collection moves chunks before it takes a segment away.
+async fn moved(store: &Store, keys: &SpaceKeys, chunk: Located) -> Result<Located> {
+    let mut conn = store.meta.read().await?;
+    let now = chunks::located(&mut conn, keys.space, chunk.row, 1).await?;
+    let now = now
+        .first()
+        .filter(|now| now.place != chunk.place && now.blinded == chunk.blinded);
+    now.copied().ok_or(Error::Gone)
 }

@@ -129,6 +129,11 @@ impl Rebuild {
         size: u64,
     ) -> Result<Self> {
         let keys = store.keys.of(&store.meta, space).await?;
+        let mut upload = Upload::begin(store, Arc::clone(&keys), class);
+        // Chunks of the base may become chunks of the new content.
+        if base.is_some() {
+            upload.hold().await?;
+        }
         let base = match base {
             None => None,
             Some(base) => match Base::open(store, &keys, base).await? {
@@ -138,7 +143,7 @@ impl Rebuild {
         };
         Ok(Self {
             store: Arc::clone(store),
-            upload: Upload::begin(store, Arc::clone(&keys), class),
+            upload,
             keys,
             class,
             base,
@@ -189,6 +194,7 @@ impl Rebuild {
     /// what else is missing.
     pub async fn reference(&mut self, chunk: Blinded) -> Result<()> {
         self.count()?;
+        self.upload.hold().await?;
         let row = {
             let mut conn = self.store.meta.read().await?;
             chunks::by_blinded(&mut conn, self.keys.space, &chunk).await?

@@ -11,7 +11,7 @@ use crate::chunk::{Manifest, RUNS_MAX};
 use crate::crypto::{Blinded, ChunkId, SpaceKeys};
 use crate::store::blob::Piece;
 use crate::store::meta::chunks::{self, Located, NewChunk};
-use crate::store::{Error, Result, Store};
+use crate::store::{Error, Pin, Result, Store};
 use crate::types::ChunkRow;
 
 /// Bytes of new chunks that make a group: enough to make the wait for the disk worth it.
@@ -37,6 +37,8 @@ impl Cut {
 pub(super) struct Settler {
     store: Arc<Store>,
     keys: Arc<SpaceKeys>,
+    /// Keeps the rows that were found and the records that wait for theirs.
+    pin: Arc<Pin>,
     /// What is durable and has rows.
     manifest: Manifest,
     /// Bytes of the content that the manifest covers.
@@ -78,26 +80,23 @@ struct Settling {
 }
 
 impl Settler {
-    pub(super) fn new(store: &Arc<Store>, keys: &Arc<SpaceKeys>) -> Self {
-        Self::resume(store, keys, Manifest::default(), 0)
-    }
-
-    /// Goes on behind chunks that have their rows; `covered` is how many bytes these are.
-    pub(super) fn resume(
-        store: &Arc<Store>,
-        keys: &Arc<SpaceKeys>,
-        manifest: Manifest,
-        covered: u64,
-    ) -> Self {
+    pub(super) fn new(store: &Arc<Store>, keys: &Arc<SpaceKeys>, pin: Arc<Pin>) -> Self {
         Self {
             store: Arc::clone(store),
             keys: Arc::clone(keys),
-            manifest,
-            covered,
+            pin,
+            manifest: Manifest::default(),
+            covered: 0,
             group: Group::default(),
             settling: None,
             settled: Rows::default(),
         }
+    }
+
+    /// Goes on behind chunks that have their rows, with the number of bytes these are. To be called
+    /// before any chunk is taken.
+    pub(super) fn resume(&mut self, (manifest, covered): (Manifest, u64)) {
+        (self.manifest, self.covered) = (manifest, covered);
     }
 
     /// Takes the next chunks of the content and appends those that are not stored yet.
@@ -200,7 +199,8 @@ impl Settler {
             raw,
             stored: _,
         } = std::mem::take(&mut self.group);
-        let rows = settle(Arc::clone(&self.store), Arc::clone(&self.keys), new);
+        let (store, keys) = (Arc::clone(&self.store), Arc::clone(&self.keys));
+        let rows = settle(store, keys, Arc::clone(&self.pin), new);
         let rows = AbortOnDropHandle::new(tokio::spawn(rows));
         self.settling = Some(Settling {
             order,
@@ -242,8 +242,13 @@ impl Settler {
     }
 }
 
-/// Bytes first, rows second.
-async fn settle(store: Arc<Store>, keys: Arc<SpaceKeys>, new: Vec<NewChunk>) -> Result<Rows> {
+/// Bytes first, rows second. The pin stays until the rows are made, also when nobody waits any more.
+async fn settle(
+    store: Arc<Store>,
+    keys: Arc<SpaceKeys>,
+    pin: Arc<Pin>,
+    new: Vec<NewChunk>,
+) -> Result<Rows> {
     if new.is_empty() {
         return Ok(Rows::new());
     }
@@ -252,6 +257,8 @@ async fn settle(store: Arc<Store>, keys: Arc<SpaceKeys>, new: Vec<NewChunk>) -> 
     let space = keys.space;
     store
         .meta
-        .write(move |tx| Box::pin(async move { chunks::insert(tx, space, &new).await }))
+        .write(move |tx| {
+            Box::pin(async move { chunks::insert(tx, pin.process(), space, &new).await })
+        })
         .await
 }

@@ -12,7 +12,7 @@ use crate::crypto::{Blinded, RootHasher, SpaceKeys};
 use crate::store::blob::blocking;
 use crate::store::meta::chunks::{self, Located};
 use crate::store::shares::Held;
-use crate::store::{Error, Result, Store};
+use crate::store::{Error, Pin, Result, Store};
 use crate::types::{ChunkRow, SpaceId};
 
 /// Bytes collected before they are cut, for each class: at least twice the longest chunk.
@@ -40,6 +40,8 @@ pub struct Staged {
     pub body: StagedBody,
     /// The verified checksum, when the client stated one.
     pub checksum: Option<Checksum>,
+    /// Keeps the chunks until they are named.
+    pub pin: Option<Arc<Pin>>,
 }
 
 /// The two places a content's bytes can be.
@@ -55,6 +57,8 @@ pub enum StagedBody {
 pub struct Upload {
     store: Arc<Store>,
     keys: Arc<SpaceKeys>,
+    /// Keeps the chunks. `None` until there are any.
+    pin: Option<Arc<Pin>>,
     class: Class,
     /// Bytes not yet cut; begins where a chunk does.
     buffer: BytesMut,
@@ -98,6 +102,7 @@ impl Upload {
         Self {
             store: Arc::clone(store),
             keys,
+            pin: None,
             class,
             buffer: BytesMut::new(),
             verified: 0,
@@ -124,11 +129,25 @@ impl Upload {
             if parked.covered > 0 {
                 chunked.root = None;
             }
-            let (manifest, covered) = (parked.manifest, parked.covered);
-            chunked.settler = Settler::resume(&upload.store, &upload.keys, manifest, covered);
+            chunked.settler.resume((parked.manifest, parked.covered));
             upload.chunked = Some(chunked);
         }
         Ok(upload)
+    }
+
+    /// What keeps the chunks there are from being collected.
+    pub fn pin(&self) -> Option<Arc<Pin>> {
+        self.pin.clone()
+    }
+
+    /// From now on nothing goes that the upload may be given: its own chunks and those it will find.
+    pub(super) async fn hold(&mut self) -> Result<Arc<Pin>> {
+        let pin = match self.pin.take() {
+            Some(pin) => pin,
+            None => self.store.pin().await?,
+        };
+        self.pin = Some(Arc::clone(&pin));
+        Ok(pin)
     }
 
     /// Bytes pushed so far.
@@ -249,6 +268,7 @@ impl Upload {
             class: self.class,
             body: StagedBody::Chunks(manifest),
             checksum,
+            pin: self.pin,
         }))
     }
 
@@ -281,16 +301,17 @@ impl Upload {
         Ok(())
     }
 
-    async fn begin_chunks(&self) -> Result<Box<Chunked>> {
+    async fn begin_chunks(&mut self) -> Result<Box<Chunked>> {
         let shares = match self.class {
             Class::Small => 1,
             Class::Large => SHARES_LARGE,
         };
         let share = self.store.uploading.take(self.keys.space, shares).await?;
+        let pin = self.hold().await?;
         Ok(Box::new(Chunked {
             cutter: Arc::new(Cutter::new(self.class, self.keys.gear_seed())),
             root: Some(self.keys.root_hasher()),
-            settler: Settler::new(&self.store, &self.keys),
+            settler: Settler::new(&self.store, &self.keys, pin),
             _share: share,
         }))
     }
@@ -347,6 +368,7 @@ impl Upload {
             class: self.class,
             body,
             checksum,
+            pin: None,
         }))
     }
 }

@@ -9,7 +9,7 @@ use super::{Alone, Conn, sql};
 use crate::crypto::{Blinded, SegmentId};
 use crate::store::blob::Place;
 use crate::store::{Error, Result};
-use crate::types::{ChunkRow, SpaceId};
+use crate::types::{ChunkRow, ProcessId, SpaceId};
 
 /// Runs whose lengths one statement adds up.
 pub const RUNS_AT_ONCE: usize = 64;
@@ -38,17 +38,26 @@ pub struct Located {
     pub raw: u32,
 }
 
-const PUT_SEGMENT: &str = "INSERT INTO segment (name, space) VALUES ($1, $2)
-    ON CONFLICT (name) DO UPDATE SET space = segment.space RETURNING id";
+// Whoever was believed dead, or has closed the segment, gets no row: it may be gone by now.
+const PUT_SEGMENT: &str = "INSERT INTO segment (name, space, process)
+    SELECT $1, $2, id FROM process WHERE id = $3
+       AND NOT EXISTS (SELECT 1 FROM gone_segment WHERE name = $1)
+    ON CONFLICT (name) DO UPDATE SET space = segment.space WHERE segment.process = $3
+    RETURNING id";
 const LOCATED: &str = "SELECT c.id, c.blinded, s.name, c.start, c.stored, c.raw
     FROM chunk c JOIN segment s ON s.id = c.segment
     WHERE c.id >= $1 AND c.id < $2 AND c.space = $3 ORDER BY c.id";
 const LISTED: &str = "SELECT blinded, raw FROM chunk
     WHERE id >= $1 AND id < $2 AND space = $3 ORDER BY id";
 const BY_BLINDED: &str = "SELECT c.id, c.blinded, s.name, c.start, c.stored, c.raw
-    FROM chunk c JOIN segment s ON s.id = c.segment WHERE c.space = $1 AND c.blinded = $2";
+    FROM chunk c JOIN segment s ON s.id = c.segment
+    WHERE c.space = $1 AND c.blinded = $2 AND c.dead IS NULL";
 const RAW_LEN: &str = "SELECT count(*), CAST(COALESCE(SUM(raw), 0) AS BIGINT)
     FROM chunk WHERE id >= $1 AND id < $2 AND space = $3";
+const COUNTED: &str = "SELECT count(*), CAST(COALESCE(SUM(raw), 0) AS BIGINT), count(dead)
+    FROM chunk WHERE id >= $1 AND id < $2 AND space = $3";
+const REVIVE: &str = "UPDATE chunk SET dead = NULL
+    WHERE id >= $1 AND id < $2 AND space = $3 AND dead IS NOT NULL";
 static RAW_LENS: LazyLock<String> = LazyLock::new(|| {
     let run = |nth: usize| {
         let (first, rows) = (nth * 2 + 2, nth * 2 + 3);
@@ -57,7 +66,7 @@ static RAW_LENS: LazyLock<String> = LazyLock::new(|| {
     let runs: Vec<_> = (0..RUNS_AT_ONCE).map(run).collect();
     format!(
         "WITH run (nth, first, rows) AS (VALUES {})
-        SELECT run.nth, count(c.id), CAST(COALESCE(SUM(c.raw), 0) AS BIGINT)
+        SELECT run.nth, count(c.id), CAST(COALESCE(SUM(c.raw), 0) AS BIGINT), count(c.dead)
           FROM run LEFT JOIN chunk c
             ON c.id >= run.first AND c.id < run.first + run.rows AND c.space = $1
          GROUP BY run.nth ORDER BY run.nth",
@@ -66,7 +75,7 @@ static RAW_LENS: LazyLock<String> = LazyLock::new(|| {
 });
 static FIND: LazyLock<Among> = LazyLock::new(|| {
     Among::new(
-        "SELECT id, blinded, raw FROM chunk WHERE space = $1 AND blinded",
+        "SELECT id, blinded, raw FROM chunk WHERE space = $1 AND dead IS NULL AND blinded",
         "",
     )
 });
@@ -74,11 +83,18 @@ static INSERT: LazyLock<Insert> = LazyLock::new(|| {
     Insert::new(
         "INSERT INTO chunk (space, blinded, segment, start, stored, raw)",
         6,
-        "ON CONFLICT (space, blinded) DO UPDATE SET raw = chunk.raw RETURNING id, blinded",
+        // A flagged one may go at any time. It comes back to life with its new record.
+        "ON CONFLICT (space, blinded) DO UPDATE SET
+            segment = CASE WHEN chunk.dead IS NULL THEN chunk.segment ELSE excluded.segment END,
+            start = CASE WHEN chunk.dead IS NULL THEN chunk.start ELSE excluded.start END,
+            stored = CASE WHEN chunk.dead IS NULL THEN chunk.stored ELSE excluded.stored END,
+            dead = NULL
+            RETURNING id, blinded",
     )
 });
 
-/// Those of the chunks that are stored already: their rows and lengths in bytes.
+/// Those of the chunks that are stored already and not about to go: their rows and lengths in bytes.
+/// They stay for one who held a [`crate::store::Pin`] before.
 pub async fn find(
     conn: &mut Conn,
     space: SpaceId,
@@ -101,14 +117,20 @@ pub async fn find(
 /// Makes rows for chunks (each at most once in the list) and returns them; where somebody else was
 /// quicker with the same chunk, theirs. New rows are in the order of the list, and consecutive unless
 /// PostgreSQL gives another writer a number in between.
+///
+/// `by` is the process that appended the records, as it was then; [`Error::Stale`] when it was believed
+/// dead since.
 pub async fn insert(
     conn: &mut Conn,
+    by: ProcessId,
     space: SpaceId,
     chunks: &[NewChunk],
 ) -> Result<HashMap<Blinded, ChunkRow>> {
+    conn.alone(Alone::Naming).await?;
     // Two groups with the same chunks in another order would wait for each other.
     conn.alone(Alone::Chunks(space)).await?;
-    let segments = put_segments(conn, space, chunks).await?;
+    let places = chunks.iter().map(|chunk| chunk.place);
+    let segments = put_segments(conn, by, space, places).await?;
     let mut rows = HashMap::with_capacity(chunks.len());
     for (sql, batch) in INSERT.batches(chunks) {
         let mut query = sql::query_as(sql);
@@ -130,19 +152,22 @@ pub async fn insert(
     Ok(rows)
 }
 
-async fn put_segments(
+/// Rows of the segments that some places are in.
+pub(super) async fn put_segments(
     conn: &mut Conn,
+    by: ProcessId,
     space: SpaceId,
-    chunks: &[NewChunk],
+    places: impl Iterator<Item = Place>,
 ) -> Result<HashMap<SegmentId, i64>> {
     let mut segments = HashMap::new();
-    for chunk in chunks {
-        let segment = chunk.place.segment;
+    for Place { segment, .. } in places {
         if let Entry::Vacant(vacant) = segments.entry(segment) {
             let query = sql::query_scalar(PUT_SEGMENT)
                 .bind(&segment.0[..])
-                .bind(space.0);
-            vacant.insert(query.fetch_one(&mut *conn).await?);
+                .bind(space.0)
+                .bind(by.0);
+            let row = query.fetch_optional(&mut *conn).await?;
+            vacant.insert(row.ok_or(Error::Stale)?);
         }
     }
     Ok(segments)
@@ -211,9 +236,11 @@ pub async fn raw_len(conn: &mut Conn, space: SpaceId, first: ChunkRow, count: u3
 }
 
 /// Row, stand-in, segment, offset, bytes of the record, bytes of the chunk.
-type LocatedRow = (i64, Vec<u8>, Vec<u8>, i64, i64, i64);
+pub(super) type LocatedRow = (i64, Vec<u8>, Vec<u8>, i64, i64, i64);
 
-fn to_located((row, blinded, segment, start, stored, raw): LocatedRow) -> Result<Located> {
+pub(super) fn to_located(
+    (row, blinded, segment, start, stored, raw): LocatedRow,
+) -> Result<Located> {
     let segment = segment
         .try_into()
         .map_err(|_| Error::Corrupt("a segment's name"))?;
@@ -236,19 +263,83 @@ pub async fn raw_lens(
     space: SpaceId,
     runs: &[(ChunkRow, u32)],
 ) -> Result<Vec<u64>> {
+    let counted = count(conn, space, runs).await?;
+    let length = |((_, rows), counted): (&(ChunkRow, u32), Counted)| {
+        if counted.rows != i64::from(*rows) {
+            return Err(Error::Corrupt("a chunk row is missing"));
+        }
+        counted.bytes()
+    };
+    runs.iter().zip(counted).map(length).collect()
+}
+
+/// What there is of a run.
+struct Counted {
+    rows: i64,
+    raw: i64,
+    /// Those that are flagged.
+    dead: i64,
+}
+
+impl Counted {
+    fn bytes(&self) -> Result<u64> {
+        u64::try_from(self.raw).map_err(|_negative| Error::Corrupt("a chunk row's length"))
+    }
+}
+
+/// Counts the rows of at most [`RUNS_AT_ONCE`] runs.
+async fn count(conn: &mut Conn, space: SpaceId, runs: &[(ChunkRow, u32)]) -> Result<Vec<Counted>> {
+    if let [(first, rows)] = runs {
+        let query = sql::query_as(COUNTED)
+            .bind(first.0)
+            .bind(first.0 + i64::from(*rows))
+            .bind(space.0);
+        let (rows, raw, dead) = query.fetch_one(conn).await?;
+        return Ok(vec![Counted { rows, raw, dead }]);
+    }
     let mut query = sql::query_as(RAW_LENS.as_str()).bind(space.0);
     let none = std::iter::repeat(&(ChunkRow(0), 0));
     for (first, rows) in runs.iter().chain(none).take(RUNS_AT_ONCE) {
         query = query.bind(first.0).bind(i64::from(*rows));
     }
-    let found: Vec<(i64, i64, i64)> = query.fetch_all(conn).await?;
-    let length = |((_, rows), (_, count, bytes)): (&(ChunkRow, u32), (i64, i64, i64))| {
-        if count != i64::from(*rows) {
-            return Err(Error::Corrupt("a chunk row is missing"));
+    let found: Vec<(i64, i64, i64, i64)> = query.fetch_all(conn).await?;
+    let counted = |(_, rows, raw, dead)| Counted { rows, raw, dead };
+    Ok(found.into_iter().map(counted).collect())
+}
+
+/// Makes sure that the chunks of runs are there and stay, in the transaction that names them; their
+/// bytes together. [`Error::Stale`] when one was collected: then nothing may name the others.
+pub async fn keep(conn: &mut Conn, space: SpaceId, runs: &[(ChunkRow, u32)]) -> Result<u64> {
+    let mut bytes = 0;
+    for runs in runs.chunks(RUNS_AT_ONCE) {
+        bytes += keep_each(conn, space, runs).await?.iter().sum::<u64>();
+    }
+    Ok(bytes)
+}
+
+/// The same for at most [`RUNS_AT_ONCE`] runs; the bytes of each.
+pub(super) async fn keep_each(
+    conn: &mut Conn,
+    space: SpaceId,
+    runs: &[(ChunkRow, u32)],
+) -> Result<Vec<u64>> {
+    conn.alone(Alone::Naming).await?;
+    let mut lengths = Vec::with_capacity(runs.len());
+    let counted = count(conn, space, runs).await?;
+    for ((first, rows), counted) in runs.iter().zip(counted) {
+        if counted.rows != i64::from(*rows) {
+            return Err(Error::Stale);
         }
-        u64::try_from(bytes).map_err(|_negative| Error::Corrupt("a chunk row's length"))
-    };
-    runs.iter().zip(found).map(length).collect()
+        if counted.dead > 0 {
+            let query = sql::query(REVIVE)
+                .bind(first.0)
+                .bind(first.0 + i64::from(*rows))
+                .bind(space.0);
+            query.execute(&mut *conn).await?;
+        }
+        lengths.push(counted.bytes()?);
+    }
+    Ok(lengths)
 }
 
 fn to_blinded(bytes: &[u8]) -> Result<Blinded> {
@@ -265,7 +356,15 @@ fn number(number: i64) -> Result<u32> {
 /// Every statement here, for the test that prepares them all.
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static str> {
-    let mut all = vec![PUT_SEGMENT, LOCATED, LISTED, BY_BLINDED, RAW_LEN];
+    let mut all = vec![
+        PUT_SEGMENT,
+        LOCATED,
+        LISTED,
+        BY_BLINDED,
+        RAW_LEN,
+        COUNTED,
+        REVIVE,
+    ];
     all.extend(FIND.texts());
     all.extend(INSERT.texts());
     all.push(RAW_LENS.as_str());
@@ -275,7 +374,8 @@ pub(super) fn statements() -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::meta::{Meta, spaces, testing};
+    use crate::store::meta::{Meta, process, spaces, testing};
+    use crate::types::Millis;
 
     fn chunk(nth: u8, segment: u8) -> NewChunk {
         let segment = SegmentId([segment; 16]);
@@ -291,12 +391,18 @@ mod tests {
         }
     }
 
+    /// The process that the tests are; the first of its database.
+    const US: ProcessId = ProcessId(1);
+
     async fn opened() -> (tempfile::TempDir, Meta, SpaceId) {
         let folder = tempfile::tempdir().unwrap();
         let meta = Meta::open(&testing::database(folder.path())).await.unwrap();
         let made =
             meta.write(|tx| Box::pin(async move { spaces::create(tx, "s", false, None).await }));
         let space = made.await.unwrap();
+        let entered =
+            meta.write(|tx| Box::pin(async move { process::enter(tx, Millis(i64::MAX)).await }));
+        assert_eq!(entered.await.unwrap().0, US);
         (folder, meta, space)
     }
 
@@ -305,7 +411,7 @@ mod tests {
         space: SpaceId,
         new: Vec<NewChunk>,
     ) -> HashMap<Blinded, ChunkRow> {
-        let made = meta.write(move |tx| Box::pin(async move { insert(tx, space, &new).await }));
+        let made = meta.write(move |tx| Box::pin(async move { insert(tx, US, space, &new).await }));
         made.await.unwrap()
     }
 

@@ -22,6 +22,23 @@ pub struct ConflictRow {
     pub created_at: i64,
 }
 
+/// An open conflict, for the operator.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Listed {
+    /// Its id.
+    pub id: i64,
+    /// The name of the space.
+    pub space: String,
+    /// The winner.
+    pub node: i64,
+    /// The node that keeps the loser.
+    pub copy: i64,
+    /// The name of the device whose write met another's.
+    pub device: Option<String>,
+    /// When, ms.
+    pub created_at: i64,
+}
+
 const INSERT: &str = "INSERT INTO conflict (space, node, copy, device, created_at)
     VALUES ($1, $2, $3, $4, $5)";
 const OPEN: &str = "SELECT id, space, node, copy, device, created_at FROM conflict
@@ -39,6 +56,10 @@ const WON: &str = select_node!(
 );
 const RESOLVE: &str = "UPDATE conflict SET resolved_at = $3
     WHERE space = $1 AND id = $2 AND resolved_at IS NULL";
+const OF_ALL: &str = "SELECT x.id, s.name AS space, x.node, x.copy, d.name AS device, x.created_at
+    FROM conflict x JOIN space s ON s.id = x.space LEFT JOIN devices d ON d.id = x.device
+    WHERE x.id > $1 AND x.resolved_at IS NULL ORDER BY x.id LIMIT $2";
+const FORGET_RESOLVED: &str = "DELETE FROM conflict WHERE resolved_at <= $1";
 const FORGET: &str = "DELETE FROM conflict WHERE node = $1 OR copy = $1";
 const DEVICE_NAME: &str = "SELECT name FROM devices WHERE id = $1";
 
@@ -105,6 +126,18 @@ pub async fn resolve(conn: &mut Conn, space: SpaceId, id: i64, at: Millis) -> Re
     Ok(done.rows_affected() > 0)
 }
 
+/// Open conflicts of all spaces after an id, at most `limit`.
+pub async fn of_all(conn: &mut Conn, after: i64, limit: i64) -> Result<Vec<Listed>> {
+    let query = sql::query_as(OF_ALL).bind(after).bind(limit);
+    Ok(query.fetch_all(conn).await?)
+}
+
+/// Forgets the conflicts that were resolved at `until` or before, and says how many.
+pub async fn forget_resolved(conn: &mut Conn, until: Millis) -> Result<u64> {
+    let query = sql::query(FORGET_RESOLVED).bind(until.0);
+    Ok(query.execute(conn).await?.rows_affected())
+}
+
 /// Forgets the conflicts of a node that is no more.
 pub async fn forget(conn: &mut Conn, node: NodeId) -> Result<()> {
     sql::query(FORGET).bind(node.0).execute(conn).await?;
@@ -122,5 +155,16 @@ pub async fn device_name(conn: &mut Conn, device: DeviceId) -> Result<Option<Str
 /// Every statement here, for the test that prepares them all.
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static str> {
-    vec![INSERT, OPEN, BY_ID, KEPT, WON, RESOLVE, FORGET, DEVICE_NAME]
+    vec![
+        INSERT,
+        OPEN,
+        BY_ID,
+        KEPT,
+        WON,
+        RESOLVE,
+        OF_ALL,
+        FORGET_RESOLVED,
+        FORGET,
+        DEVICE_NAME,
+    ]
 }

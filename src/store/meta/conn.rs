@@ -29,16 +29,24 @@ pub enum Alone {
     Accounts,
     /// A space: what [`super::spaces::turn`] takes as well.
     Space(SpaceId),
+    /// The right to name contents, chunks and segments, with all others who name some, while nobody is
+    /// [`Self::Collecting`].
+    Naming,
+    /// The right to take away what nothing names; nobody is [`Self::Naming`] meanwhile.
+    Collecting,
     /// The chunk rows of a space.
     Chunks(SpaceId),
 }
 
 /// The upper byte of the number that PostgreSQL knows [`Alone::Accounts`] by.
 const ACCOUNTS: i64 = 1 << 56;
+/// The number of [`Alone::Naming`] and [`Alone::Collecting`].
+const NAMES: i64 = 3 << 56;
 /// The upper byte for [`Alone::Chunks`]; the id of the space is added.
 const CHUNKS: i64 = 2 << 56;
 
 pub(super) const LOCK_NUMBER: &str = "SELECT CAST(pg_advisory_xact_lock($1) AS TEXT)";
+pub(super) const SHARE_NUMBER: &str = "SELECT CAST(pg_advisory_xact_lock_shared($1) AS TEXT)";
 pub(super) const LOCK_SPACE: &str = "SELECT id FROM space WHERE id = $1 FOR NO KEY UPDATE";
 
 impl Conn {
@@ -66,6 +74,8 @@ impl Conn {
         }
         let query = match with {
             Alone::Accounts => sql::query(LOCK_NUMBER).bind(ACCOUNTS),
+            Alone::Naming => sql::query(SHARE_NUMBER).bind(NAMES),
+            Alone::Collecting => sql::query(LOCK_NUMBER).bind(NAMES),
             Alone::Chunks(space) => sql::query(LOCK_NUMBER).bind(CHUNKS | space.0),
             Alone::Space(space) => sql::query(LOCK_SPACE).bind(space.0),
         };

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::rows::Insert;
-use super::{Conn, sql};
+use super::{Alone, Conn, chunks, sql};
 use crate::chunk::{Class, Manifest};
 use crate::crypto::Blinded;
 use crate::store::content::{Checksum, Staged, StagedBody};
@@ -39,12 +39,18 @@ static INSERT: LazyLock<Insert> = LazyLock::new(|| {
         "INSERT INTO content (space, root, size, sealed, manifest, checksum, class)",
         7,
         "ON CONFLICT (space, root) DO UPDATE
-            SET checksum = COALESCE(content.checksum, excluded.checksum) RETURNING id, root",
+            SET checksum = COALESCE(content.checksum, excluded.checksum), dead = NULL, dead_at = NULL
+            RETURNING id, root",
     )
 });
 const LOAD: &str =
     "SELECT space, root, size, class, sealed, manifest, checksum FROM content WHERE id = $1";
-const BY_ROOT: &str = "SELECT id FROM content WHERE space = $1 AND root = $2 AND size = $3";
+const BY_ROOT: &str = "SELECT id FROM content
+    WHERE space = $1 AND root = $2 AND size = $3 AND dead IS NULL";
+const KEEP: &str = "UPDATE content SET dead = NULL, dead_at = NULL
+    WHERE id = $1 AND space = $2 RETURNING id";
+
+const SIZE: Error = Error::Corrupt("a content has another size than its chunks");
 
 /// Gives a staged content a row, or finds the one that equal bytes have already.
 pub async fn insert(conn: &mut Conn, staged: &Staged) -> Result<ContentId> {
@@ -54,11 +60,14 @@ pub async fn insert(conn: &mut Conn, staged: &Staged) -> Result<ContentId> {
 }
 
 /// Gives staged contents of one space rows, or finds those that equal bytes have already; by roots.
-/// No root may come twice: a statement can touch a row only once.
+/// No root may come twice: a statement can touch a row only once. [`Error::Stale`] when a chunk of
+/// one was collected meanwhile.
 pub async fn insert_all(
     conn: &mut Conn,
     staged: &[&Staged],
 ) -> Result<HashMap<Blinded, ContentId>> {
+    conn.alone(Alone::Naming).await?;
+    keep_chunks(conn, staged).await?;
     let mut ids = HashMap::with_capacity(staged.len());
     for (sql, batch) in INSERT.batches(staged) {
         let mut query = sql::query_as(sql);
@@ -87,6 +96,42 @@ pub async fn insert_all(
         }
     }
     Ok(ids)
+}
+
+/// Makes sure that the chunks of contents are there and stay. Most have one run; these share
+/// statements.
+async fn keep_chunks(conn: &mut Conn, staged: &[&Staged]) -> Result<()> {
+    let (mut single, mut sizes) = (Vec::new(), Vec::new());
+    for staged in staged {
+        let StagedBody::Chunks(manifest) = &staged.body else {
+            continue;
+        };
+        if let [run] = manifest.runs() {
+            single.push(*run);
+            sizes.push((staged.space, staged.size));
+        } else if chunks::keep(conn, staged.space, manifest.runs()).await? != staged.size {
+            return Err(SIZE);
+        }
+    }
+    for (runs, sizes) in single
+        .chunks(chunks::RUNS_AT_ONCE)
+        .zip(sizes.chunks(chunks::RUNS_AT_ONCE))
+    {
+        let lengths = chunks::keep_each(conn, sizes[0].0, runs).await?;
+        if !sizes.iter().map(|(_, size)| *size).eq(lengths) {
+            return Err(SIZE);
+        }
+    }
+    Ok(())
+}
+
+/// Makes sure that a content is there and stays, in the transaction that names it. [`Error::Stale`]
+/// when it was collected.
+pub async fn keep(conn: &mut Conn, space: SpaceId, content: ContentId) -> Result<()> {
+    conn.alone(Alone::Naming).await?;
+    let query = sql::query_scalar(KEEP).bind(content.0).bind(space.0);
+    let kept: Option<i64> = query.fetch_optional(conn).await?;
+    kept.map(drop).ok_or(Error::Stale)
 }
 
 /// A content by its row; an error when there is none, because ids only come from rows that name it.
@@ -162,7 +207,7 @@ pub async fn known_root(
 /// Every statement here, for the test that prepares them all.
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static str> {
-    let mut all = vec![LOAD, BY_ROOT];
+    let mut all = vec![LOAD, BY_ROOT, KEEP];
     all.extend(INSERT.texts());
     all
 }

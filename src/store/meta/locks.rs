@@ -69,6 +69,7 @@ const REFRESH: &str =
     "UPDATE lock SET timeout = $2, expires_at = $3 WHERE token = $1 AND expires_at > $4";
 const DELETE: &str = "DELETE FROM lock WHERE token = $1";
 const EXPIRE: &str = "DELETE FROM lock WHERE space = $1 AND expires_at <= $2";
+const EXPIRED: &str = "SELECT DISTINCT space FROM lock WHERE expires_at <= $1 ORDER BY space";
 
 /// Locks on a node and deep ones above it, nearest first.
 pub async fn covering(conn: &mut Conn, node: NodeId, now: Millis) -> Result<Vec<LockRow>> {
@@ -146,14 +147,17 @@ pub async fn delete(conn: &mut Conn, token: &str) -> Result<()> {
     Ok(())
 }
 
-/// Removes the locks of a space that have ended.
-pub async fn expire(conn: &mut Conn, space: SpaceId, now: Millis) -> Result<()> {
-    sql::query(EXPIRE)
-        .bind(space.0)
-        .bind(now.0)
-        .execute(conn)
-        .await?;
-    Ok(())
+/// Removes the locks of a space that have ended, and says how many.
+pub async fn expire(conn: &mut Conn, space: SpaceId, now: Millis) -> Result<u64> {
+    let query = sql::query(EXPIRE).bind(space.0).bind(now.0);
+    Ok(query.execute(conn).await?.rows_affected())
+}
+
+/// The spaces with locks that have ended.
+pub async fn expired(conn: &mut Conn, now: Millis) -> Result<Vec<SpaceId>> {
+    let query = sql::query_scalar(EXPIRED).bind(now.0);
+    let spaces: Vec<i64> = query.fetch_all(conn).await?;
+    Ok(spaces.into_iter().map(SpaceId).collect())
 }
 
 /// Every statement here, for the test that prepares them all.
@@ -167,5 +171,6 @@ pub(super) fn statements() -> Vec<&'static str> {
         REFRESH,
         DELETE,
         EXPIRE,
+        EXPIRED,
     ]
 }

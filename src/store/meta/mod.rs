@@ -11,19 +11,26 @@
 pub mod accounts;
 pub mod changes;
 pub mod chunks;
+pub mod collect;
 pub mod conflicts;
 mod conn;
 pub mod contents;
 mod database;
 pub mod feed;
+pub mod jobs;
 pub mod locks;
 pub mod nodes;
+#[cfg(test)]
+pub mod peek;
 mod postgres;
 #[cfg(test)]
 mod prepared;
+pub mod process;
 pub mod props;
 mod rows;
+pub mod segments;
 pub mod settings;
+mod shrink;
 pub mod spaces;
 mod sql;
 mod sqlite;
@@ -103,14 +110,15 @@ impl Meta {
 
     /// Lets queued writes finish, then closes all connections.
     pub async fn close(&self) {
+        // The last one writes SQLite's log into the file, which readers cannot.
         match &self.0 {
             Opened::Lite { readers, writer } => {
-                writer.close().await;
                 readers.close().await;
+                writer.close().await;
             }
             Opened::Post { readers, writers } => {
-                writers.close().await;
                 readers.close().await;
+                writers.close().await;
             }
         }
     }

@@ -51,6 +51,11 @@ impl Among {
         self.0.iter().map(String::as_str)
     }
 
+    /// `head IN ($1, …)`, for statements that need nothing else.
+    pub(super) fn only(head: &str) -> Self {
+        Self(SIZES.map(|rows| format!("{head} IN ({})", places(1, rows))))
+    }
+
     /// The keys cut into batches, each with a statement that has a place for each of them. Places
     /// that are left over ask for the last one again.
     pub(super) fn batches<'t, T>(

@@ -30,6 +30,18 @@ pub struct Space {
     pub quota: Option<i64>,
 }
 
+/// A space with a quota.
+#[derive(Clone, Copy, Debug)]
+pub struct Limited {
+    /// The space.
+    pub space: SpaceId,
+    /// Its root collection.
+    pub root: NodeId,
+    /// Bytes of live files allowed.
+    pub quota: i64,
+}
+
+const LIMITED: &str = "SELECT id, root, quota FROM space WHERE quota IS NOT NULL ORDER BY id";
 const TURN: &str = "UPDATE space SET seq = seq + 1, last_node = last_node + $2
     WHERE id = $1 RETURNING seq, last_node, quota, locks";
 const GIVE_BACK: &str = "UPDATE space SET seq = seq - 1, last_node = last_node - $2 WHERE id = $1";
@@ -131,6 +143,17 @@ pub async fn turns(conn: &mut Conn) -> Result<Vec<(SpaceId, i64)>> {
         .collect())
 }
 
+/// The spaces that have a quota.
+pub async fn limited(conn: &mut Conn) -> Result<Vec<Limited>> {
+    let rows: Vec<(i64, i64, i64)> = sql::query_as(LIMITED).fetch_all(conn).await?;
+    let limited = |(id, root, quota)| Limited {
+        space: SpaceId(id),
+        root: NodeId(root),
+        quota,
+    };
+    Ok(rows.into_iter().map(limited).collect())
+}
+
 /// Sets the space's quota in bytes.
 pub async fn set_quota(conn: &mut Conn, space: SpaceId, quota: Option<i64>) -> Result<()> {
     sql::query(SET_QUOTA)
@@ -162,6 +185,7 @@ pub async fn count_locks(conn: &mut Conn, space: SpaceId) -> Result<i64> {
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static str> {
     vec![
+        LIMITED,
         TURN,
         GIVE_BACK,
         WRAPPED_KEY,

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use sqlx::ConnectOptions as _;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
 
 use super::Conn;
@@ -45,7 +46,12 @@ pub(super) async fn open(path: &Path) -> Result<(SqlitePool, Group)> {
         .max_connections(1)
         .idle_timeout(None)
         .max_lifetime(None)
-        .connect_with(options.clone().pragma("cache_size", WRITER_CACHE))
+        .connect_with(
+            options
+                .clone()
+                .auto_vacuum(SqliteAutoVacuum::Incremental)
+                .pragma("cache_size", WRITER_CACHE),
+        )
         .await?;
     let mut writing = writers.acquire().await?;
     sqlx::migrate!("src/store/meta/migrations/sqlite")

@@ -1,5 +1,8 @@
 //! Statements over a whole subtree: measuring, copying and forgetting it.
 
+use std::sync::LazyLock;
+
+use super::rows::Among;
 use super::{Conn, sql};
 use crate::store::Result;
 use crate::types::{Millis, NodeId, NodeName, Seq};
@@ -68,6 +71,32 @@ const FORGET: &[&str] = &[
     ),
     with_trashed!("DELETE FROM node WHERE id IN (SELECT id FROM sub)"),
 ];
+
+const DEEPEST: &str = "WITH RECURSIVE sub (id, depth) AS (
+        SELECT CAST($1 AS BIGINT), CAST(0 AS BIGINT)
+        UNION ALL
+        SELECT n.id, sub.depth + 1
+          FROM node n JOIN sub ON n.parent = sub.id WHERE n.trashed IS NULL)
+    SELECT id FROM sub ORDER BY depth DESC, id LIMIT $2";
+static BURY_SOME: LazyLock<Among> = LazyLock::new(|| {
+    Among::new(
+        "INSERT INTO tombstone (space, seq, node) SELECT space, CAST($1 AS BIGINT), id FROM node
+         WHERE id",
+        "",
+    )
+});
+static FORGET_SOME: LazyLock<[Among; 7]> = LazyLock::new(|| {
+    [
+        "DELETE FROM prop WHERE node",
+        "DELETE FROM version WHERE node",
+        "DELETE FROM gone WHERE parent",
+        "DELETE FROM lock WHERE node",
+        "DELETE FROM conflict WHERE node",
+        "DELETE FROM conflict WHERE copy",
+        "DELETE FROM node WHERE id",
+    ]
+    .map(Among::only)
+});
 
 /// Where a copied subtree goes.
 #[derive(Clone, Debug)]
@@ -141,10 +170,41 @@ pub async fn forget(conn: &mut Conn, top: NodeId, seq: Seq) -> Result<()> {
     Ok(())
 }
 
+/// At most `limit` nodes of a trashed subtree, the deepest first and its top last: whatever is left
+/// out lies above them.
+pub async fn deepest(conn: &mut Conn, top: NodeId, limit: i64) -> Result<Vec<NodeId>> {
+    let query = sql::query_scalar(DEEPEST).bind(top.0).bind(limit);
+    let ids: Vec<i64> = query.fetch_all(conn).await?;
+    Ok(ids.into_iter().map(NodeId).collect())
+}
+
+/// Forgets these nodes of a trashed subtree, below which there is nothing else, as [`forget`] does.
+pub async fn forget_some(conn: &mut Conn, nodes: &[NodeId], seq: Seq) -> Result<()> {
+    for (sql, batch) in BURY_SOME.batches(nodes) {
+        let mut query = sql::query(sql).bind(seq.0);
+        for node in batch {
+            query = query.bind(node.0);
+        }
+        query.execute(&mut *conn).await?;
+    }
+    for statement in &*FORGET_SOME {
+        for (sql, batch) in statement.batches(nodes) {
+            let mut query = sql::query(sql);
+            for node in batch {
+                query = query.bind(node.0);
+            }
+            query.execute(&mut *conn).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Every statement here, for the test that prepares them all.
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static str> {
-    let mut all = vec![COUNT, EXTENT, COPY, COPY_PROPS, BURY];
+    let mut all = vec![COUNT, EXTENT, COPY, COPY_PROPS, BURY, DEEPEST];
     all.extend(FORGET);
+    all.extend(BURY_SOME.texts());
+    all.extend(FORGET_SOME.iter().flat_map(Among::texts));
     all
 }

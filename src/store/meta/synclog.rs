@@ -62,7 +62,9 @@ static APPEND: LazyLock<Insert> = LazyLock::new(|| {
 const PAGE: &str = "SELECT id, account_id, device_id, space_id, file_id, action, size, at
     FROM sync_log WHERE id < $1 AND (CAST($2 AS BIGINT) IS NULL OR account_id = $2)
     ORDER BY id DESC LIMIT $3";
-const FORGET: &str = "DELETE FROM sync_log WHERE at < $1";
+const FORGET: &str = "DELETE FROM sync_log WHERE id IN (
+    SELECT id FROM sync_log WHERE at <= $1 ORDER BY at, id LIMIT $2)";
+const OLD: &str = "SELECT count(*) FROM sync_log WHERE at <= $1";
 
 /// Adds lines, in the transaction of what they tell of.
 pub async fn append(conn: &mut Conn, entries: &[Entry]) -> Result<()> {
@@ -98,19 +100,22 @@ pub async fn page(
     Ok(query.fetch_all(conn).await?)
 }
 
-/// Deletes the rows of before `at` and says how many there were.
-pub async fn forget_before(conn: &mut Conn, at: Millis) -> Result<u64> {
-    Ok(sql::query(FORGET)
-        .bind(at.0)
-        .execute(conn)
-        .await?
-        .rows_affected())
+/// Deletes at most `limit` of the rows of `until` and before, oldest first, and says how many.
+pub async fn forget(conn: &mut Conn, until: Millis, limit: i64) -> Result<u64> {
+    let query = sql::query(FORGET).bind(until.0).bind(limit);
+    Ok(query.execute(conn).await?.rows_affected())
+}
+
+/// How many rows are of `until` or before.
+pub async fn count_until(conn: &mut Conn, until: Millis) -> Result<i64> {
+    let query = sql::query_scalar(OLD).bind(until.0);
+    Ok(query.fetch_one(conn).await?)
 }
 
 /// Every statement here, for the test that prepares them all.
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static str> {
-    let mut all = vec![PAGE, FORGET];
+    let mut all = vec![PAGE, FORGET, OLD];
     all.extend(APPEND.texts());
     all
 }
@@ -160,19 +165,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn forgetting_takes_only_what_is_older() {
+    async fn forgetting_takes_the_oldest_and_nothing_that_is_newer() {
         let (_dir, meta) = log_of((0..5).map(|at| entry(1, at)).collect()).await;
-
-        let gone = meta
-            .write::<_, crate::store::Error, _>(|tx| {
-                Box::pin(async move { forget_before(tx, Millis(3)).await })
+        let gone = async |limit| {
+            meta.write::<_, crate::store::Error, _>(move |tx| {
+                Box::pin(async move { forget(tx, Millis(2), limit).await })
             })
             .await
-            .unwrap();
+            .unwrap()
+        };
+        let mut conn = meta.read().await.unwrap();
+        assert_eq!(count_until(&mut conn, Millis(2)).await.unwrap(), 3);
 
-        let rows = page(&mut meta.read().await.unwrap(), None, None, 10)
-            .await
-            .unwrap();
-        assert_eq!((gone, rows.len()), (3, 2));
+        assert_eq!([gone(2).await, gone(2).await, gone(2).await], [2, 1, 0]);
+
+        let rows = page(&mut conn, None, None, 10).await.unwrap();
+        assert_eq!(rows.iter().map(|row| row.at).collect::<Vec<_>>(), [4, 3]);
     }
 }

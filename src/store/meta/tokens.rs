@@ -98,6 +98,7 @@ const TIDY: &str = "DELETE FROM token_family WHERE account_id = $1
     AND (expires_at <= $2 OR rotated_at <= $3 OR (device_id IS NULL AND id NOT IN (
         SELECT id FROM token_family WHERE account_id = $1 AND device_id IS NULL
         ORDER BY rotated_at DESC, id DESC LIMIT $4)))";
+const END_OLD: &str = "DELETE FROM token_family WHERE expires_at <= $1 OR rotated_at <= $2";
 const ADD_CODE: &str = "INSERT INTO pairing_code (hash, account_id, expires_at)
     SELECT $1, id, $3 FROM account WHERE id = $2 RETURNING account_id";
 const EXPIRE_CODES: &str = "DELETE FROM pairing_code WHERE expires_at <= $1";
@@ -214,6 +215,15 @@ pub async fn tidy(conn: &mut Conn, account: AccountId, stale: &Stale) -> Result<
     Ok(())
 }
 
+/// Deletes the log-ins of all accounts that ended by `now` or were not refreshed since `idle_since`,
+/// and the pairing codes that ended; says how many of both.
+pub async fn forget_ended(conn: &mut Conn, now: Millis, idle_since: Millis) -> Result<u64> {
+    let query = sql::query(END_OLD).bind(now.0).bind(idle_since.0);
+    let families = query.execute(&mut *conn).await?.rows_affected();
+    let codes = sql::query(EXPIRE_CODES).bind(now.0).execute(conn).await?;
+    Ok(families + codes.rows_affected())
+}
+
 /// Adds a pairing code, known by its hash; `false` when there is no such account.
 pub async fn add_code(
     conn: &mut Conn,
@@ -262,6 +272,7 @@ pub(super) fn statements() -> Vec<&'static str> {
         END_OF_DEVICE,
         END_OF_ACCOUNT,
         TIDY,
+        END_OLD,
         ADD_CODE,
         EXPIRE_CODES,
         KEEP_CODES,

@@ -15,8 +15,24 @@ const TOTALS: &str = "SELECT
     (SELECT COUNT(*) FROM node WHERE trashed IS NOT NULL),
     (SELECT COUNT(*) FROM conflict WHERE resolved_at IS NULL)";
 
-const USED: &str = "SELECT space.name, node.tree_size, space.quota
-    FROM space LEFT JOIN node ON node.id = space.root ORDER BY space.name";
+// Each table is read once, whatever the number of spaces.
+const USED: &str = "SELECT s.name AS space, s.quota,
+        CAST(COALESCE(r.tree_size, 0) AS BIGINT) AS live,
+        CAST(COALESCE(v.bytes, 0) AS BIGINT) AS versions,
+        CAST(COALESCE(t.bytes, 0) AS BIGINT) AS trash,
+        CAST(COALESCE(k.bytes, 0) AS BIGINT) AS chunks,
+        CAST(COALESCE(c.bytes, 0) AS BIGINT) AS inline
+    FROM space s LEFT JOIN node r ON r.id = s.root
+        LEFT JOIN (SELECT n.space, SUM(v.size) AS bytes
+                     FROM version v JOIN node n ON n.id = v.node GROUP BY n.space) v
+            ON v.space = s.id
+        LEFT JOIN (SELECT space, SUM(tree_size) AS bytes
+                     FROM node WHERE trashed IS NOT NULL GROUP BY space) t ON t.space = s.id
+        LEFT JOIN (SELECT space, SUM(stored) AS bytes FROM chunk GROUP BY space) k
+            ON k.space = s.id
+        LEFT JOIN (SELECT space, SUM(octet_length(sealed)) AS bytes
+                     FROM content WHERE sealed IS NOT NULL GROUP BY space) c ON c.space = s.id
+    ORDER BY s.name";
 
 const HELD: &str = "SELECT
     (SELECT CAST(COALESCE(SUM(v.size), 0) AS BIGINT)
@@ -46,15 +62,23 @@ pub struct Totals {
     pub conflicts: i64,
 }
 
-/// What one space uses.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What one space uses, in bytes.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Used {
     /// Its name.
     pub space: String,
-    /// Bytes of its live files.
-    pub bytes: i64,
-    /// Most bytes it may use.
+    /// Most that its live files may have.
     pub quota: Option<i64>,
+    /// Live files.
+    pub live: i64,
+    /// Previous versions, those of deleted files included.
+    pub versions: i64,
+    /// Deleted files.
+    pub trash: i64,
+    /// What its chunks take in segments, sealed and compressed.
+    pub chunks: i64,
+    /// What its small contents take in the database.
+    pub inline: i64,
 }
 
 /// Reads something small, to see whether the database answers.
@@ -92,15 +116,9 @@ pub async fn held(conn: &mut Conn, space: SpaceId) -> Result<(i64, i64)> {
     Ok(sql::query_as(HELD).bind(space.0).fetch_one(conn).await?)
 }
 
-/// What each space uses, by name.
+/// What each space uses, by name. Reads whole tables, so it is for the command line.
 pub async fn used(conn: &mut Conn) -> Result<Vec<Used>> {
-    let rows: Vec<(String, Option<i64>, Option<i64>)> = sql::query_as(USED).fetch_all(conn).await?;
-    let used = |(space, bytes, quota): (_, Option<i64>, _)| Used {
-        space,
-        bytes: bytes.unwrap_or_default(),
-        quota,
-    };
-    Ok(rows.into_iter().map(used).collect())
+    Ok(sql::query_as(USED).fetch_all(conn).await?)
 }
 
 /// Every statement here, for the test that prepares them all.

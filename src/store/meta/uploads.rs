@@ -2,9 +2,9 @@
 
 use sqlx::FromRow;
 
-use super::{Conn, sql};
+use super::{Conn, chunks, sql};
 use crate::store::Result;
-use crate::types::{AccountId, Millis, SpaceId, UploadId};
+use crate::types::{AccountId, ChunkRow, Millis, SpaceId, UploadId};
 
 /// A row of `upload` without what holds the bytes.
 #[derive(Clone, Debug, FromRow)]
@@ -106,7 +106,11 @@ const SAVE: &str = "UPDATE upload SET received = $2, manifest = $3, tail = $4, u
 const FINISH: &str = "UPDATE upload SET made = $2, used_at = $3, manifest = $4, tail = NULL
     WHERE id = $1 AND made IS NULL";
 const DELETE: &str = "DELETE FROM upload WHERE id = $1 AND account = $2";
-const FORGET: &str = "DELETE FROM upload WHERE used_at < $1";
+const FORGET: &str = "DELETE FROM upload WHERE id IN (
+        SELECT id FROM upload WHERE used_at < $1 ORDER BY used_at, id LIMIT $2)
+    RETURNING received";
+const STALE_TOTAL: &str = "SELECT count(*), CAST(COALESCE(SUM(received), 0) AS BIGINT)
+    FROM upload WHERE used_at < $1";
 
 /// Makes the row of an upload of which nothing has arrived; `empty` is the manifest of nothing.
 pub async fn insert(conn: &mut Conn, new: &NewUpload, empty: &[u8]) -> Result<UploadRow> {
@@ -174,8 +178,16 @@ pub async fn held(conn: &mut Conn, id: UploadId) -> Result<Option<Held>> {
     }))
 }
 
-/// Keeps what an unfinished upload has now; `false` when there is no such any more.
-pub async fn save(conn: &mut Conn, id: UploadId, held: &Held, now: Millis) -> Result<bool> {
+/// Keeps what an unfinished upload has now; `false` when there is no such any more. `fresh` are the
+/// chunks that its row did not hold before; [`crate::store::Error::Stale`] when one was collected.
+pub async fn save(
+    conn: &mut Conn,
+    (space, id): (SpaceId, UploadId),
+    held: &Held,
+    fresh: &[(ChunkRow, u32)],
+    now: Millis,
+) -> Result<bool> {
+    chunks::keep(conn, space, fresh).await?;
     let query = sql::query(SAVE)
         .bind(id.0)
         .bind(held.received)
@@ -208,16 +220,32 @@ pub async fn delete(conn: &mut Conn, account: AccountId, id: UploadId) -> Result
     Ok(query.execute(conn).await?.rows_affected() > 0)
 }
 
-/// Forgets all uploads last used before `before` and says how many there were.
-pub async fn forget_stale(conn: &mut Conn, before: Millis) -> Result<u64> {
-    let query = sql::query(FORGET).bind(before.0);
-    Ok(query.execute(conn).await?.rows_affected())
+/// Forgets at most `limit` uploads last used before `before`, and returns how many bytes of each had
+/// arrived.
+pub async fn forget_stale(conn: &mut Conn, before: Millis, limit: i64) -> Result<Vec<i64>> {
+    let query = sql::query_scalar(FORGET).bind(before.0).bind(limit);
+    Ok(query.fetch_all(conn).await?)
+}
+
+/// How many uploads were last used before `before`, and how many bytes of them had arrived.
+pub async fn stale_total(conn: &mut Conn, before: Millis) -> Result<(i64, i64)> {
+    let query = sql::query_as(STALE_TOTAL).bind(before.0);
+    Ok(query.fetch_one(conn).await?)
 }
 
 /// Every statement here, for the test that prepares them all.
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static str> {
     vec![
-        INSERT, BY_ID, UNFINISHED, PENDING, HELD, SAVE, FINISH, DELETE, FORGET,
+        INSERT,
+        BY_ID,
+        UNFINISHED,
+        PENDING,
+        HELD,
+        SAVE,
+        FINISH,
+        DELETE,
+        FORGET,
+        STALE_TOTAL,
     ]
 }

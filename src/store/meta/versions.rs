@@ -3,7 +3,7 @@
 use super::nodes::NodeRow;
 use super::{Conn, sql};
 use crate::store::Result;
-use crate::types::{ContentId, DeviceId, Millis, NodeId};
+use crate::types::{ContentId, DeviceId, Millis, NodeId, SpaceId};
 
 /// A row of `version`.
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -49,13 +49,35 @@ const LIST: &str = "SELECT number, content, size, mtime, written, device FROM ve
     WHERE node = $1 ORDER BY number DESC";
 const BY_NUMBER: &str = "SELECT number, content, size, mtime, written, device FROM version
     WHERE node = $1 AND number = $2";
-// A version's age counts from when it was replaced: when the next newer one arrived, or now.
+// A version's age counts from when it was replaced: when the next newer one arrived.
 const PRUNE: &str = "DELETE FROM version WHERE node = $1 AND number IN (
         SELECT number FROM (
             SELECT number, row_number() OVER (ORDER BY number DESC) AS place,
                    COALESCE(lag(written) OVER (ORDER BY number DESC), $4) AS replaced
               FROM version WHERE node = $1) AS ranked
-         WHERE place > $3 OR (place > $2 AND replaced < $5))";
+         WHERE place > $3 OR (place > $2 AND replaced < $5))
+    RETURNING size";
+const PAGE_END: &str = "SELECT max(node) FROM (SELECT DISTINCT node FROM version
+    WHERE node > $1 ORDER BY node LIMIT $2) AS page";
+const OVERDUE: &str = "SELECT node, count(*), CAST(SUM(size) AS BIGINT) FROM (
+        SELECT v.node, v.size,
+               row_number() OVER (PARTITION BY v.node ORDER BY v.number DESC) AS place,
+               COALESCE(lag(v.written) OVER (PARTITION BY v.node ORDER BY v.number DESC),
+                        n.written) AS replaced
+          FROM version v JOIN node n ON n.id = v.node
+         WHERE v.node > $1 AND v.node <= $2) AS ranked
+    WHERE place > $4 OR (place > $3 AND replaced < $5)
+    GROUP BY node ORDER BY node";
+const OLDEST: &str = "SELECT node, number, replaced FROM (
+        SELECT v.node, v.number,
+               row_number() OVER (PARTITION BY v.node ORDER BY v.number DESC) AS place,
+               COALESCE(lag(v.written) OVER (PARTITION BY v.node ORDER BY v.number DESC),
+                        n.written) AS replaced
+          FROM version v JOIN node n ON n.id = v.node WHERE n.space = $1) AS ranked
+    WHERE place > $2 AND replaced <= $3 ORDER BY replaced, node, number LIMIT $4";
+const FORGET: &str = "DELETE FROM version WHERE node = $1 AND number = $2
+    AND (SELECT count(*) FROM version v WHERE v.node = $1 AND v.number > $2) >= $3
+    RETURNING size";
 const NAMES: &str = "SELECT
     (SELECT count(*) FROM node WHERE id = $1 AND content = $2)
     + (SELECT count(*) FROM version WHERE node = $1 AND content = $2)";
@@ -128,18 +150,62 @@ pub async fn names_content(conn: &mut Conn, node: NodeId, content: ContentId) ->
     Ok(query.fetch_one(conn).await? > 0)
 }
 
-/// Drops what `keep` does not hold.
-pub async fn prune(conn: &mut Conn, node: NodeId, keep: Keep, now: Millis) -> Result<()> {
-    let query = sql::query(PRUNE)
+/// Drops what `keep` does not hold, of a file whose newest version was replaced at `replaced`, and
+/// returns the sizes of what went.
+pub async fn prune(
+    conn: &mut Conn,
+    node: NodeId,
+    keep: Keep,
+    (replaced, now): (Millis, Millis),
+) -> Result<Vec<i64>> {
+    let query = sql::query_scalar(PRUNE)
         .bind(node.0)
         .bind(keep.always)
         .bind(keep.most);
-    query
-        .bind(now.0)
-        .bind(now.0 - keep.max_age)
-        .execute(conn)
-        .await?;
-    Ok(())
+    let query = query.bind(replaced.0).bind(now.0 - keep.max_age);
+    Ok(query.fetch_all(conn).await?)
+}
+
+/// What a file has too much of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overdue {
+    /// The file.
+    pub node: NodeId,
+    /// Versions that `keep` does not hold.
+    pub versions: i64,
+    /// Their bytes.
+    pub bytes: i64,
+}
+
+/// The files among the next `limit` after `after` that have versions `keep` does not hold, and the
+/// last one looked at; `None` when there is no next one.
+pub async fn overdue(
+    conn: &mut Conn,
+    after: NodeId,
+    keep: Keep,
+    now: Millis,
+    limit: i64,
+) -> Result<Option<(Vec<Overdue>, NodeId)>> {
+    let query = sql::query_scalar(PAGE_END).bind(after.0).bind(limit);
+    let Some(last): Option<i64> = query.fetch_one(&mut *conn).await? else {
+        return Ok(None);
+    };
+    let query = sql::query_as(OVERDUE)
+        .bind(after.0)
+        .bind(last)
+        .bind(keep.always)
+        .bind(keep.most);
+    let query = query.bind(now.0 - keep.max_age);
+    let rows: Vec<(i64, i64, i64)> = query.fetch_all(conn).await?;
+    let overdue = |(node, versions, bytes)| Overdue {
+        node: NodeId(node),
+        versions,
+        bytes,
+    };
+    Ok(Some((
+        rows.into_iter().map(overdue).collect(),
+        NodeId(last),
+    )))
 }
 
 /// Gives the versions of `from` to `to`, numbered on from `after`.
@@ -153,8 +219,54 @@ pub async fn adopt(conn: &mut Conn, from: NodeId, to: NodeId, after: i64) -> Res
     Ok(())
 }
 
+/// A version that others of its file have followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replaced {
+    /// The file.
+    pub node: NodeId,
+    /// Its number.
+    pub number: i64,
+    /// When the next newer one arrived.
+    pub replaced: Millis,
+}
+
+/// Versions of a space that were replaced at `until` or before, all but the newest `always` of each
+/// file, oldest first. Reads all versions of the space.
+pub async fn oldest(
+    conn: &mut Conn,
+    space: SpaceId,
+    (always, until): (i64, Millis),
+    limit: i64,
+) -> Result<Vec<Replaced>> {
+    let query = sql::query_as(OLDEST).bind(space.0).bind(always);
+    let query = query.bind(until.0).bind(limit);
+    let rows: Vec<(i64, i64, i64)> = query.fetch_all(conn).await?;
+    let version = |(node, number, replaced)| Replaced {
+        node: NodeId(node),
+        number,
+        replaced: Millis(replaced),
+    };
+    Ok(rows.into_iter().map(version).collect())
+}
+
+/// Drops one version, if `always` newer ones are there, and returns its size.
+pub async fn forget(
+    conn: &mut Conn,
+    node: NodeId,
+    number: i64,
+    always: i64,
+) -> Result<Option<i64>> {
+    let query = sql::query_scalar(FORGET)
+        .bind(node.0)
+        .bind(number)
+        .bind(always);
+    Ok(query.fetch_optional(conn).await?)
+}
+
 /// Every statement here, for the test that prepares them all.
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static str> {
-    vec![PUT, LIST, BY_NUMBER, PRUNE, NAMES, EARLIER, ADOPT]
+    vec![
+        PUT, LIST, BY_NUMBER, PRUNE, PAGE_END, OVERDUE, OLDEST, FORGET, NAMES, EARLIER, ADOPT,
+    ]
 }

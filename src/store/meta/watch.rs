@@ -89,10 +89,10 @@ const BY_TOKEN: &str = "SELECT d.id AS device, d.revoked_at, a.id AS account, a.
     FROM devices d JOIN account a ON a.id = d.account_id
     WHERE d.secret_hash = $1 AND d.type = 'garmin'";
 
-/// Forgets the pairings whose time is over.
-pub async fn expire(conn: &mut Conn, now: Millis) -> Result<()> {
-    sql::query(EXPIRE).bind(now.0).execute(conn).await?;
-    Ok(())
+/// Forgets the pairings whose time is over, and says how many.
+pub async fn expire(conn: &mut Conn, now: Millis) -> Result<u64> {
+    let query = sql::query(EXPIRE).bind(now.0);
+    Ok(query.execute(conn).await?.rows_affected())
 }
 
 /// How many pairings nobody has confirmed yet: (of all, of those that began in `network`).

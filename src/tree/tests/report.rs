@@ -138,6 +138,23 @@ async fn a_collection_that_took_anothers_name_asks_for_a_full_report() {
 }
 
 #[tokio::test]
+async fn a_collection_that_takes_anothers_name_between_two_pages_asks_for_a_full_report() {
+    let f = Fixture::new().await;
+    f.tree.mkdir(&path("/d"), None).await.unwrap();
+    f.put("/d/x", b"1").await;
+    let start = ask(&f, None, true, 100).await.cursor;
+    f.put("/a", b"1").await;
+    f.tree.remove(&path("/d")).await.unwrap();
+    let first = ask(&f, Some(&start), true, 1).await;
+    assert!(first.more);
+    // That `/d/x` is gone was not told yet, and cannot be told any more.
+    f.tree.mkdir(&path("/d"), None).await.unwrap();
+    let root = f.tree.lookup(&NodePath::root()).await.unwrap();
+    let stale = f.tree.changes(&root, Some(&first.cursor), true, 1).await;
+    assert!(matches!(stale, Err(Error::StaleCursor)));
+}
+
+#[tokio::test]
 async fn a_token_means_nothing_for_another_collection_of_the_same_name() {
     let f = Fixture::new().await;
     f.tree.mkdir(&path("/old"), None).await.unwrap();

@@ -18,7 +18,7 @@ use crate::store::content::Upload;
 use crate::store::meta::uploads::{self, Held, UploadRow};
 use crate::tree::write::signed;
 use crate::tree::{Error, Tree, row};
-use crate::types::{SpaceId, UploadId};
+use crate::types::{ChunkRow, SpaceId, UploadId};
 
 /// Bytes after which what arrived is made durable and noted; as much again may be on its way.
 const CHECKPOINT: u64 = 8 * 1024 * 1024;
@@ -52,8 +52,10 @@ impl Tree {
         if offset != received {
             return Err(UploadError::Offset { received });
         }
+        let upload = self.upload_resumed(&row).await?;
         let worker = Worker {
-            upload: self.upload_resumed(&row).await?,
+            rows: upload.settled().map_or(0, |(manifest, _)| manifest.rows()),
+            upload,
             tree: self.clone(),
             row,
             sent: received,
@@ -115,6 +117,8 @@ struct Worker {
     sent: u64,
     /// Bytes that the row holds.
     saved: u64,
+    /// Chunks that the row holds.
+    rows: u64,
 }
 
 impl Worker {
@@ -155,8 +159,8 @@ impl Worker {
         let Some((manifest, covered)) = settled.filter(|(_, covered)| *covered > self.saved) else {
             return Ok(());
         };
-        let held = held(covered, manifest, None);
-        self.save(held).await
+        let (held, chunks) = (held(covered, manifest, None), fresh(manifest, self.rows));
+        self.save(held, chunks).await
     }
 
     /// Saves everything, so that the upload can go on from here.
@@ -167,26 +171,46 @@ impl Worker {
             let keys = store.keys.of(&store.meta, space).await?;
             // What takes the place of the upload is never asked.
             let empty = Upload::start(store, space, None, None).await?;
+            let _pin = self.upload.pin();
             let parked = std::mem::replace(&mut self.upload, empty).park().await?;
             let tail = parked.seal_tail(&keys, UploadId(self.row.id)).await?;
-            self.save(held(written, &parked.manifest, tail)).await?;
+            let chunks = fresh(&parked.manifest, self.rows);
+            let held = held(written, &parked.manifest, tail);
+            self.save(held, chunks).await?;
         }
         session(&self.row)
     }
 
-    async fn save(&mut self, held: Held) -> Result<()> {
-        let (id, now, received) = (UploadId(self.row.id), self.tree.clock.now(), held.received);
+    async fn save(&mut self, held: Held, chunks: Fresh) -> Result<()> {
+        let (now, received, rows) = (self.tree.clock.now(), held.received, chunks.rows);
+        let at = (SpaceId(self.row.space), UploadId(self.row.id));
         let meta = &self.tree.store.meta;
         let saved: store::Result<bool> = meta
-            .write(move |conn| Box::pin(async move { uploads::save(conn, id, &held, now).await }))
+            .write(move |conn| {
+                Box::pin(async move { uploads::save(conn, at, &held, &chunks.runs, now).await })
+            })
             .await;
         if !saved? {
             // Somebody has ended it.
             return Err(Error::NotFound.into());
         }
         (self.row.received, self.row.used_at) = (received, now.0);
-        self.saved = row::bytes(received);
+        (self.saved, self.rows) = (row::bytes(received), rows);
         Ok(())
+    }
+}
+
+/// The chunks of an upload that its row does not hold yet.
+struct Fresh {
+    runs: Vec<(ChunkRow, u32)>,
+    /// Chunks in all.
+    rows: u64,
+}
+
+fn fresh(manifest: &Manifest, saved: u64) -> Fresh {
+    Fresh {
+        runs: manifest.behind(saved),
+        rows: manifest.rows(),
     }
 }
 

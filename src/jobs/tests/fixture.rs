@@ -1,0 +1,166 @@
+//! A store with two accounts, and the jobs that work on it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use crate::crypto::MasterKey;
+use crate::jobs::{JOBS, Lease, Result, Rules, Site};
+use crate::store::Store;
+use crate::store::meta::Conn;
+use crate::store::meta::testing;
+use crate::store::meta::versions::Keep;
+use crate::tree::retain::Freed;
+use crate::tree::{DEFAULT_FOLDERS, NewSpace, Node, Tree, User, Write, create_space};
+use crate::types::{AccountId, Clock, Millis, NodePath, SpaceId};
+
+/// Noon of some day.
+pub(super) const START: i64 = 1_800_000_000_000;
+pub(super) const MS: Duration = Duration::from_millis(1);
+pub(super) const DAY: Duration = Duration::from_hours(24);
+pub(super) const MONTH: Duration = Duration::from_hours(30 * 24);
+
+pub(super) const RULES: Rules = Rules {
+    versions: Keep {
+        always: 5,
+        most: 10,
+        max_age: 30 * 24 * 3600 * 1000,
+    },
+    trash: MONTH,
+    activity: Duration::from_hours(365 * 24),
+    feed: Duration::from_hours(90 * 24),
+};
+
+pub(super) struct Fixture {
+    pub(super) tree: Tree,
+    pub(super) site: Site,
+    pub(super) now: Arc<AtomicI64>,
+    _folder: TempDir,
+}
+
+pub(super) fn path(text: &str) -> NodePath {
+    NodePath::parse(text).unwrap()
+}
+
+impl Fixture {
+    pub(super) async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (database, data) = (testing::database(folder.path()), folder.path().join("data"));
+        let key = MasterKey::generate().unwrap();
+        let store = Store::open(&database, &data, key, RULES.versions);
+        let store = store.await.unwrap();
+        let now = Arc::new(AtomicI64::new(START));
+        let ticking = Arc::clone(&now);
+        let clock = Clock::from_fn(move || Millis(ticking.load(Ordering::SeqCst)));
+        let user = User {
+            account: AccountId(1),
+            name: "one".to_owned(),
+            space: space(&store, "~one", false).await,
+            device: None,
+        };
+        space(&store, "shared", true).await;
+        let site = Site {
+            store: Arc::clone(&store),
+            clock: clock.clone(),
+            stop: CancellationToken::new(),
+        };
+        Self {
+            tree: Tree::new(store, user, clock),
+            site,
+            now,
+            _folder: folder,
+        }
+    }
+
+    pub(super) fn pass(&self, time: Duration) {
+        let millis = i64::try_from(time.as_millis()).unwrap();
+        self.now.fetch_add(millis, Ordering::SeqCst);
+    }
+
+    /// All of the time but a millisecond.
+    pub(super) fn pass_almost(&self, time: Duration) {
+        self.pass(time.saturating_sub(MS));
+    }
+
+    pub(super) async fn put(&self, at: &str, bytes: &[u8]) -> Node {
+        self.write(at, bytes, Write::default()).await
+    }
+
+    pub(super) async fn write(&self, at: &str, bytes: &[u8], how: Write) -> Node {
+        let at = path(at);
+        let size = Some(bytes.len() as u64);
+        let mut upload = self.tree.upload(&at, size, None).await.unwrap();
+        upload.push(Bytes::copy_from_slice(bytes)).await.unwrap();
+        self.tree.commit(&at, upload, how).await.unwrap().node
+    }
+
+    pub(super) async fn mkdir(&self, at: &str) {
+        self.tree.mkdir(&path(at), None).await.unwrap();
+    }
+
+    pub(super) async fn remove(&self, at: &str) {
+        self.tree.remove(&path(at)).await.unwrap();
+    }
+
+    /// The names of what lies in trash, oldest first.
+    pub(super) async fn trash(&self) -> Vec<String> {
+        let (found, next) = self.tree.trash_page(None, 1000).await.unwrap();
+        assert!(next.is_none());
+        found.into_iter().map(|found| found.node.name).collect()
+    }
+
+    /// How many versions a file has, the current one included.
+    pub(super) async fn versions(&self, at: &str) -> usize {
+        let node = self.tree.lookup(&path(at)).await.unwrap();
+        self.tree.versions(&node).await.unwrap().len()
+    }
+
+    /// Runs a job by the usual rules, due or not.
+    pub(super) async fn run(&self, job: &str) -> Freed {
+        self.run_by(job, &RULES).await.unwrap()
+    }
+
+    pub(super) async fn run_by(&self, job: &str, rules: &Rules) -> Result<Freed> {
+        let job = JOBS.iter().find(|known| known.name == job).unwrap();
+        let lease = Lease::take(&self.site, job.name, None).await?.unwrap();
+        let freed = (job.run)(&lease, rules).await;
+        lease.end(None).await?;
+        freed
+    }
+
+    pub(super) async fn transaction<T, F>(&self, work: F) -> T
+    where
+        F: for<'t> FnOnce(&'t mut Conn) -> BoxFuture<'t, Result<T>> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.site.store.meta.write(work).await.unwrap()
+    }
+}
+
+pub(super) fn freed(items: u64, bytes: u64) -> Freed {
+    Freed { items, bytes }
+}
+
+async fn space(store: &Arc<Store>, name: &'static str, everyone: bool) -> SpaceId {
+    let inner = Arc::clone(store);
+    let made: crate::tree::Result<SpaceId> = store
+        .meta
+        .write(move |conn| {
+            Box::pin(async move {
+                let new = NewSpace {
+                    name,
+                    everyone,
+                    quota: None,
+                    folders: if everyone { &[] } else { DEFAULT_FOLDERS },
+                };
+                create_space(conn, &inner.keys, new, Millis(START)).await
+            })
+        })
+        .await;
+    made.unwrap()
+}

@@ -1,0 +1,10 @@
+//! Jobs over a real store, with a clock that tests move.
+
+mod cleaning;
+mod feeding;
+mod fixture;
+mod large;
+mod leases;
+mod quotas;
+mod schedules;
+mod times;
