@@ -1,25 +1,37 @@
 //! Each work in a transaction of its own; PostgreSQL shares the waits for the disk by itself.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use sqlx::postgres::PgPool;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::store::meta::{Conn, sql};
 use crate::store::{Error, Result};
 
+/// How long a work waits until earlier ones are done. The pool itself waits a few seconds only, for a
+/// server that does not answer.
+const TURN_MAX: Duration = Duration::from_secs(30);
+
 /// The handle on the connections that write.
 pub(in crate::store::meta) struct Each {
     pool: PgPool,
+    /// As many as there are connections.
+    turns: Arc<Semaphore>,
     works: TaskTracker,
 }
 
 impl Each {
     pub(in crate::store::meta) fn start(pool: PgPool) -> Self {
+        let connections = pool.options().get_max_connections();
         Self {
             pool,
+            turns: Arc::new(Semaphore::new(connections as usize)),
             works: TaskTracker::new(),
         }
     }
@@ -34,8 +46,14 @@ impl Each {
             return Err(Error::Closing.into());
         }
         // A task of its own: a caller that goes away must not stop a write half way.
-        let pool = self.pool.clone();
-        let done = self.works.spawn(async move { transact(&pool, work).await });
+        let (pool, turns) = (self.pool.clone(), Arc::clone(&self.turns));
+        let done = self.works.spawn(async move {
+            match timeout(TURN_MAX, turns.acquire()).await {
+                Ok(Ok(_turn)) => transact(&pool, work).await,
+                Ok(Err(_closed)) => Err(Error::Closing.into()),
+                Err(_elapsed) => Err(Error::Busy.into()),
+            }
+        });
         done.await
             .unwrap_or_else(|_stopped| Err(Error::Closing.into()))
     }
