@@ -52,8 +52,6 @@ const LISTED: &str = "SELECT blinded, raw FROM chunk
 const BY_BLINDED: &str = "SELECT c.id, c.blinded, s.name, c.start, c.stored, c.raw
     FROM chunk c JOIN segment s ON s.id = c.segment
     WHERE c.space = $1 AND c.blinded = $2 AND c.dead IS NULL";
-const RAW_LEN: &str = "SELECT count(*), CAST(COALESCE(SUM(raw), 0) AS BIGINT)
-    FROM chunk WHERE id >= $1 AND id < $2 AND space = $3";
 const COUNTED: &str = "SELECT count(*), CAST(COALESCE(SUM(raw), 0) AS BIGINT), count(dead)
     FROM chunk WHERE id >= $1 AND id < $2 AND space = $3";
 const REVIVE: &str = "UPDATE chunk SET dead = NULL
@@ -218,19 +216,6 @@ pub async fn listed(
     rows.into_iter()
         .map(|(blinded, raw)| Ok((to_blinded(&blinded)?, number(raw)?)))
         .collect()
-}
-
-/// Bytes of `count` consecutive chunks together; an error when one is missing.
-pub async fn raw_len(conn: &mut Conn, space: SpaceId, first: ChunkRow, count: u32) -> Result<u64> {
-    let query = sqlx::query_as(RAW_LEN)
-        .bind(first.0)
-        .bind(first.0 + i64::from(count))
-        .bind(space.0);
-    let (rows, bytes): (i64, i64) = query.fetch_one(conn).await?;
-    if rows != i64::from(count) {
-        return Err(Error::Corrupt("a chunk row is missing"));
-    }
-    u64::try_from(bytes).map_err(|_negative| Error::Corrupt("a chunk row's length"))
 }
 
 /// Row, stand-in, segment, offset, bytes of the record, bytes of the chunk.
@@ -431,7 +416,11 @@ mod tests {
         let expected: Vec<_> = new.iter().map(|new| (new.blinded, new.raw)).collect();
         assert_eq!(listed, expected);
         assert_eq!(
-            raw_len(&mut conn, space, first, 100).await.unwrap(),
+            raw_lens(&mut conn, space, &[(first, 100)])
+                .await
+                .unwrap()
+                .iter()
+                .sum::<u64>(),
             (1..=100).sum::<u64>()
         );
     }
@@ -477,7 +466,7 @@ mod tests {
             Err(Error::Corrupt(_))
         ));
         assert!(matches!(
-            raw_len(&mut conn, space, row, 2).await,
+            raw_lens(&mut conn, space, &[(row, 2)]).await,
             Err(Error::Corrupt(_))
         ));
         assert!(listed(&mut conn, space, row, 2).await.is_err());

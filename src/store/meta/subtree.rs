@@ -72,6 +72,9 @@ const FORGET: &[&str] = &[
     with_trashed!("DELETE FROM node WHERE id IN (SELECT id FROM sub)"),
 ];
 
+const VERSIONS: &str = with_trashed!(
+    "SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM version WHERE node IN (SELECT id FROM sub)"
+);
 const DEEPEST: &str = "WITH RECURSIVE sub (id, depth) AS (
         SELECT CAST($1 AS BIGINT), CAST(0 AS BIGINT)
         UNION ALL
@@ -168,6 +171,12 @@ pub async fn forget(conn: &mut Conn, top: NodeId, seq: Seq) -> Result<()> {
             .await?;
     }
     Ok(())
+}
+
+/// Bytes of the previous versions of all files in a trashed subtree.
+pub async fn versions(conn: &mut Conn, top: NodeId) -> Result<i64> {
+    let query = sqlx::query_scalar(VERSIONS).bind(top.0);
+    Ok(query.fetch_one(conn).await?)
 }
 
 /// At most `limit` nodes of a trashed subtree, the deepest first and its top last: whatever is left
