@@ -90,8 +90,9 @@ fi
 
 step 'build'
 cargo build --release --locked
-# Building the tests may put another one in its place.
+# Building the tests may put another one in its place; other scripts look for it there.
 cp target/release/sync-server target/sync-server
+trap 'cp target/sync-server target/release/sync-server' EXIT
 export SYNC_SERVER_BIN="$PWD/target/sync-server"
 step 'tests'
 failed=''

@@ -1,7 +1,6 @@
 //! Devices log in and out: by password, by app password or by a pairing code.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use super::refresh::{IDLE, LIFE};
 use super::refresh_token::RefreshToken;
@@ -99,8 +98,10 @@ impl Accounts {
             })
         });
         let (family, refresh) = opened.await?;
-        // The device's log-in before may be remembered yet.
-        self.bearer.forget_all();
+        if device.is_some() {
+            // Its log-in before may be remembered yet.
+            self.bearer.forget_all();
+        }
         Ok(self.bearer.tokens(family, &refresh)?)
     }
 
@@ -187,15 +188,11 @@ async fn open(
     let family = tokens::open(tx, &row).await?.ok_or(LoginError::Wrong)?;
     let stale = Stale {
         now,
-        idle_since: before(now, IDLE),
+        idle_since: now.minus(IDLE),
         most: WITHOUT_DEVICE_MAX,
     };
     tokens::tidy(tx, account, &stale).await?;
     let family = tokens::by_id(tx, family).await?;
     let family = family.ok_or(Error::Corrupt("a log-in that was just made is gone"))?;
     Ok((family, refresh))
-}
-
-pub(super) fn before(now: Millis, time: Duration) -> Millis {
-    Millis(now.0 - i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::refresh_token::RefreshToken;
 use super::tokens::Tokens;
-use super::{Accounts, LoginError, login};
+use super::{Accounts, LoginError};
 use crate::store::meta::tokens::{self, Family};
 use crate::store::meta::{Alone, Conn, watch};
 use crate::types::{FamilyId, Millis};
@@ -101,7 +101,7 @@ impl Accounts {
 /// Deletes what is over of all accounts: log-ins, pairing codes, pairings of watches. Says how many.
 pub async fn forget_ended(tx: &mut Conn, now: Millis) -> crate::store::Result<u64> {
     tx.alone(Alone::Accounts).await?;
-    let idle_since = login::before(now, IDLE);
+    let idle_since = now.minus(IDLE);
     let tokens = tokens::forget_ended(tx, now, idle_since).await?;
     Ok(tokens + watch::expire(tx, now).await?)
 }

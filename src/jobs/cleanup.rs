@@ -5,13 +5,13 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::time::{Instant, sleep};
 
-use super::lease::{LEASE, millis};
+use super::lease::LEASE;
 use super::retention::{log, trash, uploads, versions};
 use super::{Error, JOBS, Job, Lease, Result, Rules, Site};
 use crate::store::meta::Conn;
 use crate::store::meta::versions::Keep;
 use crate::tree::retain::Freed;
-use crate::types::Millis;
+use crate::types::{Millis, millis};
 
 /// How long to wait for a job that another process runs: longer than it stays with one that died.
 const PATIENCE: Duration = LEASE.saturating_add(Duration::from_secs(10));
@@ -21,7 +21,7 @@ const ASK: Duration = Duration::from_millis(200);
 /// The jobs that clean up on demand, and what counts what each would free.
 const ON_DEMAND: &[(&str, Counter)] = &[
     (trash::NAME, |conn, rules, now| {
-        Box::pin(trash::count(conn, before(now, rules.trash)))
+        Box::pin(trash::count(conn, now.minus(rules.trash)))
     }),
     (versions::NAME, |conn, rules, now| {
         Box::pin(versions::count(conn, rules.versions, now))
@@ -30,7 +30,7 @@ const ON_DEMAND: &[(&str, Counter)] = &[
         Box::pin(uploads::count(conn, now))
     }),
     (log::NAME, |conn, rules, now| {
-        Box::pin(log::count(conn, before(now, rules.activity)))
+        Box::pin(log::count(conn, now.minus(rules.activity)))
     }),
 ];
 
@@ -112,8 +112,4 @@ async fn wait_for(site: &Site, job: &'static str) -> Result<Lease> {
         }
         sleep(ASK).await;
     }
-}
-
-fn before(now: Millis, age: Duration) -> Millis {
-    Millis(now.0.saturating_sub(millis(age)))
 }

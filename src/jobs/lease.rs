@@ -9,7 +9,7 @@ use super::{Error, Result, Site};
 use crate::store;
 use crate::store::meta::jobs::{self, Claim};
 use crate::store::meta::{Conn, Meta};
-use crate::types::{Millis, SpaceId};
+use crate::types::{Millis, SpaceId, millis};
 
 /// How long a job that does not move stays with its process. A step may wait for a busy database, but
 /// not for so long.
@@ -95,7 +95,7 @@ impl Lease {
 
     /// What was there so long ago, or before, is `time` old.
     pub fn before(&self, time: Duration) -> Millis {
-        Millis(self.now().0.saturating_sub(millis(time)))
+        self.now().minus(time)
     }
 
     /// The database, for reading; [`Lease::step`] writes.
@@ -119,8 +119,4 @@ fn drawn() -> Result<i64> {
     let number = getrandom::u64().map_err(|_unavailable| crate::crypto::Error::Random);
     let number = number.map_err(store::Error::from)? >> 1;
     Ok(i64::try_from(number).unwrap_or(i64::MAX))
-}
-
-pub(super) fn millis(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }

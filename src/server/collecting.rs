@@ -7,10 +7,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::config::Config;
 use super::ops::metrics::Metrics;
+use crate::jobs::Site;
 use crate::jobs::collect::{self, Collect, Round};
 use crate::store::meta::collect::Traces;
 use crate::store::{self, Store};
-use crate::types::Clock;
 
 /// A round takes no more than one part in so many of the time.
 const SHARE: u32 = 20;
@@ -18,13 +18,7 @@ const SHARE: u32 = 20;
 const SOON: Duration = Duration::from_mins(1);
 
 /// Collects at intervals until told to stop.
-pub(super) async fn run(
-    store: Arc<Store>,
-    config: Config,
-    metrics: Arc<Metrics>,
-    clock: Clock,
-    stop: CancellationToken,
-) {
+pub(super) async fn run(Site { store, clock, stop }: Site, config: Config, metrics: Arc<Metrics>) {
     let how = Collect {
         grace: config.collect.grace,
         rate: Some(config.collect.rate.as_u64()),

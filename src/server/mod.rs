@@ -33,7 +33,7 @@ pub use commands::run as run_command;
 pub use error::{Error, Result};
 
 use crate::jobs::{JOBS, Schedule, Site, collect};
-use crate::store::{Store, watch_others};
+use crate::store::watch_others;
 use crate::types::Clock;
 use config::Config;
 use listener::Listener;
@@ -72,18 +72,11 @@ pub async fn serve(config: Config) -> Result<()> {
         clock: clock.clone(),
         stop: stop.clone(),
     };
-    tasks.spawn(jobs(&config, site, Arc::clone(&metrics)));
     let url = startup::url(listener.address()?, tls.is_some());
     let mut text = startup::greeting(&config, opened.key, login.as_ref(), &url);
     text.push_str(&ready_line(listener.address()?, tls.is_some()));
     let beating = CancellationToken::new();
-    spawn_jobs(
-        &tasks,
-        &store,
-        &config,
-        (&metrics, &clock),
-        (&stop, &beating),
-    );
+    spawn_jobs(&tasks, &config, &site, &metrics, &beating);
     let shell = shell(
         &config,
         opened,
@@ -103,40 +96,30 @@ pub async fn serve(config: Config) -> Result<()> {
     Ok(())
 }
 
-/// What the server does by itself, until it stops.
-fn jobs(
+/// What the server does by itself, until it stops; `beating` ends when the last request is done.
+fn spawn_jobs(
+    tasks: &TaskTracker,
     config: &Config,
-    site: Site,
-    metrics: Arc<Metrics>,
-) -> impl Future<Output = ()> + Send + use<> {
-    let clock = site.clock.clone();
+    site: &Site,
+    metrics: &Arc<Metrics>,
+    beating: &CancellationToken,
+) {
+    let (store, beating) = (Arc::clone(&site.store), beating.clone());
+    tasks.spawn(async move { store.process.run(&store, &beating).await });
+    tasks.spawn(collecting::run(
+        site.clone(),
+        config.clone(),
+        Arc::clone(metrics),
+    ));
     let schedule = Schedule {
-        site,
+        site: site.clone(),
         rules: startup::rules(config),
         jobs: JOBS,
     };
-    schedule.run(config.jobs.start_after, move |job, result| {
+    let (clock, metrics) = (site.clock.clone(), Arc::clone(metrics));
+    tasks.spawn(schedule.run(config.jobs.start_after, move |job, result| {
         metrics.job_ended(job, result.is_ok(), clock.now().secs());
-    })
-}
-
-/// What runs beside the requests: `stop` ends collection, `beating` says that the last request is done.
-fn spawn_jobs(
-    tasks: &TaskTracker,
-    store: &Arc<Store>,
-    config: &Config,
-    (metrics, clock): (&Arc<Metrics>, &Clock),
-    (stop, beating): (&CancellationToken, &CancellationToken),
-) {
-    let (beaten, beating) = (Arc::clone(store), beating.clone());
-    tasks.spawn(async move { beaten.process.run(&beaten, &beating).await });
-    tasks.spawn(collecting::run(
-        Arc::clone(store),
-        config.clone(),
-        Arc::clone(metrics),
-        clock.clone(),
-        stop.clone(),
-    ));
+    }));
 }
 
 async fn bind(config: &Config, tls: Option<Arc<Tls>>, metrics: Arc<Metrics>) -> Result<Listener> {

@@ -77,8 +77,11 @@ fn failed(error: &store::Error) -> Response<Body> {
         | store::Error::Busy
         | store::Error::Stale
         | store::Error::Closing => later(StatusCode::SERVICE_UNAVAILABLE, BUSY_RETRY_SECONDS),
-        store::Error::DiskFull
-        | store::Error::Migrate(_)
+        store::Error::DiskFull => text(
+            StatusCode::INSUFFICIENT_STORAGE,
+            "the server's disk is full\n",
+        ),
+        store::Error::Migrate(_)
         | store::Error::Unfit(_)
         | store::Error::Io { .. }
         | store::Error::Gone

@@ -19,7 +19,7 @@ use crate::store::meta::versions::Keep;
 use crate::store::meta::{Alone, Database, Meta, spaces};
 use crate::store::{KeyRing, Store};
 use crate::tree::{self, DEFAULT_FOLDERS, NewSpace};
-use crate::types::{AccountId, Clock};
+use crate::types::{AccountId, Clock, millis};
 
 /// The account that the first start makes.
 pub(crate) const FIRST_ACCOUNT: &str = "admin";
@@ -229,13 +229,17 @@ fn take_lock(data: &Path, shared: bool) -> Result<File> {
 /// Whether a server runs on the data folder that would not notice what collection takes away.
 pub(crate) fn is_old(data: &Path) -> Result<bool> {
     let path = data.join(LOCK_FILE);
-    let text = match take_lock(data, false) {
-        Ok(_free) => return Ok(false),
-        Err(Error::InUse(_)) => std::fs::read(&path),
-        Err(error) => return Err(error),
-    };
-    let text = text.map_err(|source| Error::File { path, source })?;
-    Ok(text != LOCK_TEXT)
+    match std::fs::read(&path) {
+        // Asked first: a server that starts now must not find its lock taken.
+        Ok(text) if text == LOCK_TEXT => Ok(false),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Ok(_empty) => match take_lock(data, false) {
+            Ok(_free) => Ok(false),
+            Err(Error::InUse(_)) => Ok(true),
+            Err(error) => Err(error),
+        },
+        Err(source) => Err(Error::File { path, source }),
+    }
 }
 
 async fn make_shared_space(store: &Arc<Store>, clock: &Clock) -> Result<()> {
@@ -305,7 +309,7 @@ fn keep(versions: &Versions) -> Keep {
     Keep {
         always: versions.keep_always.into(),
         most: versions.keep.into(),
-        max_age: i64::try_from(versions.max_age.as_millis()).unwrap_or(i64::MAX),
+        max_age: millis(versions.max_age),
     }
 }
 

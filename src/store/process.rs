@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +24,9 @@ const LIFETIME: Duration = Duration::from_mins(1);
 const RENEW: Duration = Duration::from_secs(30);
 /// A segment that nobody appended to for so long is closed, so that it can be collected, too.
 const IDLE: Duration = Duration::from_mins(10);
+/// How long the row stays when nothing is held: making it is a write, and who reads now and then should
+/// not wait for one each time.
+const STAY: Duration = Duration::from_mins(10);
 
 /// This process among those that use the database.
 #[derive(Default)]
@@ -40,6 +43,8 @@ struct State {
     epoch: i64,
     /// Pins ever taken.
     taken: u64,
+    /// When the last pin was taken.
+    pinned: Option<Instant>,
     /// Those that are held: when they were taken, as a number and as an epoch. Both rise together.
     pins: BTreeMap<u64, i64>,
     /// Closed segments: nothing that was pinned after so many pins waits for rows in them.
@@ -102,6 +107,7 @@ impl Process {
         let nth = state.taken;
         state.taken += 1;
         let epoch = state.epoch;
+        state.pinned = Some(Instant::now());
         state.pins.insert(nth, epoch);
         Some(Pin {
             of: Arc::clone(self),
@@ -125,6 +131,11 @@ impl Process {
     /// Learns the epoch, closes what is asked for, and says what is held. Writes only when that
     /// changed or the row would soon be taken for that of a dead process.
     pub async fn beat(&self, store: &Store) -> Result<()> {
+        self.beat_and_stay(store, STAY).await
+    }
+
+    /// A beat that lets the row go when nothing was held for so long.
+    pub(crate) async fn beat_and_stay(&self, store: &Store, stay: Duration) -> Result<()> {
         let _row = self.row.lock().await;
         let Some(row) = self.state().row else {
             store.segments.drop_unlinked().await?;
@@ -137,7 +148,7 @@ impl Process {
         };
         store.segments.drop_unlinked().await?;
         store.segments.close(closing, IDLE).await?;
-        let notice = self.notice(store, epoch);
+        let notice = self.notice(store, epoch, stay);
         if notice.leaves {
             return forget(store, row.id).await;
         }
@@ -145,7 +156,7 @@ impl Process {
     }
 
     /// Takes note of the epoch first: a pin taken from now on has it, or a later one.
-    fn notice(&self, store: &Store, epoch: i64) -> Notice {
+    fn notice(&self, store: &Store, epoch: i64, stay: Duration) -> Notice {
         let mut state = self.state();
         state.epoch = state.epoch.max(epoch);
         // Whoever was pinned before may hold records in them that have no rows yet.
@@ -160,8 +171,9 @@ impl Process {
         let free = |nth: u64| oldest.is_none_or(|(oldest, _)| oldest >= nth);
         let released = state.closed.iter().filter(|(nth, _)| free(*nth));
         let released = released.map(|(_, segment)| *segment).collect();
+        let quiet = state.pinned.is_none_or(|pinned| pinned.elapsed() >= stay);
         // Nobody appends without a pin.
-        let leaves = oldest.is_none() && store.segments.all_closed();
+        let leaves = quiet && oldest.is_none() && store.segments.all_closed();
         if leaves {
             state.row = None;
             state.closed.clear();
@@ -264,5 +276,15 @@ impl Store {
     /// Keeps whatever is there now from being collected, until the pin is dropped.
     pub async fn pin(&self) -> Result<Arc<Pin>, Error> {
         self.process.pin(&self.meta).await
+    }
+
+    /// The same for a reader. When the disk is full there is none, and reading goes on: at worst what
+    /// nobody names any more ends in an error.
+    pub async fn pin_to_read(&self) -> Result<Option<Arc<Pin>>, Error> {
+        match self.pin().await {
+            Ok(pin) => Ok(Some(pin)),
+            Err(Error::DiskFull) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }

@@ -190,8 +190,7 @@ impl Tree {
 
 /// Uploads last used before this are as good as forgotten.
 pub(super) fn oldest(now: Millis) -> Millis {
-    let lifetime = i64::try_from(UPLOAD_LIFETIME.as_millis()).unwrap_or(i64::MAX);
-    Millis(now.0.saturating_sub(lifetime))
+    now.minus(UPLOAD_LIFETIME)
 }
 
 async fn open(

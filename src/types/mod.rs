@@ -12,4 +12,4 @@ pub use id::{
     AccountId, ChunkRow, ContentId, DeviceId, FamilyId, NodeId, ProcessId, Seq, SpaceId, UploadId,
 };
 pub use path::{MAX_DEPTH, MAX_NAME_BYTES, MAX_PATH_BYTES, NodeName, NodePath, PathError};
-pub use time::{Clock, Millis};
+pub use time::{Clock, Millis, millis};

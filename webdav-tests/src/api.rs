@@ -112,6 +112,22 @@ impl Api {
     }
 }
 
+/// Requests by hand.
+impl Api {
+    /// The head of a request without the empty line at its end, for [`crate::raw::Raw`].
+    #[track_caller]
+    pub fn head(&self, method: &str, route: &str, headers: Headers<'_>) -> String {
+        let token = self.access();
+        let mut head = format!(
+            "{method} {PREFIX}{route} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
+        );
+        for (name, value) in headers {
+            write!(head, "{name}: {value}\r\n").expect("memory");
+        }
+        head
+    }
+}
+
 /// Requests; each is one.
 impl Api {
     /// Any method, headers and body.

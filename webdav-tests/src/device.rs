@@ -20,7 +20,7 @@ use sync_server::protocol::stream::MEDIA_TYPE;
 use sync_server::protocol::sync::{Change, Changes, PushResult, Pushed};
 
 pub use delta::{BadDelta, Delta};
-pub use edits::{Edit, Outcome};
+pub use edits::{Edit, Outcome, Write};
 pub use events::{Events, Heard};
 pub use mirror::Mirror;
 pub use push::{Push, Style, put};

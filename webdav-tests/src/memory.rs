@@ -12,6 +12,12 @@ pub fn pss_mib(pid: u32) -> u64 {
     field(&format!("/proc/{pid}/smaps_rollup"), "Pss:") / 1024
 }
 
+/// Memory of a process that is no part of a file, in MiB: how much of its code is in memory, and with
+/// whom that is shared, makes no difference.
+pub fn own_mib(pid: u32) -> u64 {
+    field(&format!("/proc/{pid}/smaps_rollup"), "Pss_Anon:") / 1024
+}
+
 /// Starts counting the peak anew.
 pub fn reset_peak(pid: u32) {
     fs::write(format!("/proc/{pid}/clear_refs"), "5").expect("our own child's counters");

@@ -1,8 +1,8 @@
 //! Contents that no file, no version and nothing in trash names.
 
 use super::{Going, only_round};
+use crate::store::Result;
 use crate::store::meta::collect::{self, ContentPage};
-use crate::store::{Error, Result};
 use crate::types::{ContentId, SpaceId};
 
 /// Contents looked at in one read.
@@ -63,8 +63,7 @@ async fn flag_page(going: &Going<'_>, unnamed: Vec<ContentId>) -> Result<()> {
     let flagged = going.store.meta.write(move |conn| {
         Box::pin(async move {
             only_round(conn, epoch).await?;
-            collect::flag_contents(conn, &unnamed, epoch, now).await?;
-            Ok::<_, Error>(())
+            collect::flag_contents(conn, &unnamed, epoch, now).await
         })
     });
     flagged.await

@@ -101,8 +101,7 @@ impl Going<'_> {
 
     /// What was found unnamed or dropped until then may go.
     fn until(&self) -> Millis {
-        let grace = i64::try_from(self.how.grace.as_millis()).unwrap_or(i64::MAX);
-        Millis(self.now().0.saturating_sub(grace))
+        self.now().minus(self.how.grace)
     }
 
     /// An error once the round is to stop. Nothing is half done then that could not stay so.

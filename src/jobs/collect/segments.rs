@@ -9,7 +9,7 @@ use crate::crypto::SegmentId;
 use crate::store::content::relocate;
 use crate::store::meta::segments::{self, Segment};
 use crate::store::{Error, Result};
-use crate::types::{Millis, SpaceId};
+use crate::types::SpaceId;
 
 /// Segments looked at in one read.
 const PAGE: i64 = 200;
@@ -100,12 +100,13 @@ async fn empty(going: &Going<'_>, segment: &Segment, done: &mut Round) -> Result
             Err(
                 error @ (Error::Corrupt(_) | Error::Crypto(_) | Error::Gone | Error::Io { .. }),
             ) => {
-                tracing::error!(segment = %segment.name, %error, "a damaged segment stays as it is");
+                tracing::error!(segment = %segment.name, %error, "a segment cannot be emptied and stays");
                 done.damaged += 1;
                 return Ok(());
             }
             Err(error @ Error::DiskFull) => {
                 tracing::warn!(segment = %segment.name, %error, "there is no room to empty a segment");
+                done.waiting += 1;
                 return Ok(());
             }
             Err(error) => return Err(error),
@@ -148,7 +149,7 @@ async fn unlink(going: &Going<'_>, done: &mut Round) -> Result<()> {
         going.go_on()?;
     }
     going.store.segments.drop_unlinked().await?;
-    let before = Millis(going.now().0 - i64::try_from(REMEMBERED.as_millis()).unwrap_or(0));
+    let before = going.now().minus(REMEMBERED);
     let forgotten = going
         .store
         .meta

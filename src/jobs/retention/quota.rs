@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::jobs::{Lease, Result};
 use crate::store::meta::nodes;
 use crate::store::meta::spaces::{self, Limited};
+use crate::store::meta::subtree;
 use crate::store::meta::totals;
 use crate::store::meta::trash::{self, Expired};
 use crate::store::meta::versions::{self, Keep, Replaced};
@@ -54,15 +55,22 @@ async fn shrink_to(
     loop {
         let held = held(lease, space).await?;
         let mut excess = u64::try_from(held - most).unwrap_or(0);
+        if excess == 0 {
+            return Ok(freed);
+        }
         let mut moved = false;
         for left in oldest(lease, space, until, keep).await? {
+            let along = left.versions(lease).await?;
+            let gone = left.forget(lease, keep).await?;
+            moved |= gone.items > 0;
+            freed += gone;
+            excess = excess.saturating_sub(gone.bytes);
+            if gone.items > 0 {
+                excess = excess.saturating_sub(along);
+            }
             if excess == 0 {
                 return Ok(freed);
             }
-            let gone = left.forget(lease, keep).await?;
-            excess = excess.saturating_sub(gone.bytes);
-            moved |= gone.items > 0;
-            freed += gone;
         }
         if !moved {
             return Ok(freed);
@@ -88,6 +96,15 @@ impl Left {
             Self::Deleted(node) => node.trashed,
             Self::Replaced(version) => version.replaced,
         }
+    }
+
+    /// Bytes of the versions that leave with it.
+    async fn versions(&self, lease: &Lease) -> Result<u64> {
+        let Self::Deleted(node) = self else {
+            return Ok(0);
+        };
+        let bytes = subtree::versions(&mut *lease.meta().read().await?, node.id).await?;
+        Ok(bytes.unsigned_abs())
     }
 
     async fn forget(self, lease: &Lease, keep: Keep) -> Result<Freed> {

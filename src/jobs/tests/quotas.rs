@@ -88,6 +88,20 @@ async fn versions_and_trash_leave_in_the_order_of_their_age_and_five_versions_st
 }
 
 #[tokio::test]
+async fn what_leaves_with_a_deleted_file_counts_as_gone() {
+    let f = Fixture::new().await;
+    f.put("/edited", &[0; 100]).await;
+    f.put("/edited", &[1; 10]).await;
+    f.remove("/edited").await;
+    f.pass(DAY);
+    deleted(&f, &["/younger"]).await;
+    // 120 bytes held, of which 110 are those of the older one.
+    set_quota(&f, 2 * 69).await;
+    assert_eq!(f.run("quota").await, freed(1, 10));
+    assert_eq!(f.trash().await, ["younger"]);
+}
+
+#[tokio::test]
 async fn a_space_without_a_quota_keeps_what_others_must_let_go() {
     let f = Fixture::new().await;
     set_quota(&f, 1).await;

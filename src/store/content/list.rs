@@ -27,7 +27,7 @@ enum Left {
     Inline(Option<Listed>),
     Rows {
         /// Keeps them.
-        _pin: Arc<Pin>,
+        _pin: Option<Arc<Pin>>,
         manifest: Manifest,
         run: usize,
         /// Rows of the run that were given.
@@ -53,7 +53,7 @@ impl ContentChunks {
                 let count = count.sum();
                 let (run, in_run) = (0, 0);
                 let left = Left::Rows {
-                    _pin: store.pin().await?,
+                    _pin: store.pin_to_read().await?,
                     manifest,
                     run,
                     in_run,

@@ -104,7 +104,8 @@ impl Places {
             };
             let rows = rows.min(most);
             // A whole run counts however short it is: the one that follows may be long.
-            let end = cursor.at + chunks::raw_len(&mut conn, self.space, first, rows).await?;
+            let lengths = chunks::raw_lens(&mut conn, self.space, &[(first, rows)]).await?;
+            let end = cursor.at + lengths.iter().sum::<u64>();
             if end <= position {
                 cursor = self.advance(cursor, rows, end);
                 continue;

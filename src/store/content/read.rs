@@ -30,7 +30,7 @@ enum Body {
 
 struct Chunks {
     /// Keeps the rows, also when nothing names the content any more.
-    _pin: Arc<Pin>,
+    _pin: Option<Arc<Pin>>,
     store: Arc<Store>,
     keys: Arc<SpaceKeys>,
     places: Places,
@@ -59,7 +59,7 @@ impl Reader {
             StagedBody::Chunks(manifest) => {
                 let places = Places::new(row.space, row.size, manifest);
                 Body::Chunks(Box::new(Chunks {
-                    _pin: store.pin().await?,
+                    _pin: store.pin_to_read().await?,
                     store: Arc::clone(store),
                     keys,
                     places,
@@ -225,9 +225,8 @@ impl Chunks {
     async fn fetch(&mut self, position: u64) -> Result<Bytes> {
         // One chunk less in memory while the other comes.
         self.current = None;
-        if let Some((span, task)) = self.ahead.take()
-            && (span.start..span.end()).contains(&position)
-        {
+        let holds = |(span, _): &mut (Span, _)| (span.start..span.end()).contains(&position);
+        if let Some((span, task)) = self.ahead.take_if(holds) {
             let mut kept = task.await.map_err(|_stopped| Error::Closing)??;
             if let Some(chunk) = kept.get() {
                 (self.last, self.current) = (span.start..span.end(), Some(kept));
@@ -238,6 +237,8 @@ impl Chunks {
         let (store, keys) = (Arc::clone(&self.store), Arc::clone(&self.keys));
         let chunk = read_chunk(store, keys, span.chunk).await?;
         self.last = span.start..span.end();
+        // What is read ahead is still wanted when only the chunk before it had to be read again.
+        self.ahead.take_if(|(ahead, _)| ahead.start != span.end());
         Ok(chunk)
     }
 }

@@ -52,8 +52,6 @@ const LISTED: &str = "SELECT blinded, raw FROM chunk
 const BY_BLINDED: &str = "SELECT c.id, c.blinded, s.name, c.start, c.stored, c.raw
     FROM chunk c JOIN segment s ON s.id = c.segment
     WHERE c.space = $1 AND c.blinded = $2 AND c.dead IS NULL";
-const RAW_LEN: &str = "SELECT count(*), CAST(COALESCE(SUM(raw), 0) AS BIGINT)
-    FROM chunk WHERE id >= $1 AND id < $2 AND space = $3";
 const COUNTED: &str = "SELECT count(*), CAST(COALESCE(SUM(raw), 0) AS BIGINT), count(dead)
     FROM chunk WHERE id >= $1 AND id < $2 AND space = $3";
 const REVIVE: &str = "UPDATE chunk SET dead = NULL
@@ -222,19 +220,6 @@ pub async fn listed(
         .collect()
 }
 
-/// Bytes of `count` consecutive chunks together; an error when one is missing.
-pub async fn raw_len(conn: &mut Conn, space: SpaceId, first: ChunkRow, count: u32) -> Result<u64> {
-    let query = sql::query_as(RAW_LEN)
-        .bind(first.0)
-        .bind(first.0 + i64::from(count))
-        .bind(space.0);
-    let (rows, bytes): (i64, i64) = query.fetch_one(conn).await?;
-    if rows != i64::from(count) {
-        return Err(Error::Corrupt("a chunk row is missing"));
-    }
-    u64::try_from(bytes).map_err(|_negative| Error::Corrupt("a chunk row's length"))
-}
-
 /// Row, stand-in, segment, offset, bytes of the record, bytes of the chunk.
 pub(super) type LocatedRow = (i64, Vec<u8>, Vec<u8>, i64, i64, i64);
 
@@ -356,15 +341,7 @@ fn number(number: i64) -> Result<u32> {
 /// Every statement here, for the test that prepares them all.
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static str> {
-    let mut all = vec![
-        PUT_SEGMENT,
-        LOCATED,
-        LISTED,
-        BY_BLINDED,
-        RAW_LEN,
-        COUNTED,
-        REVIVE,
-    ];
+    let mut all = vec![PUT_SEGMENT, LOCATED, LISTED, BY_BLINDED, COUNTED, REVIVE];
     all.extend(FIND.texts());
     all.extend(INSERT.texts());
     all.push(RAW_LENS.as_str());
@@ -452,7 +429,11 @@ mod tests {
         let expected: Vec<_> = new.iter().map(|new| (new.blinded, new.raw)).collect();
         assert_eq!(listed, expected);
         assert_eq!(
-            raw_len(&mut conn, space, first, 100).await.unwrap(),
+            raw_lens(&mut conn, space, &[(first, 100)])
+                .await
+                .unwrap()
+                .iter()
+                .sum::<u64>(),
             (1..=100).sum::<u64>()
         );
     }
@@ -498,7 +479,7 @@ mod tests {
             Err(Error::Corrupt(_))
         ));
         assert!(matches!(
-            raw_len(&mut conn, space, row, 2).await,
+            raw_lens(&mut conn, space, &[(row, 2)]).await,
             Err(Error::Corrupt(_))
         ));
         assert!(listed(&mut conn, space, row, 2).await.is_err());

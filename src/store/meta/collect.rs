@@ -21,7 +21,7 @@ const SPACES: &str = "SELECT id FROM space ORDER BY id";
 const CONTENTS: &str = concat!(
     "SELECT id, root, ",
     unnamed!(),
-    " FROM content WHERE space = $1 AND root > $2 ORDER BY root LIMIT $3"
+    " AND dead IS NULL FROM content WHERE space = $1 AND root > $2 ORDER BY root LIMIT $3"
 );
 const FLAG_CONTENT: &str = concat!(
     "UPDATE content SET dead = $2, dead_at = $3 WHERE id = $1 AND dead IS NULL AND ",
@@ -56,11 +56,12 @@ const TRACES: &str = "SELECT
     (SELECT CAST(COALESCE(SUM(seq), 0) AS BIGINT) FROM space),
     (SELECT COALESCE(MAX(id), 0) FROM content),
     (SELECT COALESCE(MAX(id), 0) FROM chunk),
+    (SELECT count(*) FROM version),
     (SELECT count(*) FROM upload),
     (SELECT COALESCE(MAX(id), 0) FROM upload)";
 
 /// Figures that change with everything that can make something collectable.
-pub type Traces = (i64, i64, i64, i64, i64);
+pub type Traces = (i64, i64, i64, i64, i64, i64);
 
 /// The present figures.
 pub async fn traces(conn: &mut Conn) -> Result<Traces> {
@@ -75,7 +76,7 @@ pub async fn spaces(conn: &mut Conn) -> Result<Vec<SpaceId>> {
 
 /// Contents of a space in the order of their roots.
 pub struct ContentPage {
-    /// Those that nothing names.
+    /// Those that nothing names and that are not flagged yet.
     pub unnamed: Vec<ContentId>,
     /// The last root, to go on behind; `None` at the end.
     pub next: Option<Vec<u8>>,
@@ -100,22 +101,21 @@ pub async fn contents(
     })
 }
 
-/// Flags those of the contents that nothing names now; how many were not flagged before.
+/// Flags those of the contents that nothing names now.
 pub async fn flag_contents(
     conn: &mut Conn,
     contents: &[ContentId],
     epoch: i64,
     now: Millis,
-) -> Result<u64> {
-    let mut flagged = 0;
+) -> Result<()> {
     for content in contents {
         let query = sql::query(FLAG_CONTENT)
             .bind(content.0)
             .bind(epoch)
             .bind(now.0);
-        flagged += query.execute(&mut *conn).await?.rows_affected();
+        query.execute(&mut *conn).await?;
     }
-    Ok(flagged)
+    Ok(())
 }
 
 /// Deletes at most `limit` contents that were flagged before an epoch and until a time, and that

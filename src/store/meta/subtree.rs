@@ -72,6 +72,9 @@ const FORGET: &[&str] = &[
     with_trashed!("DELETE FROM node WHERE id IN (SELECT id FROM sub)"),
 ];
 
+const VERSIONS: &str = with_trashed!(
+    "SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM version WHERE node IN (SELECT id FROM sub)"
+);
 const DEEPEST: &str = "WITH RECURSIVE sub (id, depth) AS (
         SELECT CAST($1 AS BIGINT), CAST(0 AS BIGINT)
         UNION ALL
@@ -170,6 +173,12 @@ pub async fn forget(conn: &mut Conn, top: NodeId, seq: Seq) -> Result<()> {
     Ok(())
 }
 
+/// Bytes of the previous versions of all files in a trashed subtree.
+pub async fn versions(conn: &mut Conn, top: NodeId) -> Result<i64> {
+    let query = sql::query_scalar(VERSIONS).bind(top.0);
+    Ok(query.fetch_one(conn).await?)
+}
+
 /// At most `limit` nodes of a trashed subtree, the deepest first and its top last: whatever is left
 /// out lies above them.
 pub async fn deepest(conn: &mut Conn, top: NodeId, limit: i64) -> Result<Vec<NodeId>> {
@@ -202,7 +211,7 @@ pub async fn forget_some(conn: &mut Conn, nodes: &[NodeId], seq: Seq) -> Result<
 /// Every statement here, for the test that prepares them all.
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static str> {
-    let mut all = vec![COUNT, EXTENT, COPY, COPY_PROPS, BURY, DEEPEST];
+    let mut all = vec![COUNT, EXTENT, COPY, COPY_PROPS, BURY, VERSIONS, DEEPEST];
     all.extend(FORGET);
     all.extend(BURY_SOME.texts());
     all.extend(FORGET_SOME.iter().flat_map(Among::texts));

@@ -1,7 +1,12 @@
 //! The shared space, and what crosses between spaces.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+
+use futures_util::future::join;
 
 use super::fixture::{Fixture, path, put, read};
 use crate::tree::{Error, Overwrite, PageEnd, Reach, Tree, With, Write};
@@ -175,4 +180,52 @@ async fn a_move_into_another_space_takes_all_that_was_written_meanwhile_or_chang
         .rename(&path(there), &path("/documents/a"), Overwrite::No)
         .await
         .unwrap();
+}
+
+/// Goes on with a future until it has waited so many times; what it gave when it ended before.
+async fn begin<F: Future + Unpin>(future: &mut F, mut waits: usize) -> Option<F::Output> {
+    let step = poll_fn(|context| match Pin::new(&mut *future).poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending if waits == 0 => Poll::Ready(None),
+        Poll::Pending => {
+            waits -= 1;
+            Poll::Pending
+        }
+    });
+    step.await
+}
+
+#[tokio::test]
+async fn a_move_into_another_space_succeeds_although_somebody_writes_once_meanwhile() {
+    let f = Fixture::new().await;
+    let mut written = 0;
+    // Each time the write begins a step later, until the move is over by then.
+    for waits in 0.. {
+        let (from, to) = (format!("/{waits}"), format!("/shared/{waits}"));
+        f.tree.mkdir(&path(&from), None).await.unwrap();
+        f.put(&format!("{from}/big"), &vec![7; 300_000]).await;
+        let (source, target) = (path(&from), path(&to));
+        let mut moving = Box::pin(f.tree.rename(&source, &target, Overwrite::No));
+        if let Some(moved) = begin(&mut moving, waits).await {
+            moved.unwrap();
+            break;
+        }
+        let new = format!("{from}/new");
+        let writing = put(&f.tree, &new, b"new", Write::default());
+
+        let (put, moved) = join(writing, moving).await;
+
+        moved.unwrap();
+        match put {
+            Ok(_) => {
+                assert_eq!(f.text(&format!("{to}/new")).await, "new");
+                written += 1;
+            }
+            Err(Error::NoParent) => {}
+            Err(error) => panic!("{error}"),
+        }
+        let left = f.tree.lookup(&source).await;
+        assert!(matches!(left, Err(Error::NotFound)));
+    }
+    assert!(written > 0);
 }

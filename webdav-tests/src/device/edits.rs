@@ -8,7 +8,6 @@ use sync_server::protocol::stream::MEDIA_TYPE;
 use sync_server::protocol::sync::{Need, OnConflict, PushItem, PushPut, PushResult, PushStatus};
 
 use super::{Bytes, Device, Push, Style, put, zstd_of};
-use crate::api::PREFIX;
 use crate::raw::Raw;
 
 /// How often what came back is sent in another way.
@@ -20,20 +19,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 #[derive(Clone, Debug)]
 pub enum Edit {
     /// A file has these bytes now.
-    Write {
-        /// Where.
-        path: String,
-        /// Its bytes.
-        bytes: Bytes,
-        /// The file as it was before, if it was there.
-        base: Option<Base>,
-        /// Its modification time, ms.
-        mtime: i64,
-        /// How the bytes are sent.
-        style: Style,
-        /// What the server shall do when it has another version by now.
-        conflict: OnConflict,
-    },
+    Write(Write),
     /// A collection was made.
     MakeFolder {
         /// Where.
@@ -60,6 +46,23 @@ pub enum Edit {
         /// Its version when it was a file: others stay.
         base: Option<String>,
     },
+}
+
+/// A file that was written.
+#[derive(Clone, Debug)]
+pub struct Write {
+    /// Where.
+    pub path: String,
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// The file as it was before, if it was there.
+    base: Option<Base>,
+    /// Its modification time, ms.
+    mtime: i64,
+    /// How the bytes are sent.
+    pub style: Style,
+    /// What the server shall do when it has another version by now.
+    pub conflict: OnConflict,
 }
 
 /// The version of a file that an edit began with.
@@ -101,14 +104,14 @@ impl Device {
             bytes: Arc::clone(&self.contents[&node.etag]),
             etag: node.etag,
         });
-        self.edits.push(Edit::Write {
+        self.edits.push(Edit::Write(Write {
             path: path.to_owned(),
             bytes: Arc::new(bytes),
             base,
             mtime,
             style,
             conflict,
-        });
+        }));
         true
     }
 
@@ -184,9 +187,9 @@ impl Device {
     fn is_touched(&self, path: &str) -> bool {
         let near = |other: &String| path == other || below(path, other) || below(other, path);
         self.edits.iter().any(|edit| match edit {
-            Edit::Write { path, .. } | Edit::MakeFolder { path } | Edit::Remove { path, .. } => {
-                near(path)
-            }
+            Edit::Write(Write { path, .. })
+            | Edit::MakeFolder { path }
+            | Edit::Remove { path, .. } => near(path),
             Edit::Move { from, to } | Edit::Copy { from, to } => near(from) || near(to),
         })
     }
@@ -240,18 +243,12 @@ impl Device {
         self.stay_logged_in();
         let body = self.encode().bytes().to_vec();
         let body = if self.zstd { zstd_of(&body) } else { body };
-        let coding = if self.zstd {
-            "Content-Encoding: zstd\r\n"
-        } else {
-            ""
-        };
-        let mut raw = Raw::connect(self.api.http().address());
         let length = body.len();
-        raw.send(format!(
-            "POST {PREFIX}sync/push HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\
-             Content-Type: {MEDIA_TYPE}\r\n{coding}Content-Length: {length}\r\n\r\n",
-            self.api.access(),
-        ));
+        let announced = length.to_string();
+        let mut headers = vec![("Content-Type", MEDIA_TYPE), ("Content-Length", &announced)];
+        headers.extend(self.zstd.then_some(("Content-Encoding", "zstd")));
+        let mut raw = Raw::connect(self.api.http().address());
+        raw.send(self.api.head("POST", "sync/push", &headers) + "\r\n");
         raw.send(&body[..part(length).min(length - 1)]);
         raw.finish_sending();
         assert!(raw.is_closed_within(PATIENCE), "the server waits for more");
@@ -263,7 +260,7 @@ impl Device {
         let mut push = Push::new();
         for edit in self.edits.clone() {
             match edit {
-                Edit::Write { .. } => self.encode_write(&mut push, &edit),
+                Edit::Write(write) => self.encode_write(&mut push, &write),
                 Edit::MakeFolder { path } => {
                     push.item(&PushItem::Mkdir { path, mtime: None });
                 }
@@ -292,29 +289,18 @@ impl Device {
     }
 
     #[track_caller]
-    fn encode_write(&mut self, push: &mut Push, edit: &Edit) {
-        let Edit::Write {
-            path,
-            bytes,
-            base,
-            mtime,
-            style,
-            conflict,
-        } = edit
-        else {
-            return;
-        };
+    fn encode_write(&mut self, push: &mut Push, write: &Write) {
+        let Write { path, bytes, .. } = write;
+        let base = write.base.as_ref();
         let header = PushPut {
-            base: Some(base.as_ref().map_or("none", |base| &base.etag).to_owned()),
-            mtime: Some(*mtime),
-            conflict: *conflict,
+            base: Some(base.map_or("none", |base| &base.etag).to_owned()),
+            mtime: Some(write.mtime),
+            conflict: write.conflict,
             ..put(path, bytes.len())
         };
-        let id = base
-            .as_ref()
-            .map_or_else(|| self.space_at(path), |base| base.space);
+        let id = base.map_or_else(|| self.space_at(path), |base| base.space);
         let space = self.space(id);
-        match (style, base) {
+        match (write.style, base) {
             (Style::Delta, Some(base)) => push.edit(&space, &header, &base.bytes, bytes),
             (Style::Chunks, _) => {
                 let known = |stand_in: &[u8; 16]| self.seen.contains(&(id, *stand_in));
@@ -343,7 +329,7 @@ impl Device {
 
     /// Takes over what the server said of a file, so that its bytes need not be fetched.
     fn learn(&mut self, edit: &Edit, result: &PushResult) {
-        let (Edit::Write { bytes, .. }, Some(node)) = (edit, &result.node) else {
+        let (Edit::Write(Write { bytes, .. }), Some(node)) = (edit, &result.node) else {
             return;
         };
         let space = self.space(node.space);
@@ -361,57 +347,26 @@ impl Device {
 
 /// The same edit in a way that the server can do; none when it makes no sense any more.
 #[track_caller]
-fn again(edit: Edit, result: &PushResult) -> Vec<Edit> {
+fn again(edit: Edit, result: &PushResult) -> Option<Edit> {
     match (result.status, edit) {
-        (
-            PushStatus::Need,
-            Edit::Write {
-                path,
-                bytes,
-                base,
-                mtime,
-                style,
-                conflict,
-            },
-        ) => {
+        (PushStatus::Need, Edit::Write(write)) => {
             assert!(
                 matches!(
-                    (&result.need, style),
+                    (&result.need, write.style),
                     (Some(Need::Base), Style::Delta)
                         | (Some(Need::Chunks(_)), Style::Chunks)
                         | (Some(Need::Content), Style::Same)
                 ),
-                "{style:?} {result:?}"
+                "{:?} {result:?}",
+                write.style
             );
             let style = Style::Whole;
-            vec![Edit::Write {
-                path,
-                bytes,
-                base,
-                mtime,
-                style,
-                conflict,
-            }]
+            Some(Edit::Write(Write { style, ..write }))
         }
         // The owner looked at both and keeps theirs; or it was deleted, and comes back.
-        (
-            PushStatus::Stale,
-            Edit::Write {
-                path, bytes, mtime, ..
-            },
-        ) => {
-            let (base, style, conflict) = (None, Style::Whole, OnConflict::Keep);
-            vec![Edit::Write {
-                path,
-                bytes,
-                base,
-                mtime,
-                style,
-                conflict,
-            }]
-        }
+        (PushStatus::Stale, Edit::Write(write)) => Some(anew(write)),
         // It has changed meanwhile, so it stays.
-        (PushStatus::Stale, Edit::Remove { .. }) => vec![],
+        (PushStatus::Stale, Edit::Remove { .. }) => None,
         (PushStatus::Error, edit) => {
             let problem = result.problem.as_ref().expect("an error has a problem");
             refused(edit, problem.name(), result)
@@ -420,27 +375,24 @@ fn again(edit: Edit, result: &PushResult) -> Vec<Edit> {
     }
 }
 
+/// The same bytes as those of a new file.
+fn anew(write: Write) -> Edit {
+    Edit::Write(Write {
+        base: None,
+        style: Style::Whole,
+        conflict: OnConflict::Keep,
+        ..write
+    })
+}
+
 #[track_caller]
-fn refused(edit: Edit, problem: &str, result: &PushResult) -> Vec<Edit> {
+fn refused(edit: Edit, problem: &str, result: &PushResult) -> Option<Edit> {
     match (edit, problem) {
         // What it lay in has gone or is a file: the bytes are kept where there is room.
-        (
-            Edit::Write {
-                path, bytes, mtime, ..
-            },
-            "no-parent" | "not-a-collection" | "is-a-collection",
-        ) => {
-            let name = path.rsplit('/').next().unwrap_or_default();
-            let path = format!("/kept {mtime} {name}");
-            let (base, style, conflict) = (None, Style::Whole, OnConflict::Keep);
-            vec![Edit::Write {
-                path,
-                bytes,
-                base,
-                mtime,
-                style,
-                conflict,
-            }]
+        (Edit::Write(write), "no-parent" | "not-a-collection" | "is-a-collection") => {
+            let name = write.path.rsplit('/').next().unwrap_or_default();
+            let path = format!("/kept {} {name}", write.mtime);
+            Some(anew(Write { path, ..write }))
         }
         (Edit::MakeFolder { .. }, "no-parent" | "exists" | "not-a-collection")
         | (
@@ -451,7 +403,7 @@ fn refused(edit: Edit, problem: &str, result: &PushResult) -> Vec<Edit> {
             | "forbidden"
             | "not-a-collection"
             | "precondition-failed",
-        ) => vec![],
+        ) => None,
         (edit, _) => panic!("{edit:?} became {result:?}"),
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use webdav_tests::api::id;
 use webdav_tests::content::{Noise, assert_same, noise};
@@ -161,33 +161,47 @@ fn what_lies_in_trash_and_what_has_not_waited_long_enough_stays() {
     assert_same(&back.body, &noise(1, 500_000), "a");
 }
 
+/// Writes files that stay, and between them what is purged at once; that is another in each round.
+fn litter(server: &TestServer, kept: &[Vec<u8>], round: u64) {
+    let (dav, api) = (server.admin(), Api::admin(server));
+    for (nth, bytes) in kept.iter().enumerate() {
+        dav.put(&format!("/dav/{nth}"), bytes).expect(&[201, 204]);
+        let gone = noise(round * 10 + nth as u64 + 100, 1_500_000);
+        dav.put("/dav/gone", &gone).expect(&[201]);
+        dav.delete("/dav/gone").expect(&[204]);
+    }
+    for node in api.all("trash") {
+        api.delete(&format!("trash/{}", id(&node))).expect(&[204]);
+    }
+}
+
 #[test]
 fn a_collection_that_is_killed_loses_nothing_and_is_made_up_for() {
     let rounds = if crate::long() { 40 } else { 6 };
     let mut server = TestServer::start();
     let mut random = Noise::new(7, 0);
     let kept: Vec<_> = (0..6).map(|nth| noise(nth, 700_000)).collect();
+    // How long one takes that nobody kills.
+    litter(&server, &kept, rounds);
+    let since = Instant::now();
+    gc(&server);
+    let whole = since.elapsed();
+    let mut killed = 0;
     for round in 0..rounds {
-        let (dav, api) = (server.admin(), Api::admin(&server));
-        for (nth, bytes) in kept.iter().enumerate() {
-            // Between what stays lies what goes.
-            dav.put(&format!("/dav/{nth}"), bytes).expect(&[201, 204]);
-            let gone = noise(round * 10 + nth as u64 + 100, 1_500_000);
-            dav.put("/dav/gone", &gone).expect(&[201]);
-            dav.delete("/dav/gone").expect(&[204]);
-        }
-        for node in api.all("trash") {
-            api.delete(&format!("trash/{}", id(&node))).expect(&[204]);
-        }
+        litter(&server, &kept, round);
         let mut command = Command::new(server::binary());
         server.prepare(&mut command);
         let command = command.args(["gc", "--grace", "0s"]);
         let command = command.stdout(Stdio::null()).stderr(Stdio::null());
         let mut collecting = command.spawn().expect("the binary starts");
-        thread::sleep(Duration::from_millis(20 + random.number() % 4000));
+        // Some are quicker, because they wait for no beat of a server that was killed.
+        let part = u32::try_from(random.number() % 600).expect("small");
+        thread::sleep(whole * part / 1000);
         if round % 2 == 0 {
             server.kill9();
         }
+        let done = collecting.try_wait().expect("our own child");
+        killed += u64::from(done.is_none());
         // It may be done by now.
         let _done = collecting.kill();
         collecting.wait().expect("our own child");
@@ -200,6 +214,8 @@ fn a_collection_that_is_killed_loses_nothing_and_is_made_up_for() {
             assert_same(&back.body, bytes, "a file that nobody threw away");
         }
     }
+    println!("{killed} of {rounds} were killed; a whole one took {whole:?}");
+    assert!(killed > 0, "each was done before it was killed");
     let said = gc(&server);
     let left = bytes_below(&server.dir().join("data"));
     assert!(left < 6 * 700_000 * 2 + 5_000_000, "{left} bytes: {said}");

@@ -5,9 +5,9 @@ mod others;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sync_server::protocol::sync::{Change, Changes};
-use webdav_tests::api::{self, Api, route};
+use webdav_tests::api::{self, Api, number, route, text};
 use webdav_tests::content::{Noise, noise};
 use webdav_tests::device::{Device, assert_in_step, parse};
 use webdav_tests::{Dav, TestServer};
@@ -21,6 +21,13 @@ fn told(changes: &[Change]) -> Vec<String> {
         None => format!("-{}", change.id),
     };
     changes.iter().map(name).collect()
+}
+
+/// The epoch of the cursor of a status, and the rest of it.
+#[track_caller]
+fn split(status: &Value) -> (&str, &str) {
+    let parts = text(status, "cursor").split_once('_');
+    parts.expect("an epoch and spaces")
 }
 
 /// The only change.
@@ -346,18 +353,14 @@ fn a_cursor_of_elsewhere_is_410_and_everything_can_be_pulled_again() {
     let bob = Api::register(&server, "bob", PASSWORD, "phone");
     let mut device = Device::admin(&server, "laptop");
     device.pull();
-    // Of a server that is further on: the operator has put back an older copy of the database.
-    let later = {
-        let other = TestServer::start();
-        for n in 0..20 {
-            other
-                .admin()
-                .put(&format!("/dav/documents/{n}"), b"x")
-                .expect(&[201]);
-        }
-        Api::admin(&other).cursor()
-    };
-    for foreign in [bob.cursor(), later] {
+    // Of a database that is further on, and of another one that stands where this one does.
+    let status = device.api().status();
+    let own = &status["spaces"][0];
+    let (space, seq) = (api::id(own), number(own, "seq"));
+    let (epoch, spaces) = split(&status);
+    let later = format!("{epoch}_{space}.{}", seq + 1);
+    let other = format!("{:016x}_{spaces}", !u64::from_str_radix(epoch, 16).unwrap());
+    for foreign in [bob.cursor(), later, other] {
         let route = route("sync/pull", &[("cursor", &foreign)]);
         device
             .api()
@@ -417,7 +420,9 @@ fn a_page_that_is_full_says_so_and_the_last_one_does_not() {
 fn wrong_questions_are_refused_by_name() {
     let server = TestServer::start();
     let api = Api::admin(&server);
-    for cursor in [
+    let status = api.status();
+    let (epoch, _) = split(&status);
+    let wrong = [
         "",
         "x",
         "1",
@@ -427,7 +432,12 @@ fn wrong_questions_are_refused_by_name() {
         "-1.2",
         "1.2_",
         "1.99999999999999999999",
-    ] {
+    ];
+    let behind_an_epoch = wrong.map(|rest| format!("{epoch}_{rest}"));
+    for cursor in wrong
+        .into_iter()
+        .chain(behind_an_epoch.iter().map(String::as_str))
+    {
         let asked = route("sync/pull", &[("cursor", cursor)]);
         api.get(&asked).problem_at("invalid", 422, "cursor");
     }

@@ -119,7 +119,8 @@ impl Side {
             .store
             .meta
             .write(|conn| Box::pin(async move { process::expire(conn, Millis(i64::MAX)).await }));
-        let _rows: u64 = gone.await.unwrap();
+        let gone: Result<(), Error> = gone.await;
+        gone.unwrap();
     }
 
     pub(super) async fn put(&self, at: &str, bytes: &[u8]) {

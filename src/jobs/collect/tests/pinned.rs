@@ -1,5 +1,7 @@
 //! Uploads and readers under way keep what they found, and one that was believed dead is refused.
 
+use std::time::Duration;
+
 use super::fixture::{Fixture, is_stale, noise, path};
 use crate::tree::{NewUpload, Write};
 
@@ -216,10 +218,19 @@ async fn a_process_that_holds_nothing_leaves_no_trace_and_comes_back() {
     assert_eq!(side.rows("process").await, 1);
     side.close_segments().await;
     side.beat().await;
-    assert_eq!(side.rows("process").await, 0);
+    assert_eq!(side.rows("process").await, 1, "it may be wanted again soon");
+    let leave = async || {
+        let left = side
+            .store
+            .process
+            .beat_and_stay(&side.store, Duration::ZERO);
+        left.await.unwrap();
+        side.rows("process").await
+    };
+    assert_eq!(leave().await, 0);
     assert_eq!(side.read("/a").await, noise(1, LEN));
-    side.beat().await;
-    assert_eq!(side.rows("process").await, 0);
+    assert_eq!(side.rows("process").await, 1);
+    assert_eq!(leave().await, 0);
     side.put("/b", &noise(2, LEN)).await;
     assert_eq!(side.rows("process").await, 1);
     side.store.close().await;

@@ -1,9 +1,12 @@
 //! What goes, and what stays because something names it.
 
 use super::fixture::{Fixture, noise, path, put, read};
+use crate::jobs::collect::traces;
+use crate::store::meta::versions::Keep;
 use crate::store::meta::{Database, testing};
+use crate::tree::retain::{Freed, prune_versions};
 use crate::tree::{Base, Overtaken, Precondition, Write};
-use crate::types::ETag;
+use crate::types::{ETag, Millis};
 
 const LEN: usize = 400_000;
 
@@ -187,4 +190,26 @@ async fn a_manifest_that_does_not_decode_stops_everything() {
         assert!(round.is_err());
     }
     assert!(side.rows("chunk").await > 6);
+}
+
+#[tokio::test]
+async fn a_version_that_goes_is_reason_enough_for_a_round() {
+    let f = Fixture::new().await;
+    let side = &f.side;
+    side.put("/a", &noise(1, LEN)).await;
+    side.put("/a", &noise(2, LEN)).await;
+    side.collect().await;
+    let before = traces(&side.store).await.unwrap();
+    let file = side.tree.lookup(&path("/a")).await.unwrap().id;
+    let keep = Keep {
+        always: 0,
+        most: 0,
+        max_age: 0,
+    };
+    let pruned = side.store.meta.write(move |conn| {
+        Box::pin(async move { prune_versions(conn, &[file], keep, Millis(i64::MAX)).await })
+    });
+    let pruned: crate::tree::Result<Freed> = pruned.await;
+    assert_eq!(pruned.unwrap().items, 1);
+    assert_ne!(traces(&side.store).await.unwrap(), before);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
-use webdav_tests::api::{PREFIX, number, route, text};
+use webdav_tests::api::{number, route, text};
 use webdav_tests::content::{assert_same, noise, prose, sha1_hex};
 use webdav_tests::http::Body;
 use webdav_tests::raw::Raw;
@@ -334,11 +334,8 @@ fn an_announced_length_over_quota_is_refused_before_the_body() {
     server.add_user("bob", PASSWORD, Some("1000000"));
     let bob = Api::register(&server, "bob", PASSWORD, "laptop");
     let mut raw = Raw::connect(&server.address());
-    raw.send(format!(
-        "POST {PREFIX}files/upload?path=/huge HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\
-         Content-Length: 5000000000\r\nExpect: 100-continue\r\n\r\n",
-        bob.access()
-    ));
+    let headers = [("Content-Length", "5000000000"), ("Expect", "100-continue")];
+    raw.send(bob.head("POST", "files/upload?path=/huge", &headers) + "\r\n");
     let answer = raw.answer(Duration::from_secs(20)).expect("an answer");
     answer.problem("quota-exceeded", 507);
 }
@@ -350,17 +347,14 @@ fn a_body_that_breaks_off_leaves_the_old_file() {
     let old = noise(1, 100_000);
     api.upload("/old", &old);
     let before = api.cursor();
-    let access = api.access();
     for path in ["/old", "/new"] {
         for (length, rest) in [
-            ("Content-Length: 3000000", ""),
-            ("Transfer-Encoding: chunked", "f4240\r\n"),
+            (("Content-Length", "3000000"), ""),
+            (("Transfer-Encoding", "chunked"), "f4240\r\n"),
         ] {
             let mut raw = Raw::connect(&server.address());
-            raw.send(format!(
-                "POST {PREFIX}files/upload?path={path} HTTP/1.1\r\nHost: x\r\n\
-                 Authorization: Bearer {access}\r\n{length}\r\n\r\n{rest}"
-            ));
+            let head = api.head("POST", &format!("files/upload?path={path}"), &[length]);
+            raw.send(format!("{head}\r\n{rest}"));
             raw.send(noise(2, 1_000_000));
             raw.finish_sending();
             if let Some(answer) = raw.answer(Duration::from_secs(20)) {

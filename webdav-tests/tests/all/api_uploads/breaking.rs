@@ -29,11 +29,9 @@ fn begin(
     part: &[u8],
 ) -> Raw {
     let mut raw = Raw::connect(&server.address());
-    raw.send(format!(
-        "PATCH {PREFIX}uploads/{upload} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\
-         Upload-Offset: {at}\r\nContent-Length: {announced}\r\n\r\n",
-        api.access()
-    ));
+    let (at, announced) = (at.to_string(), announced.to_string());
+    let headers = [("Upload-Offset", &*at), ("Content-Length", &announced)];
+    raw.send(api.head("PATCH", &format!("uploads/{upload}"), &headers) + "\r\n");
     assert!(raw.send(part), "the server takes the part");
     raw
 }

@@ -1,6 +1,5 @@
 //! Hundreds of requests that stand still hold little together, and others go on working.
 
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -23,19 +22,9 @@ const FAST: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(40);
 const PASSWORD: &str = "Another-Horse-9-Battery";
 
-/// The head of a request of `api` without its end.
-fn head(api: &Api, line: &str, more: &[(&str, &str)]) -> String {
-    let token = api.access();
-    let mut head = format!("{line} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n");
-    for (name, value) in more {
-        write!(head, "{name}: {value}\r\n").expect("a string takes all");
-    }
-    head
-}
-
 /// Begins a push with so many bytes and sends no more.
 fn push(api: &Api, more: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
-    let head = head(api, "POST /api/v1/sync/push", more);
+    let head = api.head("POST", "sync/push", more);
     let kind = format!("Content-Type: {MEDIA_TYPE}\r\nContent-Length: 1000000000\r\n\r\n");
     [head.as_bytes(), kind.as_bytes(), body].concat()
 }
@@ -190,8 +179,7 @@ fn slow_downloads_of_the_longest_chunks_hold_none() {
     memory::reset_peak(stage.server.pid());
 
     let api = stage.device.api();
-    let line = "GET /api/v1/files/download?path=/large";
-    let request = head(api, line, &[]) + "\r\n";
+    let request = api.head("GET", "files/download?path=/large", &[]) + "\r\n";
     let still = stand_still(&stage.server, request.into_bytes());
     let _held: Vec<_> = still.into_iter().map(JoinHandle::join).collect();
     for n in 0..10 {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sync_server::protocol::files::{Kind, Node};
 use sync_server::protocol::sync::OnConflict;
 use webdav_tests::content::{Noise, noise, prose, sha1_hex};
-use webdav_tests::device::{Device, Edit, Outcome, Style};
+use webdav_tests::device::{Device, Edit, Outcome, Style, Write};
 use webdav_tests::{Dav, TestServer};
 
 /// Files above this number make deleting likelier.
@@ -115,7 +115,7 @@ impl Player {
             let node = outcome.result.node.as_ref().map(|node| &*node.etag);
             let conflict = outcome.result.conflict.as_ref().map(|node| &*node.path);
             self.note(&format!("    {shown}: {node:?} {conflict:?}"));
-            if let Edit::Write { path, bytes, .. } = &outcome.edit {
+            if let Edit::Write(Write { path, bytes, .. }) = &outcome.edit {
                 let what = format!("{path} in round {}", self.round);
                 self.ledger.insert(sha1_hex(bytes), what);
             }
@@ -125,14 +125,9 @@ impl Player {
 
 fn shown(edit: &Edit) -> String {
     match edit {
-        Edit::Write {
-            path,
-            bytes,
-            style,
-            conflict,
-            ..
-        } => {
-            format!("write {path} {} {style:?} {conflict:?}", bytes.len())
+        Edit::Write(write) => {
+            let (path, size) = (&write.path, write.bytes.len());
+            format!("write {path} {size} {:?} {:?}", write.style, write.conflict)
         }
         Edit::MakeFolder { path } => format!("mkdir {path}"),
         Edit::Move { from, to } => format!("move {from} {to}"),
