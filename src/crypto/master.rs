@@ -102,7 +102,7 @@ impl MasterKey {
     }
 
     /// The key in the file; `None` when there is no file.
-    fn load(path: &Path) -> Result<Option<Self>, Error> {
+    pub fn load(path: &Path) -> Result<Option<Self>, Error> {
         let file = match File::open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

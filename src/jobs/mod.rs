@@ -5,6 +5,7 @@
 mod cleanup;
 pub mod collect;
 mod error;
+pub mod export;
 mod lease;
 mod retention;
 mod schedule;

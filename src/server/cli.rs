@@ -50,6 +50,8 @@ pub enum Command {
         #[arg(long, value_name = "AGE", value_parser = parse_duration)]
         grace: Option<Duration>,
     },
+    /// Write every file to a folder, as plain files with their times; works beside a running server
+    Export(Export),
     /// Ask the running server whether it is well; for container health checks
     Healthcheck,
 }
@@ -145,6 +147,23 @@ pub struct Cleanup {
     /// Only say what would go
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// What to export, and where to.
+#[derive(Clone, Debug, Args)]
+pub struct Export {
+    /// The folder to write to: empty, or not there yet
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Only this space, e.g. "user:anna" or "shared" [default: all]
+    #[arg(long, value_name = "NAME")]
+    pub space: Option<String>,
+    /// Previous versions as well, as DIR/.versions/SPACE/PATH/NUMBER
+    #[arg(long)]
+    pub versions: bool,
+    /// Go on with an export: write what is not there yet, or has another size or time
+    #[arg(long)]
+    pub resume: bool,
 }
 
 /// Where a password comes from: a prompt, when nothing is said and there is a terminal.

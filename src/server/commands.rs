@@ -4,6 +4,7 @@
 mod cleanup;
 mod conflicts;
 mod disk_usage;
+mod export;
 mod gc;
 
 use std::io::{Write, stderr, stdout};
@@ -28,6 +29,7 @@ pub async fn run(command: Command, config: Config) -> Result<()> {
         Command::DiskUsage => disk_usage::report(&config).await?,
         Command::Conflicts => conflicts::list(&config).await?,
         Command::Cleanup(what) => cleanup::run(what, &config).await?,
+        Command::Export(what) => return export::run(what, &config).await,
         Command::Gc { grace } => gc::run(&config, grace).await?,
     };
     stdout().write_all(text.as_bytes())?;

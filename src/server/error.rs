@@ -55,6 +55,17 @@ pub enum Error {
     /// A job.
     #[error(transparent)]
     Job(#[from] jobs::Error),
+    /// An export.
+    #[error(transparent)]
+    Export(#[from] jobs::export::Error),
+    /// An export that left something out.
+    #[error("{failed} could not be exported; see {}", list.display())]
+    LeftOut {
+        /// How many files and folders.
+        failed: u64,
+        /// Where they are listed.
+        list: PathBuf,
+    },
     /// A change of accounts.
     #[error(transparent)]
     Accounts(#[from] accounts::Error),
@@ -84,10 +95,11 @@ pub enum Error {
 }
 
 impl Error {
-    /// 2 where the command was asked wrongly, 1 where it failed.
+    /// 2 where the command was asked wrongly, 3 where it found damage and did the rest, 1 where it failed.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Config(_) | Self::Password(password::Error::NoTerminal) => ExitCode::from(2),
+            Self::LeftOut { .. } => ExitCode::from(3),
             Self::File { .. }
             | Self::KeyMissing { .. }
             | Self::InUse(_)
@@ -96,6 +108,7 @@ impl Error {
             | Self::Store(_)
             | Self::Shared(_)
             | Self::Job(_)
+            | Self::Export(_)
             | Self::Accounts(_)
             | Self::Watch(_)
             | Self::Password(_)

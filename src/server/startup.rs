@@ -63,6 +63,17 @@ pub(crate) async fn open(config: &Config, clock: Clock) -> Result<Opened> {
     })
 }
 
+/// Opens what is there, and writes nothing.
+pub(crate) async fn open_to_read(config: &Config) -> Result<Arc<Store>> {
+    let Some(master) = MasterKey::load(&config.key_file)? else {
+        return Err(Error::KeyMissing {
+            database: config.db_path.clone(),
+            key: config.key_file.clone(),
+        });
+    };
+    Ok(Store::open_to_read(&config.db_path, &config.data_path, master).await?)
+}
+
 /// Opens the database; one that has a key is refused when that is not there.
 async fn open_database(config: &Config) -> Result<Meta> {
     let has_key = config.key_file.exists();

@@ -44,6 +44,20 @@ impl KeyRing {
         })
     }
 
+    /// Proves that `master` is the key of this database, which has one.
+    pub(super) async fn prove(master: MasterKey, meta: &Meta) -> Result<Self> {
+        let expected = meta::settings::get(&mut *meta.read().await?, FINGERPRINT).await?;
+        let found = hex(&master.fingerprint());
+        match expected {
+            Some(expected) if expected == found => Ok(Self {
+                master,
+                opened: RwLock::default(),
+            }),
+            Some(expected) => Err(Error::WrongKey { expected, found }),
+            None => Err(Error::Unfit("nothing was ever stored in it")),
+        }
+    }
+
     /// A fresh key for a new space, wrapped for its row.
     pub fn new_space_key(&self, space: SpaceId) -> Result<Vec<u8>> {
         Ok(self.master.wrap(space, &SpaceKey::generate()?)?)

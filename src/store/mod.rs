@@ -86,7 +86,28 @@ impl Store {
         let keys = KeyRing::open(master, &meta).await?;
         let epoch = meta::settings::epoch(&meta).await?;
         let segments = blob::Segments::open(data).await?;
-        Ok(Arc::new(Self {
+        Ok(Arc::new(Self::of((meta, segments, keys), epoch, keep)))
+    }
+
+    /// Opens what is there without writing to it. Nothing that is read is kept from being collected.
+    pub async fn open_to_read(
+        database: &Database,
+        data: &Path,
+        master: MasterKey,
+    ) -> Result<Arc<Self>> {
+        let meta = Meta::open_to_read(database).await?;
+        let keys = KeyRing::prove(master, &meta).await?;
+        let epoch = meta::settings::known_epoch(&mut *meta.read().await?).await?;
+        let (segments, keep) = (blob::Segments::at(data), meta::versions::Keep::default());
+        Ok(Arc::new(Self::of((meta, segments, keys), epoch, keep)))
+    }
+
+    fn of(
+        (meta, segments, keys): (Meta, blob::Segments, KeyRing),
+        epoch: Epoch,
+        keep: meta::versions::Keep,
+    ) -> Self {
+        Self {
             meta,
             segments,
             keys,
@@ -100,7 +121,7 @@ impl Store {
             process: Arc::default(),
             in_use: Arc::default(),
             keep,
-        }))
+        }
     }
 
     /// Lets interrupted uploads save what arrived, finishes queued writes and closes the database;

@@ -278,9 +278,12 @@ impl Store {
         self.process.pin(&self.meta).await
     }
 
-    /// The same for a reader. When the disk is full there is none, and reading goes on: at worst what
-    /// nobody names any more ends in an error.
+    /// The same for a reader. When the disk is full or nothing may be written there is none, and reading
+    /// goes on: at worst what nobody names any more ends in an error.
     pub async fn pin_to_read(&self) -> Result<Option<Arc<Pin>>, Error> {
+        if self.meta.is_read_only() {
+            return Ok(None);
+        }
         match self.pin().await {
             Ok(pin) => Ok(Some(pin)),
             Err(Error::DiskFull) => Ok(None),

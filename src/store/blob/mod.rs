@@ -64,14 +64,23 @@ impl Segments {
         let folder = folder.join("seg");
         blocking(move || {
             make_durable_folder(&folder).map_err(Error::io("making the data folder"))?;
-            Ok(Self(Arc::new(Inner {
-                folder,
-                active: Active::default(),
-                handles: Handles::default(),
-                reads: AtomicU64::new(0),
-            })))
+            Ok(Self::of(folder))
         })
         .await
+    }
+
+    /// The segments of a folder that is there, to read them.
+    pub fn at(folder: &Path) -> Self {
+        Self::of(folder.join("seg"))
+    }
+
+    fn of(folder: PathBuf) -> Self {
+        Self(Arc::new(Inner {
+            folder,
+            active: Active::default(),
+            handles: Handles::default(),
+            reads: AtomicU64::new(0),
+        }))
     }
 
     /// Compresses, seals and appends; **not yet durable**, see [`Self::sync`]. All pieces of one

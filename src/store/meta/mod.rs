@@ -16,6 +16,7 @@ pub mod conflicts;
 mod conn;
 pub mod contents;
 mod database;
+pub mod export;
 pub mod feed;
 pub mod jobs;
 pub mod locks;
@@ -59,8 +60,15 @@ use super::{Error, Result};
 pub struct Meta(Opened);
 
 enum Opened {
-    Lite { readers: SqlitePool, writer: Group },
-    Post { readers: PgPool, writers: Each },
+    // Without a writer it was opened to be read only.
+    Lite {
+        readers: SqlitePool,
+        writer: Option<Group>,
+    },
+    Post {
+        readers: PgPool,
+        writers: Option<Each>,
+    },
 }
 
 impl Meta {
@@ -69,13 +77,49 @@ impl Meta {
         Ok(Self(match database {
             Database::File(path) => {
                 let (readers, writer) = sqlite::open(path).await?;
+                let writer = Some(writer);
                 Opened::Lite { readers, writer }
             }
             Database::Postgres(address) => {
                 let (readers, writers) = Box::pin(postgres::open(address)).await?;
+                let writers = Some(writers);
                 Opened::Post { readers, writers }
             }
         }))
+    }
+
+    /// Opens a database that is there, without writing to it; its schema must be that of this program.
+    pub async fn open_to_read(database: &Database) -> Result<Self> {
+        let (opened, expected) = match database {
+            Database::File(path) => {
+                let (readers, writer) = (sqlite::readers(sqlite::options(path)).await?, None);
+                (Opened::Lite { readers, writer }, sqlite::MIGRATIONS.iter())
+            }
+            Database::Postgres(address) => {
+                let options = postgres::options(address)?;
+                let (readers, writers) = (Box::pin(postgres::readers(options)).await?, None);
+                (
+                    Opened::Post { readers, writers },
+                    postgres::MIGRATIONS.iter(),
+                )
+            }
+        };
+        let expected = expected.map(|migration| migration.version).max();
+        let meta = Self(opened);
+        if settings::schema(&mut *meta.read().await?).await? != expected {
+            return Err(Error::Unfit(
+                "it is of another version; start this server on it first",
+            ));
+        }
+        Ok(meta)
+    }
+
+    /// Whether it was opened to be read only.
+    pub fn is_read_only(&self) -> bool {
+        match &self.0 {
+            Opened::Lite { writer, .. } => writer.is_none(),
+            Opened::Post { writers, .. } => writers.is_none(),
+        }
     }
 
     /// Whether other processes may write at any time.
@@ -103,8 +147,17 @@ impl Meta {
         E: From<Error> + Send + 'static,
     {
         match &self.0 {
-            Opened::Lite { writer, .. } => writer.run(work).await,
-            Opened::Post { writers, .. } => writers.run(work).await,
+            Opened::Lite {
+                writer: Some(writer),
+                ..
+            } => writer.run(work).await,
+            Opened::Post {
+                writers: Some(writers),
+                ..
+            } => writers.run(work).await,
+            Opened::Lite { writer: None, .. } | Opened::Post { writers: None, .. } => {
+                Err(Error::Unfit("it was opened to be read").into())
+            }
         }
     }
 
@@ -114,11 +167,15 @@ impl Meta {
         match &self.0 {
             Opened::Lite { readers, writer } => {
                 readers.close().await;
-                writer.close().await;
+                if let Some(writer) = writer {
+                    writer.close().await;
+                }
             }
             Opened::Post { readers, writers } => {
                 readers.close().await;
-                writers.close().await;
+                if let Some(writers) = writers {
+                    writers.close().await;
+                }
             }
         }
     }

@@ -4,6 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::migrate::Migrator;
 use sqlx::{ConnectOptions as _, Connection as _};
 
 use super::writer::Each;
@@ -41,24 +42,34 @@ pub(super) const FACTS: &str =
     "SELECT current_setting('server_encoding'), current_setting('fsync'),
     CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
 
+/// What brings a schema up to date.
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("src/store/meta/migrations/postgres");
+
 /// Connects, brings the schema up to date and looks whether the server is fit for us: the readers and
 /// the writers.
 pub(super) async fn open(address: &str) -> Result<(PgPool, Each)> {
-    let options = PgConnectOptions::from_str(address)?
-        .application_name("sync-server")
-        .statement_cache_capacity(STATEMENTS)
-        .options(SETTINGS)
-        .disable_statement_logging();
+    let options = options(address)?;
     let writers = pool(WRITERS)
         .connect_with(options.clone().options(WRITING))
         .await?;
     let mut first = writers.acquire().await?;
-    sqlx::migrate!("src/store/meta/migrations/postgres")
-        .run(&mut *first)
-        .await?;
+    MIGRATIONS.run(&mut *first).await?;
     look(&mut Conn::post(first)).await?;
-    let readers = pool(READERS).connect_with(options.options(READING)).await?;
-    Ok((readers, Each::start(writers)))
+    Ok((readers(options).await?, Each::start(writers)))
+}
+
+/// How to connect.
+pub(super) fn options(address: &str) -> Result<PgConnectOptions> {
+    Ok(PgConnectOptions::from_str(address)?
+        .application_name("sync-server")
+        .statement_cache_capacity(STATEMENTS)
+        .options(SETTINGS)
+        .disable_statement_logging())
+}
+
+/// Connections that only read.
+pub(super) async fn readers(options: PgConnectOptions) -> Result<PgPool> {
+    Ok(pool(READERS).connect_with(options.options(READING)).await?)
 }
 
 fn pool(connections: u32) -> PgPoolOptions {

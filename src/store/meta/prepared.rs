@@ -18,6 +18,7 @@ fn all() -> Vec<(&'static str, Vec<&'static str>)> {
         ("collect", collect::statements()),
         ("conflicts", conflicts::statements()),
         ("contents", contents::statements()),
+        ("export", export::statements()),
         ("feed", feed::statements()),
         ("jobs", jobs::statements()),
         ("locks", locks::statements()),

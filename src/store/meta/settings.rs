@@ -12,6 +12,7 @@ const GET_OR_PUT: &str = "INSERT INTO setting (key, value) VALUES ($1, $2)
     ON CONFLICT (key) DO UPDATE SET value = setting.value RETURNING value";
 
 const GET: &str = "SELECT value FROM setting WHERE key = $1";
+const SCHEMA: &str = "SELECT MAX(version) FROM _sqlx_migrations";
 
 /// The value of `key`, if there is one.
 pub async fn get(conn: &mut Conn, key: &str) -> Result<Option<String>> {
@@ -39,8 +40,20 @@ pub async fn epoch(meta: &Meta) -> Result<Epoch> {
     Epoch::parse(&kept).ok_or(Error::Corrupt("the database's epoch"))
 }
 
+/// The epoch of a database that has one.
+pub async fn known_epoch(conn: &mut Conn) -> Result<Epoch> {
+    let kept = get(conn, EPOCH).await?;
+    let kept = kept.as_deref().and_then(Epoch::parse);
+    kept.ok_or(Error::Corrupt("the database's epoch"))
+}
+
+/// The newest of the migrations that made the schema.
+pub async fn schema(conn: &mut Conn) -> Result<Option<i64>> {
+    Ok(sql::query_scalar(SCHEMA).fetch_one(conn).await?)
+}
+
 /// Every statement here, for the test that prepares them all.
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static str> {
-    vec![GET_OR_PUT, GET]
+    vec![GET_OR_PUT, GET, SCHEMA]
 }

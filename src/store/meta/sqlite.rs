@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use sqlx::ConnectOptions as _;
+use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
@@ -28,20 +29,12 @@ const WAL_KEPT: &str = "33554432";
 /// Prepared statements kept by each connection; above the number of statements there are.
 const STATEMENTS: usize = 200;
 
+/// What brings a schema up to date.
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("src/store/meta/migrations/sqlite");
+
 /// Opens or creates the file and brings its schema up to date: the readers and the writer.
 pub(super) async fn open(path: &Path) -> Result<(SqlitePool, Group)> {
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .busy_timeout(BUSY_MAX)
-        .statement_cache_capacity(STATEMENTS)
-        .pragma("temp_store", "memory")
-        .pragma("wal_autocheckpoint", WAL_PAGES)
-        .pragma("journal_size_limit", WAL_KEPT)
-        .row_buffer_size(512)
-        .disable_statement_logging();
+    let options = options(path).create_if_missing(true);
     let writers = SqlitePoolOptions::new()
         .max_connections(1)
         .idle_timeout(None)
@@ -54,13 +47,34 @@ pub(super) async fn open(path: &Path) -> Result<(SqlitePool, Group)> {
         )
         .await?;
     let mut writing = writers.acquire().await?;
-    sqlx::migrate!("src/store/meta/migrations/sqlite")
-        .run_direct(None, &mut *writing, false)
-        .await?;
+    MIGRATIONS.run_direct(None, &mut *writing, false).await?;
+    Ok((
+        readers(options).await?,
+        Group::start(Conn::lite(writing)),
+    ))
+}
+
+/// How the file is opened, when it is there.
+pub(super) fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY_MAX)
+        .statement_cache_capacity(STATEMENTS)
+        .pragma("temp_store", "memory")
+        .pragma("wal_autocheckpoint", WAL_PAGES)
+        .pragma("journal_size_limit", WAL_KEPT)
+        .row_buffer_size(512)
+        .disable_statement_logging()
+}
+
+/// Connections that only read.
+pub(super) async fn readers(options: SqliteConnectOptions) -> Result<SqlitePool> {
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS)
         .test_before_acquire(false)
         .connect_with(options.read_only(true).pragma("cache_size", READER_CACHE))
         .await?;
-    Ok((readers, Group::start(Conn::lite(writing))))
+    Ok(readers)
 }
