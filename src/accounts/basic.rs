@@ -13,7 +13,7 @@ use moka::policy::EvictionPolicy;
 
 use super::limits::{Attempt, Limits};
 use super::password::{Hasher, MAX_PASSWORD_BYTES, Turn, Verdict};
-use super::{Denied, Session, app_password, devices, name, random};
+use super::{Denied, Session, app_password, devices, is_fresh, name, random};
 use crate::store;
 use crate::store::meta::Meta;
 use crate::store::meta::accounts::{self, Credentials, SecretOwner};
@@ -25,9 +25,6 @@ const CACHED_MAX: u64 = 1024;
 const CACHED_IDLE: Duration = Duration::from_mins(5);
 /// Forgotten after so long in any case.
 const CACHED_LIFE: Duration = Duration::from_hours(1);
-/// How old the proof may be that a remembered credential still holds, in milliseconds: other
-/// processes (the command line tool) change passwords too.
-const RECHECK_MILLIS: i64 = 5000;
 
 /// Logins refused since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -204,7 +201,7 @@ impl Basic {
     async fn still_holds(&self, meta: &Meta, verified: &Verified) -> Result<bool, store::Error> {
         let now = self.clock.now();
         let age = now.0 - verified.confirmed.load(Ordering::Relaxed);
-        if (0..RECHECK_MILLIS).contains(&age) {
+        if is_fresh(meta, age) {
             return Ok(true);
         }
         let Session {

@@ -16,7 +16,7 @@ use super::access::{Access, Refused, Signer};
 use super::refresh::is_over;
 use super::refresh_token::RefreshToken;
 use super::tokens::{TokenDevice, Tokens};
-use super::{Accounts, Denied, Failures, Result, Session, devices};
+use super::{Accounts, Denied, Failures, Result, Session, devices, is_fresh, recheck};
 use crate::store;
 use crate::store::meta::tokens::{self, Family};
 use crate::store::meta::{Meta, accounts};
@@ -26,9 +26,6 @@ use crate::types::{AccountId, Clock, DeviceId, FamilyId, Millis, SpaceId};
 const REMEMBERED_MAX: u64 = 4096;
 /// Forgotten after so long without a request.
 const REMEMBERED_IDLE: Duration = Duration::from_mins(5);
-/// How old the proof may be that a log-in still holds, in milliseconds: other processes (the
-/// command line tool) end log-ins too.
-const RECHECK_MILLIS: i64 = 5000;
 
 /// What was refused since the start.
 #[derive(Default)]
@@ -143,7 +140,7 @@ impl Bearer {
         let now = self.clock.now();
         if let Some(known) = self.known.get(&id).await
             && known.changes == changes
-            && (0..RECHECK_MILLIS).contains(&(now.0 - known.confirmed.0))
+            && is_fresh(meta, now.0 - known.confirmed.0)
         {
             return Ok(Some(known));
         }
@@ -165,9 +162,9 @@ impl Bearer {
 
 impl Accounts {
     /// Checks the access token of one request from the client at `peer`. Takes microseconds for a
-    /// log-in seen in the last 5 s, else one look into the database.
+    /// log-in seen since the last [`recheck`], else one look into the database.
     ///
-    /// What ends a log-in in this process is seen at once, by other processes within 5 s.
+    /// What ends a log-in in this process is seen at once, by other processes after that time.
     pub async fn verify_bearer(&self, peer: IpAddr, token: &str) -> Result<Session, Denied> {
         let verified = self.bearer.verify(&self.store.meta, token).await;
         verified.inspect_err(|denied| tracing::debug!("access token from {peer}: {denied}"))
@@ -178,8 +175,13 @@ impl Accounts {
         self.bearer.changes.subscribe()
     }
 
+    /// How often whoever holds on to a log-in asks whether it [`Self::still_holds`].
+    pub fn recheck(&self) -> Duration {
+        recheck(&self.store.meta)
+    }
+
     /// Whether the log-in or device of a session is still there, for those who hold on to one: ask
-    /// every 5 s and after each of the [`Self::changes`]. The time of the access token does not
+    /// every [`Self::recheck`] and after each of the [`Self::changes`]. The time of the access token does not
     /// matter here.
     pub async fn still_holds(&self, session: &Session) -> Result<bool> {
         let meta = &self.store.meta;

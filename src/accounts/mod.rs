@@ -29,6 +29,7 @@ mod watch;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
@@ -50,8 +51,19 @@ pub(crate) use devices::is_name as is_device_name;
 pub(crate) use limits::network;
 
 use crate::store::Store;
-use crate::store::meta::Conn;
-use crate::types::{AccountId, Clock, DeviceId, FamilyId, SpaceId};
+use crate::store::meta::{Conn, Meta};
+use crate::types::{AccountId, Clock, DeviceId, FamilyId, SpaceId, millis};
+
+/// How old the proof may be that a log-in still holds: other processes end log-ins, too. Where servers
+/// share a database, so that whoever is shut out at one is out at the others within a second.
+pub(crate) fn recheck(meta: &Meta) -> Duration {
+    Duration::from_millis(if meta.is_shared() { 900 } else { 5000 })
+}
+
+/// Whether a proof of so many milliseconds ago still counts.
+fn is_fresh(meta: &Meta, age: i64) -> bool {
+    (0..millis(recheck(meta))).contains(&age)
+}
 
 /// The accounts of one server. Cheap to clone.
 #[derive(Clone)]

@@ -53,6 +53,13 @@ impl MasterKey {
         Ok((key, Origin::Found))
     }
 
+    /// Waits until the key in a file is on the disk, whoever put it there.
+    pub fn make_durable(path: &Path) -> Result<(), Error> {
+        let synced = File::open(path).and_then(|file| file.sync_all());
+        let synced = synced.and_then(|()| File::open(folder_of(path))?.sync_all());
+        synced.map_err(at(path))
+    }
+
     /// A fresh random key, for tests and for creation.
     pub fn generate() -> Result<Self, Error> {
         Ok(Self(random()?))
@@ -80,10 +87,25 @@ impl MasterKey {
         Ok(SpaceKey::from_bytes(*key))
     }
 
+    /// Seals for `new` what this key sealed. What comes out is opened and compared before it is returned.
+    pub fn rewrap(&self, new: &Self, space: SpaceId, wrapped: &[u8]) -> Result<Vec<u8>, Error> {
+        let key = self.unwrap(space, wrapped)?;
+        let again = new.wrap(space, &key)?;
+        if new.unwrap(space, &again)?.bytes() != key.bytes() {
+            return Err(Error::Sealed);
+        }
+        Ok(again)
+    }
+
     /// A short public name of the key (first 8 bytes of a keyed hash), to say *which* key is wrong.
     pub fn fingerprint(&self) -> [u8; 8] {
         let hash = blake3::keyed_hash(&self.0, b"sync-server master key fingerprint");
         std::array::from_fn(|at| hash.as_bytes()[at])
+    }
+
+    /// The fingerprint as people and the database have it: 16 hexadecimal digits.
+    pub fn name(&self) -> String {
+        format!("{:016x}", u64::from_be_bytes(self.fingerprint()))
     }
 
     /// The key that signs access tokens, derived from this one.
@@ -120,10 +142,7 @@ impl MasterKey {
 
     /// Puts the key into a new file; `false` when there is one already, which stays as it is.
     fn save(&self, path: &Path) -> io::Result<bool> {
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
+        let folder = folder_of(path);
         fs::create_dir_all(folder)?;
         let temporary = temporary_beside(path)?;
         let linked = self
@@ -175,6 +194,13 @@ fn parse(text: &[u8]) -> Option<MasterKey> {
 
 fn wrap_aad(space: SpaceId) -> Vec<u8> {
     [&b"space key"[..], &space.0.to_be_bytes()].concat()
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
 }
 
 /// A name beside `path` that nobody has.
@@ -282,6 +308,18 @@ mod tests {
             assert!(master.unwrap(SPACE, &changed).is_err(), "byte {at}");
             assert!(master.unwrap(SPACE, &wrapped[..at]).is_err(), "cut at {at}");
         }
+    }
+
+    #[test]
+    fn a_key_is_wrapped_anew_only_by_whoever_can_open_it() {
+        let (old, new) = (MasterKey([9; 32]), MasterKey([8; 32]));
+        let key = SpaceKey::generate().unwrap();
+        let wrapped = old.wrap(SPACE, &key).unwrap();
+        let again = old.rewrap(&new, SPACE, &wrapped).unwrap();
+        assert_eq!(new.unwrap(SPACE, &again).unwrap().bytes(), key.bytes());
+        assert!(old.unwrap(SPACE, &again).is_err());
+        assert!(new.rewrap(&old, SPACE, &wrapped).is_err());
+        assert!(old.rewrap(&new, SpaceId(8), &wrapped).is_err());
     }
 
     #[test]

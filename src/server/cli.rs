@@ -52,6 +52,8 @@ pub enum Command {
     },
     /// Write every file to a folder, as plain files with their times; works beside a running server
     Export(Export),
+    /// Give the store another master key; the server must be stopped
+    Rekey(Rekey),
     /// Ask the running server whether it is well; for container health checks
     Healthcheck,
 }
@@ -164,6 +166,14 @@ pub struct Export {
     /// Go on with an export: write what is not there yet, or has another size or time
     #[arg(long)]
     pub resume: bool,
+}
+
+/// The key to be.
+#[derive(Clone, Debug, Args)]
+pub struct Rekey {
+    /// The file of the new master key; made when it is missing
+    #[arg(long, value_name = "FILE")]
+    pub new_key_file: PathBuf,
 }
 
 /// Where a password comes from: a prompt, when nothing is said and there is a terminal.

@@ -6,6 +6,7 @@ mod conflicts;
 mod disk_usage;
 mod export;
 mod gc;
+mod rekey;
 
 use std::io::{Write, stderr, stdout};
 
@@ -30,6 +31,7 @@ pub async fn run(command: Command, config: Config) -> Result<()> {
         Command::Conflicts => conflicts::list(&config).await?,
         Command::Cleanup(what) => cleanup::run(what, &config).await?,
         Command::Export(what) => return export::run(what, &config).await,
+        Command::Rekey(what) => rekey::run(&what, &config).await?,
         Command::Gc { grace } => gc::run(&config, grace).await?,
     };
     stdout().write_all(text.as_bytes())?;

@@ -40,6 +40,15 @@ pub enum Error {
     /// Another server has the data folder.
     #[error("{}: another sync-server is running on this data folder", .0.display())]
     InUse(PathBuf),
+    /// A command of this program collects what nothing names.
+    #[error("{}: a collection is under way; try again when it is done", .0.display())]
+    Collecting(PathBuf),
+    /// A server somewhere else uses the database, or was killed just now.
+    #[error("a server uses the database, or did less than a minute ago; stop it and try again")]
+    Used,
+    /// The new master key is the one that opens the store already.
+    #[error("{}: this is the master key of the store already", .0.display())]
+    SameKey(PathBuf),
     /// The server that runs was started with an older program, which does not know of collection.
     #[error("the running server is older than this program; restart it first")]
     OldServer,
@@ -103,6 +112,9 @@ impl Error {
             Self::File { .. }
             | Self::KeyMissing { .. }
             | Self::InUse(_)
+            | Self::Collecting(_)
+            | Self::Used
+            | Self::SameKey(_)
             | Self::OldServer
             | Self::Key(_)
             | Self::Store(_)

@@ -203,6 +203,11 @@ pub(crate) fn lock(config: &Config) -> Result<File> {
     take_lock(&config.data_path, config.db_path.is_shared())
 }
 
+/// Keeps every server off the data folder, until the file is dropped.
+pub(crate) fn lock_out(config: &Config) -> Result<File> {
+    take_lock(&config.data_path, false)
+}
+
 /// Whether a server works on the data folder.
 pub(crate) fn is_served(data: &Path) -> bool {
     take_lock(data, false).is_err()

@@ -34,8 +34,8 @@ pub enum Error {
     /// The disk is full.
     #[error("no space left on the disk")]
     DiskFull,
-    /// The master key is not the one this store was made with.
-    #[error("wrong master key: the store was made with key {expected}, this one is {found}")]
+    /// The master key is not the one that opens this store.
+    #[error("wrong master key: the store opens with key {expected}, this one is {found}")]
     WrongKey {
         /// Fingerprint in the database.
         expected: String,

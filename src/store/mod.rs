@@ -21,14 +21,14 @@ use std::time::Duration;
 pub use error::{Error, Result};
 pub use events::Events;
 pub use in_use::{InUse, Taken};
-pub use keys::KeyRing;
+pub use keys::{KeyRing, Rekeyed, rekey};
 pub use mounts::Mounts;
 pub use others::watch_others;
 pub use process::{Pin, Process};
 pub use shares::{Held, Shares};
 
 use self::shelf::Shelf;
-use crate::crypto::MasterKey;
+use crate::crypto::{self, MasterKey};
 use crate::types::{Epoch, SpaceId};
 use meta::{Database, Meta};
 
@@ -59,6 +59,8 @@ pub struct Store {
     pub events: Events,
     /// This process among those that use the store.
     pub process: Arc<Process>,
+    /// Tells this process from others that have the store open.
+    pub number: i64,
     /// The unfinished uploads that somebody works on.
     pub in_use: Arc<InUse>,
     /// Which previous contents stay.
@@ -86,7 +88,7 @@ impl Store {
         let keys = KeyRing::open(master, &meta).await?;
         let epoch = meta::settings::epoch(&meta).await?;
         let segments = blob::Segments::open(data).await?;
-        Ok(Arc::new(Self::of((meta, segments, keys), epoch, keep)))
+        Ok(Arc::new(Self::of((meta, segments, keys), epoch, keep)?))
     }
 
     /// Opens what is there without writing to it. Nothing that is read is kept from being collected.
@@ -96,18 +98,19 @@ impl Store {
         master: MasterKey,
     ) -> Result<Arc<Self>> {
         let meta = Meta::open_to_read(database).await?;
-        let keys = KeyRing::prove(master, &meta).await?;
+        let keys = KeyRing::open_to_read(master, &meta).await?;
         let epoch = meta::settings::known_epoch(&mut *meta.read().await?).await?;
         let (segments, keep) = (blob::Segments::at(data), meta::versions::Keep::default());
-        Ok(Arc::new(Self::of((meta, segments, keys), epoch, keep)))
+        Ok(Arc::new(Self::of((meta, segments, keys), epoch, keep)?))
     }
 
     fn of(
         (meta, segments, keys): (Meta, blob::Segments, KeyRing),
         epoch: Epoch,
         keep: meta::versions::Keep,
-    ) -> Self {
-        Self {
+    ) -> Result<Self> {
+        let number = getrandom::u64().map_err(|_unavailable| crypto::Error::Random)?;
+        Ok(Self {
             meta,
             segments,
             keys,
@@ -119,9 +122,10 @@ impl Store {
             shelf: Arc::default(),
             events: Events::default(),
             process: Arc::default(),
+            number: (number >> 1).cast_signed(),
             in_use: Arc::default(),
             keep,
-        }
+        })
     }
 
     /// Lets interrupted uploads save what arrived, finishes queued writes and closes the database;

@@ -60,6 +60,7 @@ pub async fn create_space(
         };
         nodes::insert(conn, &[folder]).await?;
     }
-    spaces::set_key_and_root(conn, space, &keys.new_space_key(space)?, root).await?;
+    let key = keys.new_space_key(conn, space).await?;
+    spaces::set_key_and_root(conn, space, &key, root).await?;
     Ok(space)
 }

@@ -4,18 +4,19 @@
 //! few bytes behind them. Nothing of it can be seen in the tree before [`Tree::upload_finish`].
 
 mod append;
+mod claim;
 mod finish;
 
 use std::time::Duration;
 
 pub use append::UploadAppender;
 
+use self::claim::Claim;
 use super::locate::{Place, root_of};
 use super::model::Base;
 use super::{Error, Tree, row};
 use crate::chunk::{Class, Manifest};
 use crate::store;
-use crate::store::Taken;
 use crate::store::content::{Checksum, Parked, Upload};
 use crate::store::meta::nodes::{self, COLLECTION};
 use crate::store::meta::uploads::{self, UploadRow};
@@ -29,8 +30,6 @@ pub const UPLOAD_LIFETIME: Duration = Duration::from_hours(7 * 24);
 pub const UPLOADS_MAX: i64 = 100;
 /// Largest upload, in bytes (16 TiB): beyond what any manifest can name.
 pub const UPLOAD_SIZE_MAX: u64 = 1 << 44;
-/// How long a request waits for the one before to save what arrived and let go.
-const PATIENCE: Duration = Duration::from_secs(1);
 /// `upload.base` of a writer who believes that nothing is there.
 const NOTHING: &str = "none";
 
@@ -168,11 +167,10 @@ impl Tree {
     }
 
     /// Takes an upload of this account for oneself; its row as it is then.
-    async fn upload_taken(&self, id: UploadId) -> Result<(UploadRow, Taken)> {
+    async fn upload_taken(&self, id: UploadId) -> Result<(UploadRow, Claim)> {
         self.upload_row(id).await?;
-        let taken = self.store.in_use.take(id, PATIENCE).await;
-        let taken = taken.ok_or(UploadError::Busy)?;
-        Ok((self.upload_row(id).await?, taken))
+        let claim = self.claim(id).await?;
+        Ok((self.upload_row(id).await?, claim))
     }
 
     /// Goes on where the row says that an upload stands.

@@ -14,7 +14,7 @@ use moka::future::Cache;
 use moka::policy::EvictionPolicy;
 use sha2::{Digest, Sha256};
 
-use crate::accounts::{Denied, DeviceKind, Session, app_password, random};
+use crate::accounts::{Denied, DeviceKind, Session, app_password, is_fresh, random};
 use crate::store;
 use crate::store::meta::watch::TokenOwner;
 use crate::store::meta::{Meta, accounts, watch};
@@ -26,9 +26,6 @@ const LENGTH: usize = 43;
 const REMEMBERED_MAX: u64 = 1024;
 /// Forgotten after so long without a request.
 const REMEMBERED_IDLE: Duration = Duration::from_mins(5);
-/// How old the proof may be that a remembered token still holds, in milliseconds: other processes
-/// (the command line tool) revoke devices too.
-const RECHECK_MILLIS: i64 = 5000;
 
 /// A fresh secret of a pairing.
 pub(super) fn generate() -> String {
@@ -127,7 +124,7 @@ impl Tokens {
     async fn still_holds(&self, meta: &Meta, verified: &Verified) -> Result<bool, store::Error> {
         let (now, changes) = (self.clock.now(), self.changes.load(Ordering::SeqCst));
         let age = now.0 - verified.confirmed.load(Ordering::Relaxed);
-        let young = (0..RECHECK_MILLIS).contains(&age);
+        let young = is_fresh(meta, age);
         if young && verified.changes.load(Ordering::SeqCst) == changes {
             return Ok(true);
         }

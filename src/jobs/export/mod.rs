@@ -115,7 +115,10 @@ impl Failure {
                 store::Error::Away(_) | store::Error::Closing | store::Error::Busy
             ),
             Self::Target(error) => {
-                matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem)
+                matches!(
+                    error.kind(),
+                    StorageFull | QuotaExceeded | ReadOnlyFilesystem
+                )
             }
             Self::Taken | Self::Name => false,
         }
@@ -317,7 +320,8 @@ impl Going<'_> {
         let content = content.ok_or(store::Error::Corrupt("a file has no content"))?;
         let is_new = self.since.is_none_or(|since| entry.seq > since);
         let like = (entry.size, Millis(entry.mtime));
-        self.written(above, &entry.name, content, like, is_new).await
+        self.written(above, &entry.name, content, like, is_new)
+            .await
     }
 
     /// The previous contents of the present file, each under its number.
@@ -401,7 +405,11 @@ impl Going<'_> {
             Some(errors) => errors,
             None => self.top.errors()?,
         };
-        let path: Vec<_> = self.at.iter().map(|name| name.escape_debug().to_string()).collect();
+        let path: Vec<_> = self
+            .at
+            .iter()
+            .map(|name| name.escape_debug().to_string())
+            .collect();
         writeln!(errors, "{}\t{failure}", path.join("/"))?;
         self.errors = Some(errors);
         self.done.failed += 1;

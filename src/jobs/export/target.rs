@@ -82,11 +82,8 @@ impl Folder {
     /// Begins a file; to be called on the topmost folder.
     pub(super) fn begin(&self) -> io::Result<Part> {
         self.discard()?;
-        let flags = OFlags::WRONLY
-            | OFlags::CREATE
-            | OFlags::EXCL
-            | OFlags::NOFOLLOW
-            | OFlags::CLOEXEC;
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.0, PART, flags, FILE_MODE)?;
         Ok(Part(file.into()))
     }
@@ -134,11 +131,8 @@ impl Folder {
     /// The list of what could not be exported, begun anew.
     pub(super) fn errors(&self) -> io::Result<File> {
         self.forget(ERRORS)?;
-        let flags = OFlags::WRONLY
-            | OFlags::CREATE
-            | OFlags::EXCL
-            | OFlags::NOFOLLOW
-            | OFlags::CLOEXEC;
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(rustix::fs::openat(&self.0, ERRORS, flags, FILE_MODE)?.into())
     }
 

@@ -20,12 +20,12 @@ use crate::tree::{DEFAULT_FOLDERS, NewSpace, Node, Tree, User, Write, create_spa
 use crate::types::{AccountId, Clock, Millis, NodePath, SpaceId};
 
 /// Noon of some day.
-pub(super) const START: i64 = 1_800_000_000_000;
-pub(super) const MS: Duration = Duration::from_millis(1);
-pub(super) const DAY: Duration = Duration::from_hours(24);
-pub(super) const MONTH: Duration = Duration::from_hours(30 * 24);
+pub(in crate::jobs) const START: i64 = 1_800_000_000_000;
+pub(in crate::jobs) const MS: Duration = Duration::from_millis(1);
+pub(in crate::jobs) const DAY: Duration = Duration::from_hours(24);
+pub(in crate::jobs) const MONTH: Duration = Duration::from_hours(30 * 24);
 
-pub(super) const RULES: Rules = Rules {
+pub(in crate::jobs) const RULES: Rules = Rules {
     versions: Keep {
         always: 5,
         most: 10,
@@ -36,19 +36,19 @@ pub(super) const RULES: Rules = Rules {
     feed: Duration::from_hours(90 * 24),
 };
 
-pub(super) struct Fixture {
-    pub(super) tree: Tree,
-    pub(super) site: Site,
-    pub(super) now: Arc<AtomicI64>,
-    _folder: TempDir,
+pub(in crate::jobs) struct Fixture {
+    pub(in crate::jobs) tree: Tree,
+    pub(in crate::jobs) site: Site,
+    pub(in crate::jobs) now: Arc<AtomicI64>,
+    pub(in crate::jobs) folder: TempDir,
 }
 
-pub(super) fn path(text: &str) -> NodePath {
+pub(in crate::jobs) fn path(text: &str) -> NodePath {
     NodePath::parse(text).unwrap()
 }
 
 impl Fixture {
-    pub(super) async fn new() -> Self {
+    pub(in crate::jobs) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (database, data) = (testing::database(folder.path()), folder.path().join("data"));
         let key = MasterKey::generate().unwrap();
@@ -73,25 +73,25 @@ impl Fixture {
             tree: Tree::new(store, user, clock),
             site,
             now,
-            _folder: folder,
+            folder,
         }
     }
 
-    pub(super) fn pass(&self, time: Duration) {
+    pub(in crate::jobs) fn pass(&self, time: Duration) {
         let millis = i64::try_from(time.as_millis()).unwrap();
         self.now.fetch_add(millis, Ordering::SeqCst);
     }
 
     /// All of the time but a millisecond.
-    pub(super) fn pass_almost(&self, time: Duration) {
+    pub(in crate::jobs) fn pass_almost(&self, time: Duration) {
         self.pass(time.saturating_sub(MS));
     }
 
-    pub(super) async fn put(&self, at: &str, bytes: &[u8]) -> Node {
+    pub(in crate::jobs) async fn put(&self, at: &str, bytes: &[u8]) -> Node {
         self.write(at, bytes, Write::default()).await
     }
 
-    pub(super) async fn write(&self, at: &str, bytes: &[u8], how: Write) -> Node {
+    pub(in crate::jobs) async fn write(&self, at: &str, bytes: &[u8], how: Write) -> Node {
         let at = path(at);
         let size = Some(bytes.len() as u64);
         let mut upload = self.tree.upload(&at, size, None).await.unwrap();
@@ -99,33 +99,33 @@ impl Fixture {
         self.tree.commit(&at, upload, how).await.unwrap().node
     }
 
-    pub(super) async fn mkdir(&self, at: &str) {
+    pub(in crate::jobs) async fn mkdir(&self, at: &str) {
         self.tree.mkdir(&path(at), None).await.unwrap();
     }
 
-    pub(super) async fn remove(&self, at: &str) {
+    pub(in crate::jobs) async fn remove(&self, at: &str) {
         self.tree.remove(&path(at)).await.unwrap();
     }
 
     /// The names of what lies in trash, oldest first.
-    pub(super) async fn trash(&self) -> Vec<String> {
+    pub(in crate::jobs) async fn trash(&self) -> Vec<String> {
         let (found, next) = self.tree.trash_page(None, 1000).await.unwrap();
         assert!(next.is_none());
         found.into_iter().map(|found| found.node.name).collect()
     }
 
     /// How many versions a file has, the current one included.
-    pub(super) async fn versions(&self, at: &str) -> usize {
+    pub(in crate::jobs) async fn versions(&self, at: &str) -> usize {
         let node = self.tree.lookup(&path(at)).await.unwrap();
         self.tree.versions(&node).await.unwrap().len()
     }
 
     /// Runs a job by the usual rules, due or not.
-    pub(super) async fn run(&self, job: &str) -> Freed {
+    pub(in crate::jobs) async fn run(&self, job: &str) -> Freed {
         self.run_by(job, &RULES).await.unwrap()
     }
 
-    pub(super) async fn run_by(&self, job: &str, rules: &Rules) -> Result<Freed> {
+    pub(in crate::jobs) async fn run_by(&self, job: &str, rules: &Rules) -> Result<Freed> {
         let job = JOBS.iter().find(|known| known.name == job).unwrap();
         let lease = Lease::take(&self.site, job.name, None).await?.unwrap();
         let freed = (job.run)(&lease, rules).await;
@@ -133,7 +133,7 @@ impl Fixture {
         freed
     }
 
-    pub(super) async fn transaction<T, F>(&self, work: F) -> T
+    pub(in crate::jobs) async fn transaction<T, F>(&self, work: F) -> T
     where
         F: for<'t> FnOnce(&'t mut Conn) -> BoxFuture<'t, Result<T>> + Send + 'static,
         T: Send + 'static,
@@ -142,7 +142,7 @@ impl Fixture {
     }
 }
 
-pub(super) fn freed(items: u64, bytes: u64) -> Freed {
+pub(in crate::jobs) fn freed(items: u64, bytes: u64) -> Freed {
     Freed { items, bytes }
 }
 

@@ -2,7 +2,7 @@
 
 mod cleaning;
 mod feeding;
-mod fixture;
+pub(super) mod fixture;
 mod large;
 mod leases;
 mod quotas;

@@ -46,7 +46,7 @@ async fn fixture() -> Fixture {
     let space = store.meta.write(move |tx| {
         Box::pin(async move {
             let space = spaces::create(tx, "test", false, None).await?;
-            let key = ring.keys.new_space_key(space)?;
+            let key = ring.keys.new_space_key(tx, space).await?;
             spaces::set_key_and_root(tx, space, &key, NodeId(0)).await?;
             Ok::<_, Error>(space)
         })

@@ -12,6 +12,8 @@ const GET_OR_PUT: &str = "INSERT INTO setting (key, value) VALUES ($1, $2)
     ON CONFLICT (key) DO UPDATE SET value = setting.value RETURNING value";
 
 const GET: &str = "SELECT value FROM setting WHERE key = $1";
+const PUT: &str = "INSERT INTO setting (key, value) VALUES ($1, $2)
+    ON CONFLICT (key) DO UPDATE SET value = excluded.value";
 const SCHEMA: &str = "SELECT MAX(version) FROM _sqlx_migrations";
 
 /// The value of `key`, if there is one.
@@ -20,6 +22,12 @@ pub async fn get(conn: &mut Conn, key: &str) -> Result<Option<String>> {
         .bind(key)
         .fetch_optional(conn)
         .await?)
+}
+
+/// Gives `key` a value.
+pub async fn put(conn: &mut Conn, key: &str, value: &str) -> Result<()> {
+    sql::query(PUT).bind(key).bind(value).execute(conn).await?;
+    Ok(())
 }
 
 /// The value of `key`; `value` is put there first when there is none.
@@ -55,5 +63,5 @@ pub async fn schema(conn: &mut Conn) -> Result<Option<i64>> {
 /// Every statement here, for the test that prepares them all.
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static str> {
-    vec![GET_OR_PUT, GET, SCHEMA]
+    vec![GET_OR_PUT, GET, PUT, SCHEMA]
 }

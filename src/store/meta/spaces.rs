@@ -46,6 +46,8 @@ const TURN: &str = "UPDATE space SET seq = seq + 1, last_node = last_node + $2
     WHERE id = $1 RETURNING seq, last_node, quota, locks";
 const GIVE_BACK: &str = "UPDATE space SET seq = seq - 1, last_node = last_node - $2 WHERE id = $1";
 const WRAPPED_KEY: &str = "SELECT wrapped_key FROM space WHERE id = $1";
+const WRAPPED_KEYS: &str = "SELECT id, wrapped_key FROM space ORDER BY id";
+const SET_KEY: &str = "UPDATE space SET wrapped_key = $2 WHERE id = $1";
 const CREATE: &str = "INSERT INTO space (name, everyone, quota, wrapped_key)
     VALUES ($1, $2, $3, $4) RETURNING id";
 const SET_KEY_AND_ROOT: &str = "UPDATE space SET wrapped_key = $2, root = $3 WHERE id = $1";
@@ -89,6 +91,20 @@ pub async fn wrapped_key(conn: &mut Conn, space: SpaceId) -> Result<Vec<u8>> {
         .fetch_optional(conn)
         .await?;
     key.ok_or(Error::Corrupt("a space has no row"))
+}
+
+/// The keys of all spaces, sealed by the master key.
+pub async fn wrapped_keys(conn: &mut Conn) -> Result<Vec<(SpaceId, Vec<u8>)>> {
+    let rows: Vec<(i64, Vec<u8>)> = sql::query_as(WRAPPED_KEYS).fetch_all(conn).await?;
+    let key = |(id, key)| (SpaceId(id), key);
+    Ok(rows.into_iter().map(key).collect())
+}
+
+/// Puts the space's key, sealed by another master key.
+pub async fn set_key(conn: &mut Conn, space: SpaceId, key: &[u8]) -> Result<()> {
+    let query = sql::query(SET_KEY).bind(space.0).bind(key);
+    query.execute(conn).await?;
+    Ok(())
 }
 
 /// Makes a space row without key and root; [`set_key_and_root`] completes it in the same transaction.
@@ -189,6 +205,8 @@ pub(super) fn statements() -> Vec<&'static str> {
         TURN,
         GIVE_BACK,
         WRAPPED_KEY,
+        WRAPPED_KEYS,
+        SET_KEY,
         CREATE,
         SET_KEY_AND_ROOT,
         SHARED,

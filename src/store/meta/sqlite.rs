@@ -48,10 +48,7 @@ pub(super) async fn open(path: &Path) -> Result<(SqlitePool, Group)> {
         .await?;
     let mut writing = writers.acquire().await?;
     MIGRATIONS.run_direct(None, &mut *writing, false).await?;
-    Ok((
-        readers(options).await?,
-        Group::start(Conn::lite(writing)),
-    ))
+    Ok((readers(options).await?, Group::start(Conn::lite(writing))))
 }
 
 /// How the file is opened, when it is there.

@@ -253,6 +253,13 @@ pub async fn tidy_codes(conn: &mut Conn, account: AccountId, now: Millis, most: 
     Ok(())
 }
 
+/// Ends all pairing codes there are.
+pub async fn forget_codes(conn: &mut Conn) -> Result<()> {
+    let query = sql::query(EXPIRE_CODES).bind(i64::MAX);
+    query.execute(conn).await?;
+    Ok(())
+}
+
 /// Uses up a pairing code that still holds, and says whose it was.
 pub async fn take_code(conn: &mut Conn, hash: &[u8], now: Millis) -> Result<Option<AccountId>> {
     let query = sql::query_scalar(TAKE_CODE).bind(hash).bind(now.0);

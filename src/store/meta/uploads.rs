@@ -102,7 +102,10 @@ const PENDING: &str = "SELECT count(*),
     FROM upload WHERE account = $1 AND used_at >= $3 AND made IS NULL";
 const HELD: &str = "SELECT received, manifest, tail FROM upload WHERE id = $1 AND made IS NULL";
 const SAVE: &str = "UPDATE upload SET received = $2, manifest = $3, tail = $4, used_at = $5
-    WHERE id = $1 AND made IS NULL";
+    WHERE id = $1 AND made IS NULL AND (taken_by IS NULL OR taken_by = $6)";
+const TAKE: &str = "UPDATE upload SET taken_by = $2, taken_until = $3
+    WHERE id = $1 AND (taken_by IS NULL OR taken_by = $2 OR taken_until < $4)";
+const LET_GO: &str = "UPDATE upload SET taken_by = NULL WHERE id = $1 AND taken_by = $2";
 const FINISH: &str = "UPDATE upload SET made = $2, used_at = $3, manifest = $4, tail = NULL
     WHERE id = $1 AND made IS NULL";
 const DELETE: &str = "DELETE FROM upload WHERE id = $1 AND account = $2";
@@ -178,11 +181,32 @@ pub async fn held(conn: &mut Conn, id: UploadId) -> Result<Option<Held>> {
     }))
 }
 
-/// Keeps what an unfinished upload has now; `false` when there is no such any more. `fresh` are the
-/// chunks that its row did not hold before; [`crate::store::Error::Stale`] when one was collected.
+/// Takes an upload for a server until a time, or goes on having it; `false` when another server has it.
+pub async fn take(
+    conn: &mut Conn,
+    id: UploadId,
+    by: i64,
+    (until, now): (Millis, Millis),
+) -> Result<bool> {
+    let query = sql::query(TAKE)
+        .bind(id.0)
+        .bind(by)
+        .bind(until.0)
+        .bind(now.0);
+    Ok(query.execute(conn).await?.rows_affected() > 0)
+}
+
+/// Lets other servers have an upload.
+pub async fn let_go(conn: &mut Conn, id: UploadId, by: i64) -> Result<()> {
+    sql::query(LET_GO).bind(id.0).bind(by).execute(conn).await?;
+    Ok(())
+}
+
+/// Keeps what an unfinished upload has now; `false` when there is no such any more, or another server
+/// than `by` has it. `fresh` are the chunks that its row did not hold before; [`crate::store::Error::Stale`] when one was collected.
 pub async fn save(
     conn: &mut Conn,
-    (space, id): (SpaceId, UploadId),
+    (space, id, by): (SpaceId, UploadId, i64),
     held: &Held,
     fresh: &[(ChunkRow, u32)],
     now: Millis,
@@ -193,7 +217,8 @@ pub async fn save(
         .bind(held.received)
         .bind(&held.manifest)
         .bind(&held.tail)
-        .bind(now.0);
+        .bind(now.0)
+        .bind(by);
     Ok(query.execute(conn).await?.rows_affected() > 0)
 }
 
@@ -243,6 +268,8 @@ pub(super) fn statements() -> Vec<&'static str> {
         PENDING,
         HELD,
         SAVE,
+        TAKE,
+        LET_GO,
         FINISH,
         DELETE,
         FORGET,

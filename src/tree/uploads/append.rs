@@ -10,10 +10,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::claim::Claim;
 use super::{Result, UploadError, UploadSession, session};
 use crate::chunk::Manifest;
 use crate::store;
-use crate::store::Taken;
 use crate::store::content::Upload;
 use crate::store::meta::uploads::{self, Held, UploadRow};
 use crate::tree::write::signed;
@@ -44,7 +44,7 @@ impl Tree {
     ///
     /// Waits a second for another request that is about to let go of it, then it is `Busy`.
     pub async fn upload_append(&self, id: UploadId, offset: u64) -> Result<UploadAppender> {
-        let (row, taken) = self.upload_taken(id).await?;
+        let (row, claim) = self.upload_taken(id).await?;
         let (received, size) = (row::bytes(row.received), row::bytes(row.size));
         if row.made.is_some() {
             return Err(UploadError::Finished);
@@ -66,7 +66,7 @@ impl Tree {
             size,
             at: received,
             pieces,
-            worker: Some(tokio::spawn(worker.run(queue, taken))),
+            worker: Some(tokio::spawn(worker.run(queue, claim))),
         })
     }
 }
@@ -126,7 +126,7 @@ impl Worker {
     async fn run(
         mut self,
         mut pieces: mpsc::Receiver<Bytes>,
-        taken: Taken,
+        claim: Claim,
     ) -> Result<UploadSession> {
         let idle = loop {
             match timeout(IDLE_MAX, pieces.recv()).await {
@@ -141,7 +141,7 @@ impl Worker {
             self.take(bytes).await?;
         }
         let session = self.park().await?;
-        drop(taken);
+        drop(claim);
         if idle {
             return Err(UploadError::Paused);
         }
@@ -183,16 +183,23 @@ impl Worker {
 
     async fn save(&mut self, held: Held, chunks: Fresh) -> Result<()> {
         let (now, received, rows) = (self.tree.clock.now(), held.received, chunks.rows);
-        let at = (SpaceId(self.row.space), UploadId(self.row.id));
-        let meta = &self.tree.store.meta;
+        let (id, store) = (UploadId(self.row.id), &self.tree.store);
+        let (at, meta) = ((SpaceId(self.row.space), id, store.number), &store.meta);
         let saved: store::Result<bool> = meta
             .write(move |conn| {
                 Box::pin(async move { uploads::save(conn, at, &held, &chunks.runs, now).await })
             })
             .await;
         if !saved? {
-            // Somebody has ended it.
-            return Err(Error::NotFound.into());
+            // Somebody has ended it, or another server took it, when this one had no word with the
+            // database for too long.
+            let row = self.tree.upload_row(id).await?;
+            let other = row.made.is_none();
+            return Err(if other {
+                UploadError::Busy
+            } else {
+                Error::NotFound.into()
+            });
         }
         (self.row.received, self.row.used_at) = (received, now.0);
         (self.saved, self.rows) = (row::bytes(received), rows);

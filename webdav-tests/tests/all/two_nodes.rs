@@ -5,8 +5,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use webdav_tests::api::{id, number};
+use webdav_tests::content::{assert_same, noise};
 use webdav_tests::device::Events;
-use webdav_tests::{Api, Dav, TestServer, postgres, xml};
+use webdav_tests::http::Body;
+use webdav_tests::raw::Raw;
+use webdav_tests::server::ADMIN_PASSWORD;
+use webdav_tests::{Api, Dav, Response, TestServer, postgres, xml};
 
 /// How soon a server has to know what another did.
 const SOON: Duration = Duration::from_secs(1);
@@ -171,4 +176,155 @@ fn one_server_killed_leaves_the_other_at_work() {
     one.start_again();
     let names = one.admin().names("/dav/documents/");
     assert_eq!(names, ["a", "b"]);
+}
+
+/// Sends a part of an upload, whatever comes.
+fn part(api: &Api, upload: i64, at: usize, bytes: &[u8]) -> Response {
+    let (route, at) = (format!("uploads/{upload}"), at.to_string());
+    api.send(
+        "PATCH",
+        &route,
+        &[("Upload-Offset", &*at)],
+        Body::Bytes(bytes),
+    )
+}
+
+fn arrived(api: &Api, upload: i64) -> usize {
+    let state = api.get(&format!("uploads/{upload}")).json(200);
+    usize::try_from(number(&state, "offset")).expect("not negative")
+}
+
+#[test]
+fn parts_of_one_upload_that_come_to_both_at_once_are_all_kept_or_refused() {
+    const PART: usize = 150_000;
+    let (one, other) = two();
+    let here = Api::admin(&one);
+    let there = here.on(&other);
+    let content = noise(1, 20 * PART);
+    let asked = json!({"path": "/documents/large", "size": content.len()});
+    let upload = id(&here.post("uploads", &asked).json(201));
+    let (mut at, mut refusals) = (0, 0);
+    while at < content.len() {
+        let bytes = &content[at..(at + PART).min(content.len())];
+        let answers = thread::scope(|scope| {
+            let sent =
+                [&here, &there].map(|api| scope.spawn(|| part(api, upload, at, bytes).status));
+            sent.map(|sent| sent.join().expect("an answer"))
+        });
+        let taken = answers.iter().filter(|status| **status == 200).count();
+        refusals += answers.iter().filter(|status| **status == 409).count();
+        assert_eq!(taken, 1, "{answers:?}");
+        at += bytes.len();
+        // What was answered is there, for both.
+        assert_eq!([&here, &there].map(|api| arrived(api, upload)), [at, at]);
+    }
+    assert_eq!(refusals, 20);
+    let finish = format!("uploads/{upload}/finish");
+    let made = thread::scope(|scope| {
+        let asked = [&here, &there].map(|api| scope.spawn(|| api.post_nothing(&finish).json(200)));
+        asked.map(|asked| asked.join().expect("an answer"))
+    });
+    assert_eq!(made[0]["id"], made[1]["id"]);
+    assert_same(&there.download("/documents/large"), &content, "the upload");
+}
+
+#[test]
+fn an_upload_that_one_server_gets_a_part_of_is_busy_at_the_other_until_then() {
+    let (one, other) = two();
+    let here = Api::admin(&one);
+    let there = here.on(&other);
+    let content = noise(1, 1_000_000);
+    let asked = json!({"path": "/documents/large", "size": content.len()});
+    let upload = id(&here.post("uploads", &asked).json(201));
+    let mut raw = Raw::connect(&one.address());
+    let length = content.len().to_string();
+    let headers = [("Upload-Offset", "0"), ("Content-Length", &*length)];
+    raw.send(here.head("PATCH", &format!("uploads/{upload}"), &headers) + "\r\n");
+    assert!(raw.send(&content[..400_000]), "the server takes the part");
+    let since = Instant::now();
+    while part(&there, upload, 0, b"").status != 409 {
+        assert!(since.elapsed() < PATIENCE, "the other never hears of it");
+    }
+    // Whoever had it is gone: what had arrived counts, and the other goes on at once.
+    drop(raw);
+    let since = Instant::now();
+    let at = loop {
+        let at = arrived(&there, upload);
+        if at == 400_000 && part(&there, upload, at, b"").status == 200 {
+            break at;
+        }
+        assert!(since.elapsed() < PATIENCE, "{at}");
+    };
+    part(&there, upload, at, &content[at..]).expect(&[200]);
+    here.post_nothing(&format!("uploads/{upload}/finish"))
+        .expect(&[200]);
+    assert_same(&here.download("/documents/large"), &content, "the upload");
+}
+
+#[test]
+fn an_upload_that_a_killed_server_had_goes_on_at_the_other() {
+    if !super::long() {
+        // Half a minute passes until the killed one is missed.
+        return;
+    }
+    let (mut one, other) = two();
+    let here = Api::admin(&one);
+    let there = here.on(&other);
+    let asked = json!({"path": "/documents/a", "size": 100_000});
+    let upload = id(&here.post("uploads", &asked).json(201));
+    let mut raw = Raw::connect(&one.address());
+    let headers = [("Upload-Offset", "0"), ("Content-Length", "100000")];
+    raw.send(here.head("PATCH", &format!("uploads/{upload}"), &headers) + "\r\n");
+    assert!(raw.send(&[1; 1000][..]), "the server takes the part");
+    while part(&there, upload, 0, b"").status != 409 {}
+    one.kill9();
+    let since = Instant::now();
+    while part(&there, upload, 0, &[2; 100_000]).status != 200 {
+        assert!(since.elapsed() < Duration::from_secs(40), "it stays taken");
+    }
+    there
+        .post_nothing(&format!("uploads/{upload}/finish"))
+        .expect(&[200]);
+    assert!(there.download("/documents/a") == [2; 100_000]);
+}
+
+#[test]
+fn a_device_revoked_at_one_server_is_out_at_the_other_within_a_second() {
+    let (one, other) = two();
+    let owner = Api::admin(&one);
+    let phone = Api::register(&one, "admin", ADMIN_PASSWORD, "phone");
+    let there = phone.on(&other);
+    let said = one.cli_ok(&["device", "add", "admin", "camera"], "");
+    let (camera, secret) = said.trim().split_once(", password ").expect("a device");
+    let camera = camera.strip_prefix("device ").expect("its number");
+    let dav = other.anonymous().login("admin", secret);
+    // Known to the other, both of them, and one holds a socket.
+    there.get("status").expect(&[200]);
+    assert_eq!(dav.names("/dav/documents/").len(), 0);
+    let mut events = Events::open(&there, None).expect("a socket");
+
+    let since = Instant::now();
+    owner
+        .delete(&format!("devices/{}", phone.device()))
+        .expect(&[204]);
+    owner.delete(&format!("devices/{camera}")).expect(&[204]);
+    let mut out = [None, None];
+    while out.contains(&None) {
+        let answers = [
+            there.get("status").status,
+            dav.again()
+                .request("PROPFIND", "/dav/", &[("Depth", "0")], b"")
+                .status,
+        ];
+        for (out, status) in out.iter_mut().zip(answers) {
+            if status == 401 {
+                out.get_or_insert(since.elapsed());
+            }
+        }
+        assert!(since.elapsed() < PATIENCE, "{out:?}");
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert!(out.iter().flatten().all(|waited| *waited < SOON), "{out:?}");
+    events.ends(PATIENCE);
+    assert!(since.elapsed() < SOON * 2, "the socket stays open");
 }

@@ -35,8 +35,6 @@ const PING: Duration = Duration::from_secs(25);
 const SILENCE_MAX: Duration = Duration::from_mins(1);
 /// Longest time a message may take to leave: then the client does not read any more.
 const SEND_MAX: Duration = Duration::from_secs(20);
-/// How often it is asked whether the log-in still holds.
-const RECHECK: Duration = Duration::from_secs(5);
 /// Longest message a client may send, in bytes: it has nothing to say but pongs.
 const MESSAGE_MAX: usize = 4096;
 /// Buffers of a socket, in bytes: hints are short.
@@ -154,7 +152,8 @@ impl Stream {
         let mut log_ins = self.api.accounts.changes();
         self.tell().await?;
         let (mut ping, mut heard) = (Instant::now() + PING, Instant::now());
-        let mut recheck = Instant::now() + RECHECK;
+        let every = self.api.accounts.recheck();
+        let mut recheck = Instant::now() + every;
         let stop = self.api.stop.clone();
         loop {
             tokio::select! {
@@ -176,7 +175,7 @@ impl Stream {
                     }
                     if recheck <= Instant::now() {
                         self.check().await?;
-                        recheck = Instant::now() + RECHECK;
+                        recheck = Instant::now() + every;
                     }
                 }
             }

@@ -179,7 +179,7 @@ async fn contents_of_other_spaces_are_not_compared() {
     let other = fixture.store.meta.write(move |tx| {
         Box::pin(async move {
             let space = spaces::create(tx, "other", false, None).await?;
-            let key = ring.keys.new_space_key(space)?;
+            let key = ring.keys.new_space_key(tx, space).await?;
             spaces::set_key_and_root(tx, space, &key, NodeId(0)).await?;
             Ok::<_, Error>(space)
         })

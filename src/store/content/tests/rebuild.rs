@@ -285,7 +285,7 @@ async fn nothing_is_copied_from_another_space_or_from_nothing() {
     let other = f.store.meta.write(move |tx| {
         Box::pin(async move {
             let space = spaces::create(tx, "other", false, None).await?;
-            let key = ring.keys.new_space_key(space)?;
+            let key = ring.keys.new_space_key(tx, space).await?;
             spaces::set_key_and_root(tx, space, &key, NodeId(0)).await?;
             Ok::<_, Error>(space)
         })

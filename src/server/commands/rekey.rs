@@ -1,0 +1,90 @@
+//! `sync-server rekey`: another master key for the store.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use crate::crypto::{MasterKey, Origin};
+use crate::jobs::collect;
+use crate::server::cli;
+use crate::server::config::Config;
+use crate::server::error::{Error, Result};
+use crate::server::startup;
+use crate::store::meta::{Database, Meta};
+use crate::store::{KeyRing, Rekeyed, rekey};
+use crate::types::Clock;
+
+/// Changes the key while nobody uses the store, and says what the operator has to do now.
+pub(super) async fn run(what: &cli::Rekey, config: &Config) -> Result<String> {
+    let _serving = startup::lock_out(config)?;
+    let collecting = collect::lock(&config.data_path)?;
+    let _collecting = collecting.ok_or_else(|| Error::Collecting(config.data_path.clone()))?;
+    let missing = || Error::KeyMissing {
+        database: config.db_path.clone(),
+        key: config.key_file.clone(),
+    };
+    let old = MasterKey::load(&config.key_file)?.ok_or_else(missing)?;
+    let meta = open(&config.db_path).await?;
+    let done = change(&meta, old, &what.new_key_file).await;
+    meta.close().await;
+    done
+}
+
+/// Opens a database that is there.
+async fn open(database: &Database) -> Result<Meta> {
+    if let Database::File(path) = database
+        && let Err(source) = std::fs::metadata(path)
+    {
+        let path = path.clone();
+        return Err(Error::File { path, source });
+    }
+    Ok(Meta::open(database).await?)
+}
+
+async fn change(meta: &Meta, old: MasterKey, file: &Path) -> Result<String> {
+    // Before a key is made that is of no use.
+    KeyRing::prove(&old, meta).await.or_else(|error| {
+        // Unless the new key has opened the store since a run that was killed.
+        let new = MasterKey::load(file)?;
+        new.map(drop).ok_or(error)
+    })?;
+    let (new, origin) = MasterKey::load_or_create(file)?;
+    MasterKey::make_durable(file)?;
+    let (was, is) = (old.name(), new.name());
+    if was == is {
+        return Err(Error::SameKey(file.to_owned()));
+    }
+    match rekey(meta, old, new, Clock::system().now()).await? {
+        Rekeyed::InUse => Err(Error::Used),
+        Rekeyed::Before => Ok(format!(
+            "the store opens with key {is} already\n{}",
+            todo(file)
+        )),
+        Rekeyed::Done(spaces) => {
+            let mut text = format!(
+                "spaces\t{spaces}\nold key\t{was}\nnew key\t{is}\n{}",
+                todo(file)
+            );
+            if origin == Origin::Created {
+                writeln!(
+                    text,
+                    "IMPORTANT: keep a copy of {} on another machine.",
+                    file.display()
+                )
+                .expect("writing to a String never fails");
+            }
+            text.push_str(
+                "The old key still opens copies of the database made before now: keep or destroy both.\n\
+                 Pairing codes are void. Devices renew their access tokens by themselves.\n",
+            );
+            Ok(text)
+        }
+    }
+}
+
+fn todo(file: &Path) -> String {
+    let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    format!(
+        "Before the server starts, set SYNC_KEY_FILE={}\n",
+        file.display()
+    )
+}
