@@ -6,8 +6,10 @@ mod cleanup;
 pub mod collect;
 mod error;
 mod lease;
+pub mod recover;
 mod retention;
 mod schedule;
+pub mod snapshot;
 #[cfg(test)]
 mod tests;
 

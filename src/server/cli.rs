@@ -50,6 +50,9 @@ pub enum Command {
         #[arg(long, value_name = "AGE", value_parser = parse_duration)]
         grace: Option<Duration>,
     },
+    /// Make a lost database anew from the snapshots and segments in the data folder; with no server
+    /// running
+    Recover,
     /// Ask the running server whether it is well; for container health checks
     Healthcheck,
 }

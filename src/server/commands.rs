@@ -5,6 +5,7 @@ mod cleanup;
 mod conflicts;
 mod disk_usage;
 mod gc;
+mod recover;
 
 use std::io::{Write, stderr, stdout};
 
@@ -29,6 +30,7 @@ pub async fn run(command: Command, config: Config) -> Result<()> {
         Command::Conflicts => conflicts::list(&config).await?,
         Command::Cleanup(what) => cleanup::run(what, &config).await?,
         Command::Gc { grace } => gc::run(&config, grace).await?,
+        Command::Recover => recover::run(&config).await?,
     };
     stdout().write_all(text.as_bytes())?;
     Ok(())

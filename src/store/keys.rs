@@ -28,7 +28,22 @@ impl KeyRing {
 
     /// Proves that `master` is the key of this database, or marks a new database with it.
     pub(super) async fn open(master: MasterKey, meta: &Meta) -> Result<Self> {
-        let found = hex(&master.fingerprint());
+        let keys = Self::unmarked(master);
+        keys.mark(meta).await?;
+        Ok(keys)
+    }
+
+    /// Takes `master` for the key of whatever is opened with it.
+    pub(super) fn unmarked(master: MasterKey) -> Self {
+        Self {
+            master,
+            opened: RwLock::default(),
+        }
+    }
+
+    /// Marks a new database with the key, or proves that it is the key of this one.
+    pub async fn mark(&self, meta: &Meta) -> Result<()> {
+        let found = hex(&self.master.fingerprint());
         let mine = found.clone();
         let expected = meta
             .write(move |tx| {
@@ -38,10 +53,12 @@ impl KeyRing {
         if expected != found {
             return Err(Error::WrongKey { expected, found });
         }
-        Ok(Self {
-            master,
-            opened: RwLock::default(),
-        })
+        Ok(())
+    }
+
+    /// The master key, for snapshots.
+    pub fn master(&self) -> &MasterKey {
+        &self.master
     }
 
     /// A fresh key for a new space, wrapped for its row.

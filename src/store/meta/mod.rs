@@ -16,6 +16,7 @@ pub mod conflicts;
 mod conn;
 pub mod contents;
 mod database;
+pub mod dump;
 pub mod feed;
 pub mod jobs;
 pub mod locks;
@@ -28,7 +29,9 @@ mod prepared;
 pub mod process;
 pub mod props;
 mod rows;
+pub mod rescue;
 pub mod segments;
+pub mod sequences;
 pub mod settings;
 mod shrink;
 pub mod spaces;
@@ -50,7 +53,7 @@ use futures_util::future::BoxFuture;
 use sqlx::postgres::PgPool;
 use sqlx::sqlite::SqlitePool;
 
-pub use self::conn::{Alone, Conn, Reading};
+pub use self::conn::{Alone, Conn, Reading, View};
 pub use self::database::Database;
 use self::writer::{Each, Group};
 use super::{Error, Result};
@@ -90,6 +93,11 @@ impl Meta {
             // In a box: connecting is in this future, and it would be in that of each caller.
             Opened::Post { readers, .. } => Conn::post(Box::pin(readers.acquire()).await?),
         }))
+    }
+
+    /// The database as it is now, however long one looks at it. Meanwhile SQLite's log can only grow.
+    pub async fn view(&self) -> Result<View> {
+        View::begin(self.read().await?).await
     }
 
     /// Runs `work` in a transaction and returns once it is durable.
