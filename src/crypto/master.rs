@@ -119,7 +119,7 @@ impl MasterKey {
     }
 
     /// A key for one purpose; none of them tells anything of another or of this one.
-    fn derive(&self, purpose: &[u8]) -> Zeroizing<[u8; KEY_LEN]> {
+    pub(super) fn derive(&self, purpose: &[u8]) -> Zeroizing<[u8; KEY_LEN]> {
         Zeroizing::new(blake3::keyed_hash(&self.0, purpose).into())
     }
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! master key (a file, 0400)
+//!   ├ one key per snapshot file (random 16-byte id)
 //!   └ wraps one random key per space             AES-256-GCM, bound to the space
 //!       └ HKDF-SHA256 → id key, blinding key, gear seed, inline key, segment key
 //!                         └ one key per segment (random 16-byte id), one per inline object (salt)
@@ -12,11 +13,13 @@ mod compress;
 mod inline;
 mod master;
 mod record;
+mod snapshot;
 mod space;
 
 pub use compress::{compress, decompress};
 pub use master::{MasterKey, Origin};
 pub use record::{RECORD_TAG_LEN, RecordContext, RecordKey};
+pub use snapshot::{FRAME_TAG_LEN, FramePlace, SnapshotKey};
 pub use space::{Blinded, ChunkId, ClientKeys, RootHasher, SegmentId, SpaceKey, SpaceKeys};
 
 /// What can go wrong with keys and sealed bytes.

@@ -7,8 +7,10 @@ pub mod collect;
 mod error;
 pub mod export;
 mod lease;
+pub mod recover;
 mod retention;
 mod schedule;
+pub mod snapshot;
 #[cfg(test)]
 mod tests;
 

@@ -54,6 +54,9 @@ pub enum Command {
     Export(Export),
     /// Give the store another master key; the server must be stopped
     Rekey(Rekey),
+    /// Make a lost database anew from the snapshots and segments in the data folder; with no server
+    /// running
+    Recover,
     /// Ask the running server whether it is well; for container health checks
     Healthcheck,
 }

@@ -6,6 +6,7 @@ mod conflicts;
 mod disk_usage;
 mod export;
 mod gc;
+mod recover;
 mod rekey;
 
 use std::io::{Write, stderr, stdout};
@@ -33,6 +34,7 @@ pub async fn run(command: Command, config: Config) -> Result<()> {
         Command::Export(what) => return export::run(what, &config).await,
         Command::Rekey(what) => rekey::run(&what, &config).await?,
         Command::Gc { grace } => gc::run(&config, grace).await?,
+        Command::Recover => recover::run(&config).await?,
     };
     stdout().write_all(text.as_bytes())?;
     Ok(())

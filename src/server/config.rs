@@ -74,6 +74,8 @@ pub struct Config {
     pub jobs: Jobs,
     /// Giving room back.
     pub collect: Collecting,
+    /// For the day on which the database is lost.
+    pub snapshot: Snapshotting,
     /// WebDAV.
     pub webdav: Webdav,
 }
@@ -195,6 +197,16 @@ pub struct Collecting {
     pub rate: ByteSize,
 }
 
+/// Snapshots of the database beside the file contents.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Snapshotting {
+    /// Time between two looks whether anything changed. Longer when looking takes long: the looks take
+    /// a fiftieth of the time at most.
+    #[serde(with = "humantime_serde")]
+    pub every: Duration,
+}
+
 /// WebDAV.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -252,6 +264,7 @@ impl Default for Config {
             feed: Feed::default(),
             jobs: Jobs::default(),
             collect: Collecting::default(),
+            snapshot: Snapshotting::default(),
             webdav: Webdav::default(),
         }
     }
@@ -320,6 +333,14 @@ impl Default for Collecting {
             every: Duration::from_mins(10),
             grace: Duration::from_hours(1),
             rate: ByteSize::mib(32),
+        }
+    }
+}
+
+impl Default for Snapshotting {
+    fn default() -> Self {
+        Self {
+            every: Duration::from_secs(10),
         }
     }
 }
@@ -443,6 +464,11 @@ impl Config {
                 "collect",
                 "every and rate must be above zero",
                 !self.collect.every.is_zero() && self.collect.rate.as_u64() > 0,
+            ),
+            (
+                "snapshot.every",
+                "must be above zero",
+                !self.snapshot.every.is_zero(),
             ),
             (
                 "versions.keep",

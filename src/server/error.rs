@@ -37,6 +37,24 @@ pub enum Error {
         /// Where the key was looked for.
         key: PathBuf,
     },
+    /// There is no database, but there was one.
+    #[error(
+        "there is no database at {}, but snapshots of one in {}: run `sync-server recover`, or move \
+         that folder away to begin with nothing",
+        database, snapshots.display()
+    )]
+    DatabaseLost {
+        /// Where the database was looked for.
+        database: store::meta::Database,
+        /// The folder of the snapshots.
+        snapshots: PathBuf,
+    },
+    /// Nothing can be recovered without the key.
+    #[error("there is no master key {}: put it back from your copy", .0.display())]
+    NoKey(PathBuf),
+    /// The database could not be made anew.
+    #[error(transparent)]
+    Recover(#[from] jobs::recover::RecoverError),
     /// Another server has the data folder.
     #[error("{}: another sync-server is running on this data folder", .0.display())]
     InUse(PathBuf),
@@ -111,6 +129,9 @@ impl Error {
             Self::LeftOut { .. } => ExitCode::from(3),
             Self::File { .. }
             | Self::KeyMissing { .. }
+            | Self::DatabaseLost { .. }
+            | Self::NoKey(_)
+            | Self::Recover(_)
             | Self::InUse(_)
             | Self::Collecting(_)
             | Self::Used

@@ -16,6 +16,7 @@ mod password;
 mod pieces;
 mod router;
 mod session;
+mod snapshotting;
 mod startup;
 pub mod telemetry;
 mod tls;
@@ -107,6 +108,11 @@ fn spawn_jobs(
     let (store, beating) = (Arc::clone(&site.store), beating.clone());
     tasks.spawn(async move { store.process.run(&store, &beating).await });
     tasks.spawn(collecting::run(
+        site.clone(),
+        config.clone(),
+        Arc::clone(metrics),
+    ));
+    tasks.spawn(snapshotting::run(
         site.clone(),
         config.clone(),
         Arc::clone(metrics),

@@ -17,6 +17,7 @@ use crate::crypto::{self, MasterKey, Origin};
 use crate::jobs::Rules;
 use crate::store::meta::versions::Keep;
 use crate::store::meta::{Alone, Database, Meta, spaces};
+use crate::store::snapshot::Folder;
 use crate::store::{KeyRing, Store};
 use crate::tree::{self, DEFAULT_FOLDERS, NewSpace};
 use crate::types::{AccountId, Clock, millis};
@@ -82,16 +83,44 @@ async fn open_database(config: &Config) -> Result<Meta> {
         key: config.key_file.clone(),
     };
     if let Database::File(path) = &config.db_path {
-        make_folder(path.parent().unwrap_or(Path::new("")))?;
         if path.exists() && !has_key {
             return Err(missing());
         }
+        if !path.exists() {
+            refuse_lost(config)?;
+        }
     }
+    make_database_folder(config)?;
     let meta = Meta::open(&config.db_path).await?;
-    if !has_key && KeyRing::is_marked(&meta).await? {
-        return Err(missing());
+    match (KeyRing::is_marked(&meta).await?, has_key) {
+        (true, false) => Err(missing()),
+        (false, _) => refuse_lost(config).map(|()| meta),
+        (true, true) => Ok(meta),
     }
-    Ok(meta)
+}
+
+/// A new database beside snapshots of another would soon replace them.
+fn refuse_lost(config: &Config) -> Result<()> {
+    let folder = Folder::of(&config.data_path);
+    let there = folder.entries().map_err(|source| Error::File {
+        path: folder.path().to_owned(),
+        source,
+    })?;
+    if there.is_empty() {
+        return Ok(());
+    }
+    Err(Error::DatabaseLost {
+        database: config.db_path.clone(),
+        snapshots: folder.path().to_owned(),
+    })
+}
+
+/// Makes the folder that the database file is to lie in.
+pub(crate) fn make_database_folder(config: &Config) -> Result<()> {
+    match &config.db_path {
+        Database::File(path) => make_folder(path.parent().unwrap_or(Path::new(""))),
+        Database::Postgres(_) => Ok(()),
+    }
 }
 
 /// Makes an account with its own space in it.

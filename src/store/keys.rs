@@ -27,7 +27,22 @@ impl KeyRing {
 
     /// Proves that `master` is the key of this database, or marks a new database with it.
     pub(super) async fn open(master: MasterKey, meta: &Meta) -> Result<Self> {
-        let found = master.name();
+        let keys = Self::unmarked(master);
+        keys.mark(meta).await?;
+        Ok(keys)
+    }
+
+    /// Takes `master` for the key of whatever is opened with it.
+    pub(super) fn unmarked(master: MasterKey) -> Self {
+        Self {
+            master,
+            opened: RwLock::default(),
+        }
+    }
+
+    /// Marks a new database with the key, or proves that it is the key of this one.
+    pub async fn mark(&self, meta: &Meta) -> Result<()> {
+        let found = self.master.name();
         let mine = found.clone();
         let expected = meta
             .write(move |tx| {
@@ -37,19 +52,18 @@ impl KeyRing {
         if expected != found {
             return Err(Error::WrongKey { expected, found });
         }
-        Ok(Self {
-            master,
-            opened: RwLock::default(),
-        })
+        Ok(())
+    }
+
+    /// The master key, for snapshots.
+    pub fn master(&self) -> &MasterKey {
+        &self.master
     }
 
     /// The same for a database that is only read.
     pub(super) async fn open_to_read(master: MasterKey, meta: &Meta) -> Result<Self> {
         Self::prove(&master, meta).await?;
-        Ok(Self {
-            master,
-            opened: RwLock::default(),
-        })
+        Ok(Self::unmarked(master))
     }
 
     /// Proves that `master` is the key of this database.

@@ -13,6 +13,7 @@ mod others;
 mod process;
 mod shares;
 mod shelf;
+pub mod snapshot;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -86,6 +87,26 @@ impl Store {
         keep: meta::versions::Keep,
     ) -> Result<Arc<Self>> {
         let keys = KeyRing::open(master, &meta).await?;
+        Self::over(meta, data, keys, keep).await
+    }
+
+    /// A store over a database that is being made from a snapshot. It is nobody's until
+    /// [`KeyRing::mark`].
+    pub async fn recovering(
+        meta: Meta,
+        data: &Path,
+        master: MasterKey,
+        keep: meta::versions::Keep,
+    ) -> Result<Arc<Self>> {
+        Self::over(meta, data, KeyRing::unmarked(master), keep).await
+    }
+
+    async fn over(
+        meta: Meta,
+        data: &Path,
+        keys: KeyRing,
+        keep: meta::versions::Keep,
+    ) -> Result<Arc<Self>> {
         let epoch = meta::settings::epoch(&meta).await?;
         let segments = blob::Segments::open(data).await?;
         Ok(Arc::new(Self::of((meta, segments, keys), epoch, keep)?))

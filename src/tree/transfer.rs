@@ -234,6 +234,7 @@ impl Tree {
     async fn reseal(&self, node: &Node, target: &Place) -> Result<Staged> {
         let mut reader = self.read(node).await?;
         let mut upload = Upload::start(&self.store, target.space, Some(node.size), None).await?;
+        upload.set_name(&node.name);
         loop {
             let bytes = reader.read(READ_MAX).await?;
             if bytes.is_empty() {

@@ -182,7 +182,9 @@ impl Tree {
         let received = row::bytes(held.received);
         let parked = Parked::open(&keys, id, received, &held.manifest, held.tail).await?;
         let class = Class::of(Some(row::bytes(row.size)));
-        Ok(Upload::resume(&self.store, space, class, parked).await?)
+        let mut upload = Upload::resume(&self.store, space, class, parked).await?;
+        upload.set_name(row.path.rsplit('/').next().unwrap_or_default());
+        Ok(upload)
     }
 }
 

@@ -48,12 +48,24 @@ impl Tree {
         if let Some(expected) = expected.filter(|bytes| *bytes > INLINE_MAX as u64) {
             self.refuse_over_quota(&place, expected).await?;
         }
-        Ok(Upload::start(&self.store, place.space, expected, checksum).await?)
+        let mut upload = Upload::start(&self.store, place.space, expected, checksum).await?;
+        upload.set_name(place.name.as_str());
+        Ok(upload)
     }
 
     /// Makes the bytes durable and the path name them; what it named before becomes a version.
     pub async fn commit(&self, at: &NodePath, upload: Upload, how: Write) -> Result<Written> {
         let staged = upload.finish().await?.ok_or(Error::Checksum)?;
+        self.commit_staged(at, staged, how).await
+    }
+
+    /// The same for bytes that are durable already.
+    pub async fn commit_staged(
+        &self,
+        at: &NodePath,
+        staged: Staged,
+        how: Write,
+    ) -> Result<Written> {
         let place = self.place(at).await?;
         if staged.space != place.space {
             return Err(Error::NoParent);

@@ -7,7 +7,9 @@
 
 mod active;
 mod appender;
+mod files;
 mod handles;
+pub mod list;
 mod record;
 mod scan;
 
@@ -21,10 +23,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use files::SegmentFile;
 pub use scan::{Scan, Scanned};
 
 use self::active::Active;
 use self::handles::Handles;
+use self::list::List;
 use self::record::Header;
 use super::{Error, Result};
 use crate::crypto::{ChunkId, SegmentId, SpaceKeys};
@@ -93,6 +97,18 @@ impl Segments {
         blocking(move || {
             let prepared: Result<Vec<_>> = pieces.into_iter().map(record::prepare).collect();
             inner.active.append(&inner.folder, &keys, &prepared?)
+        })
+        .await
+    }
+
+    /// Appends the list of a content's chunks; **not yet durable**, see [`Self::sync`].
+    pub async fn append_list(&self, keys: &Arc<SpaceKeys>, list: &List) -> Result<Place> {
+        let (inner, keys, plain) = (Arc::clone(&self.0), Arc::clone(keys), list.encode());
+        blocking(move || {
+            let prepared = record::prepare_list(plain.into())?;
+            let places = inner.active.append(&inner.folder, &keys, &[prepared])?;
+            let place = places.first().copied();
+            place.ok_or(Error::Corrupt("an append gave no place"))
         })
         .await
     }
@@ -198,7 +214,8 @@ impl Inner {
         let mut bytes = vec![0; place.stored as usize];
         read_exact(&file, &mut bytes, place.offset)?;
         let header = bytes.first_chunk().and_then(Header::parse);
-        let Some(header) = header.filter(|header| header.stored == place.stored) else {
+        let fits = |header: &Header| header.stored == place.stored && !header.is_list();
+        let Some(header) = header.filter(fits) else {
             return Err(Error::Corrupt("no record where the chunk row says"));
         };
         record::open(&keys.record_key(place.segment), place.offset, header, bytes)
@@ -244,7 +261,7 @@ fn remove_durably(path: &Path) -> io::Result<u64> {
 }
 
 /// Makes the folder and those above it, each durable in the one it lies in.
-fn make_durable_folder(folder: &Path) -> io::Result<()> {
+pub(in crate::store) fn make_durable_folder(folder: &Path) -> io::Result<()> {
     if !folder.is_dir() {
         let above = match folder.parent() {
             Some(above) if !above.as_os_str().is_empty() => above,

@@ -35,6 +35,8 @@ const SEGMENT_VERSION: u8 = 1;
 const ID_LEN: usize = 32;
 /// Flag: the plaintext is compressed.
 const FLAG_ZSTD: u8 = 1;
+/// Flag: it is no chunk but the list of a content's chunks; see [`super::list`].
+const FLAG_LIST: u8 = 2;
 
 /// What lies in clear before a record's ciphertext.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +67,7 @@ impl Header {
         let (flags, raw_len, stored) = (bytes[4], number(8), number(12));
         let most = OVERHEAD + raw_len as usize;
         let possible = bytes[..4] == MAGIC
-            && flags & !FLAG_ZSTD == 0
+            && flags & !(FLAG_ZSTD | FLAG_LIST) == 0
             && bytes[5..8] == [0; 3]
             && raw_len as usize <= CHUNK_MAX
             && (OVERHEAD..=most).contains(&(stored as usize));
@@ -74,6 +76,11 @@ impl Header {
             raw_len,
             stored,
         })
+    }
+
+    /// Whether the record holds the list of a content's chunks.
+    pub(super) fn is_list(self) -> bool {
+        self.flags & FLAG_LIST != 0
     }
 
     fn encode(self) -> [u8; HEADER_LEN] {
@@ -104,16 +111,32 @@ pub(super) fn segment_header(space: SpaceId, segment: SegmentId) -> [u8; SEGMENT
     bytes
 }
 
+/// The space that the first bytes of a segment name, if they are of this segment.
+pub(super) fn space_of(header: &[u8; SEGMENT_HEADER_LEN], segment: SegmentId) -> Option<SpaceId> {
+    let space = i64::from_be_bytes(std::array::from_fn(|nth| header[8 + nth]));
+    let space = SpaceId(space);
+    (*header == segment_header(space, segment)).then_some(space)
+}
+
 /// Compresses a chunk if that pays.
 pub(super) fn prepare(piece: Piece) -> Result<Prepared> {
     let Piece { id, plain } = piece;
+    prepare_as(0, id, plain)
+}
+
+/// The same for the list of a content's chunks, which has no id.
+pub(super) fn prepare_list(plain: Bytes) -> Result<Prepared> {
+    prepare_as(FLAG_LIST, ChunkId([0; ID_LEN]), plain)
+}
+
+fn prepare_as(kind: u8, id: ChunkId, plain: Bytes) -> Result<Prepared> {
     if plain.len() > CHUNK_MAX {
         return Err(Error::Corrupt("a chunk is longer than chunks can be"));
     }
     let raw_len = length(plain.len());
     let (flags, body) = match compress(&plain) {
-        Some(small) => (FLAG_ZSTD, Bytes::from(small)),
-        None => (0, plain),
+        Some(small) => (kind | FLAG_ZSTD, Bytes::from(small)),
+        None => (kind, plain),
     };
     let stored = length(OVERHEAD + body.len());
     Ok(Prepared {
@@ -189,7 +212,7 @@ mod tests {
         assert_eq!(Header::parse(&bytes), Some(header));
         for (at, value) in [
             (0, b'X'),
-            (4, 2),
+            (4, 4),
             (5, 1),
             (7, 1),
             (8, 1),

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
+use super::list::List;
 use super::record::{self, HEADER_LEN, Header, MAGIC, OVERHEAD, SEGMENT_HEADER_LEN};
 use super::{Place, read_exact};
 use crate::crypto::{ChunkId, RecordKey, SegmentId};
@@ -27,6 +28,8 @@ pub struct Scanned {
 pub struct Scan {
     /// The whole records, in the order they lie.
     pub records: Vec<Scanned>,
+    /// The lists of contents.
+    pub lists: Vec<List>,
     /// Bytes that belong to no whole record: damage, or the end of a write that a crash cut short.
     pub damaged: u64,
 }
@@ -40,7 +43,12 @@ pub(super) fn scan(file: &File, key: &RecordKey, segment: SegmentId) -> Result<S
     let mut scan = Scan::default();
     let mut at = SEGMENT_HEADER_LEN as u64;
     while at + OVERHEAD as u64 <= length {
-        if let Some((id, header)) = whole_record(file, key, at, length)? {
+        if let Some((id, header, list)) = whole_record(file, key, at, length)? {
+            scan.lists.extend(list);
+            if header.is_list() {
+                at += u64::from(header.stored);
+                continue;
+            }
             let place = Place {
                 segment,
                 offset: at,
@@ -67,7 +75,7 @@ fn whole_record(
     key: &RecordKey,
     offset: u64,
     length: u64,
-) -> Result<Option<(ChunkId, Header)>> {
+) -> Result<Option<(ChunkId, Header, Option<List>)>> {
     let mut head = [0; HEADER_LEN];
     read_exact(file, &mut head, offset)?;
     let Some(header) = Header::parse(&head) else {
@@ -78,9 +86,12 @@ fn whole_record(
     }
     let mut bytes = vec![0; header.stored as usize];
     read_exact(file, &mut bytes, offset)?;
-    Ok(record::open(key, offset, header, bytes)
-        .ok()
-        .map(|(id, _plain)| (id, header)))
+    let Ok((id, plain)) = record::open(key, offset, header, bytes) else {
+        return Ok(None);
+    };
+    // One that we do not understand is of a later program.
+    let list = header.is_list().then(|| List::decode(&plain)).flatten();
+    Ok(Some((id, header, list)))
 }
 
 /// Where the next thing that may be a record begins.

@@ -9,6 +9,7 @@ mod base;
 mod checksum;
 mod diff;
 mod list;
+mod listed;
 mod park;
 mod places;
 mod prove;

@@ -157,6 +157,11 @@ impl Rebuild {
         })
     }
 
+    /// Says what the file will be called.
+    pub fn set_name(&mut self, name: &str) {
+        self.upload.set_name(name);
+    }
+
     /// Bytes the operations gave so far.
     pub fn written(&self) -> u64 {
         self.written

@@ -9,7 +9,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::chunk::{Manifest, RUNS_MAX};
 use crate::crypto::{Blinded, ChunkId, SpaceKeys};
-use crate::store::blob::Piece;
+use crate::store::blob::list::List;
+use crate::store::blob::{Piece, Place};
 use crate::store::meta::chunks::{self, Located, NewChunk};
 use crate::store::{Error, Pin, Result, Store};
 use crate::types::ChunkRow;
@@ -47,6 +48,8 @@ pub(super) struct Settler {
     settling: Option<Settling>,
     /// The new rows of the last group that has settled.
     settled: Rows,
+    /// Whether anything was not stored yet.
+    appended: bool,
 }
 
 type Rows = HashMap<Blinded, ChunkRow>;
@@ -55,6 +58,8 @@ type Rows = HashMap<Blinded, ChunkRow>;
 struct Group {
     order: Vec<Slot>,
     new: Vec<NewChunk>,
+    /// Lists that are to be durable with the group.
+    lists: Vec<Place>,
     index: HashSet<Blinded>,
     /// Bytes of the new records.
     stored: u64,
@@ -90,6 +95,7 @@ impl Settler {
             group: Group::default(),
             settling: None,
             settled: Rows::default(),
+            appended: false,
         }
     }
 
@@ -134,6 +140,7 @@ impl Settler {
                 new.push((blinded, raw));
             }
         }
+        self.appended |= !pieces.is_empty();
         let places = self.store.segments.append(&self.keys, pieces).await?;
         for ((blinded, raw), place) in new.into_iter().zip(places) {
             self.group.stored += u64::from(place.stored);
@@ -153,9 +160,21 @@ impl Settler {
         self.send_full().await
     }
 
+    /// Whether any chunk was not stored yet.
+    pub(super) fn has_appended(&self) -> bool {
+        self.appended
+    }
+
+    /// Appends the list of the content's chunks, to become durable with the last of them.
+    pub(super) async fn add_list(&mut self, list: &List) -> Result<()> {
+        let place = self.store.segments.append_list(&self.keys, list).await?;
+        self.group.lists.push(place);
+        Ok(())
+    }
+
     /// Sends what was taken on its way to the disk, however little it is.
     pub(super) async fn send(&mut self) -> Result<()> {
-        if self.group.order.is_empty() {
+        if self.group.order.is_empty() && self.group.lists.is_empty() {
             return Ok(());
         }
         self.next_group().await
@@ -195,12 +214,13 @@ impl Settler {
         let Group {
             order,
             new,
+            lists,
             index,
             raw,
             stored: _,
         } = std::mem::take(&mut self.group);
         let (store, keys) = (Arc::clone(&self.store), Arc::clone(&self.keys));
-        let rows = settle(store, keys, Arc::clone(&self.pin), new);
+        let rows = settle(store, keys, Arc::clone(&self.pin), (new, lists));
         let rows = AbortOnDropHandle::new(tokio::spawn(rows));
         self.settling = Some(Settling {
             order,
@@ -247,18 +267,26 @@ async fn settle(
     store: Arc<Store>,
     keys: Arc<SpaceKeys>,
     pin: Arc<Pin>,
-    new: Vec<NewChunk>,
+    (new, lists): (Vec<NewChunk>, Vec<Place>),
 ) -> Result<Rows> {
-    if new.is_empty() {
+    if new.is_empty() && lists.is_empty() {
         return Ok(Rows::new());
     }
     let places: Vec<_> = new.iter().map(|chunk| chunk.place).collect();
-    store.segments.sync(&places).await?;
+    store.segments.sync(&[&places[..], &lists].concat()).await?;
+    // A segment without a row would stay for ever.
+    let begun = |list: &&Place| !places.iter().any(|place| place.segment == list.segment);
+    let begun: Vec<_> = lists.iter().filter(begun).copied().collect();
     let space = keys.space;
     store
         .meta
         .write(move |tx| {
-            Box::pin(async move { chunks::insert(tx, pin.process(), space, &new).await })
+            Box::pin(async move {
+                if !begun.is_empty() {
+                    chunks::name_segments(tx, pin.process(), space, begun).await?;
+                }
+                chunks::insert(tx, pin.process(), space, &new).await
+            })
         })
         .await
 }

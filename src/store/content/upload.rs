@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use super::checksum::Verifier;
+use super::listed::{self, Coming, Subject};
 use super::settle::{Cut, Settler};
 use super::{Checksum, INLINE_MAX, Parked};
 use crate::chunk::{Class, Cutter, Manifest};
@@ -66,6 +67,8 @@ pub struct Upload {
     verified: usize,
     verifier: Option<Verifier>,
     written: u64,
+    /// What the file will be called, for the day on which the database is lost.
+    name: String,
     /// `None` while all of it may still become inline.
     chunked: Option<Box<Chunked>>,
     /// A push failed or was given up half way: what arrived is not what was sent.
@@ -77,6 +80,7 @@ struct Chunked {
     cutter: Arc<Cutter>,
     /// `None` when chunks of an earlier process are among them: then the rows are read at the end.
     root: Option<RootHasher>,
+    coming: Coming,
     settler: Settler,
     _share: Held,
 }
@@ -108,6 +112,7 @@ impl Upload {
             verified: 0,
             verifier: None,
             written: 0,
+            name: String::new(),
             chunked: None,
             torn: false,
         }
@@ -128,11 +133,17 @@ impl Upload {
             let mut chunked = upload.begin_chunks().await?;
             if parked.covered > 0 {
                 chunked.root = None;
+                chunked.coming = Coming::unknown();
             }
             chunked.settler.resume((parked.manifest, parked.covered));
             upload.chunked = Some(chunked);
         }
         Ok(upload)
+    }
+
+    /// Says what the file will be called.
+    pub fn set_name(&mut self, name: &str) {
+        name.clone_into(&mut self.name);
     }
 
     /// What keeps the chunks there are from being collected.
@@ -237,6 +248,7 @@ impl Upload {
         };
         if let Some(root) = &mut chunked.root {
             root.push(&chunk.blinded, chunk.raw);
+            chunked.coming.push(chunk.blinded);
         }
         chunked.settler.add_known(chunk).await?;
         self.written += u64::from(chunk.raw);
@@ -252,15 +264,11 @@ impl Upload {
             return self.finish_inline();
         };
         self.store_buffer(&mut chunked, true).await?;
-        let (proven, checksum) = prove(self.verifier);
+        let (proven, checksum) = prove(self.verifier.take());
         if !proven {
             return Ok(None);
         }
-        let (manifest, covered) = chunked.settler.finish().await?;
-        let root = match chunked.root {
-            Some(root) => root.finish(),
-            None => root_of(&self.store, &self.keys, &manifest, covered).await?,
-        };
+        let (manifest, root) = self.settle_and_list(*chunked).await?;
         Ok(Some(Staged {
             space: self.keys.space,
             root,
@@ -270,6 +278,37 @@ impl Upload {
             checksum,
             pin: self.pin,
         }))
+    }
+
+    /// Waits until all chunks are durable and have rows, and so is the list of them.
+    async fn settle_and_list(&mut self, chunked: Chunked) -> Result<(Manifest, Blinded)> {
+        let Chunked {
+            root,
+            coming,
+            mut settler,
+            ..
+        } = chunked;
+        let mut subject = Subject {
+            class: self.class,
+            root: Blinded([0; 16]),
+            size: self.written,
+            name: std::mem::take(&mut self.name),
+        };
+        let (store, keys) = (&self.store, &self.keys);
+        if let (Some(root), Some(chunks)) = (&root, coming.take()) {
+            subject.root = root.finish();
+            if settler.has_appended() || !subject.is_listed(store, keys).await? {
+                settler.add_list(&subject.part(0, 1, chunks)).await?;
+            }
+            return Ok((settler.finish().await?.0, subject.root));
+        }
+        let (manifest, covered) = settler.finish().await?;
+        subject.root = match root {
+            Some(root) => root.finish(),
+            None => root_of(store, keys, &manifest, covered).await?,
+        };
+        listed::write(store, keys, &subject, &manifest).await?;
+        Ok((manifest, subject.root))
     }
 
     /// Marks the upload as torn until what begins here is done.
@@ -311,6 +350,7 @@ impl Upload {
         Ok(Box::new(Chunked {
             cutter: Arc::new(Cutter::new(self.class, self.keys.gear_seed())),
             root: Some(self.keys.root_hasher()),
+            coming: Coming::new(),
             settler: Settler::new(&self.store, &self.keys, pin),
             _share: share,
         }))
@@ -333,6 +373,7 @@ impl Upload {
         if let Some(root) = &mut chunked.root {
             for cut in &cuts {
                 root.push(&cut.blinded, cut.len());
+                chunked.coming.push(cut.blinded);
             }
         }
         chunked.settler.add(cuts).await?;

@@ -113,3 +113,50 @@ impl DerefMut for Reading {
         &mut self.0
     }
 }
+
+/// A connection to read with that sees one state of the database. Closed unless [`Self::end`] is called:
+/// nobody else may get it in the middle of a transaction.
+pub struct View(Option<Reading>);
+
+impl View {
+    pub(super) async fn begin(mut reading: Reading) -> Result<Self> {
+        let begun = if reading.is_postgres() {
+            sql::query("BEGIN ISOLATION LEVEL REPEATABLE READ").execute(&mut reading)
+        } else {
+            sql::query("BEGIN").execute(&mut reading)
+        };
+        let begun = begun.await;
+        let view = Self(Some(reading));
+        begun?;
+        Ok(view)
+    }
+
+    /// Gives the connection back.
+    pub async fn end(mut self) -> Result<()> {
+        sql::query("COMMIT").execute(&mut *self).await?;
+        self.0 = None;
+        Ok(())
+    }
+}
+
+impl Deref for View {
+    type Target = Conn;
+
+    fn deref(&self) -> &Conn {
+        self.0.as_ref().expect("it has a connection until it ends")
+    }
+}
+
+impl DerefMut for View {
+    fn deref_mut(&mut self) -> &mut Conn {
+        self.0.as_mut().expect("it has a connection until it ends")
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        if let Some(reading) = &mut self.0 {
+            reading.discard();
+        }
+    }
+}

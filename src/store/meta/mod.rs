@@ -16,6 +16,7 @@ pub mod conflicts;
 mod conn;
 pub mod contents;
 mod database;
+pub mod dump;
 pub mod export;
 pub mod feed;
 pub mod jobs;
@@ -29,7 +30,9 @@ mod prepared;
 pub mod process;
 pub mod props;
 mod rows;
+pub mod rescue;
 pub mod segments;
+pub mod sequences;
 pub mod settings;
 mod shrink;
 pub mod spaces;
@@ -51,7 +54,7 @@ use futures_util::future::BoxFuture;
 use sqlx::postgres::PgPool;
 use sqlx::sqlite::SqlitePool;
 
-pub use self::conn::{Alone, Conn, Reading};
+pub use self::conn::{Alone, Conn, Reading, View};
 pub use self::database::Database;
 use self::writer::{Each, Group};
 use super::{Error, Result};
@@ -134,6 +137,11 @@ impl Meta {
             // In a box: connecting is in this future, and it would be in that of each caller.
             Opened::Post { readers, .. } => Conn::post(Box::pin(readers.acquire()).await?),
         }))
+    }
+
+    /// The database as it is now, however long one looks at it. Meanwhile SQLite's log can only grow.
+    pub async fn view(&self) -> Result<View> {
+        View::begin(self.read().await?).await
     }
 
     /// Runs `work` in a transaction and returns once it is durable.

@@ -44,3 +44,18 @@ pub async fn execute(conn: &mut Conn, text: &'static str, numbers: &[i64]) -> Re
     }
     Ok(query.execute(conn).await?.rows_affected())
 }
+
+/// The columns of all tables: `(table, column)`.
+pub async fn columns(conn: &mut Conn) -> Result<Vec<(String, String)>> {
+    let text = if conn.is_postgres() {
+        "SELECT CAST(c.table_name AS TEXT), CAST(c.column_name AS TEXT)
+           FROM information_schema.columns c JOIN information_schema.tables t
+             ON t.table_schema = c.table_schema AND t.table_name = c.table_name
+          WHERE t.table_type = 'BASE TABLE' AND c.table_schema = current_schema()
+            AND c.table_name <> '_sqlx_migrations'"
+    } else {
+        "SELECT m.name, p.name FROM sqlite_master m, pragma_table_info(m.name) p
+          WHERE m.type = 'table' AND m.name NOT IN ('_sqlx_migrations', 'sqlite_sequence')"
+    };
+    Ok(sql::query_as(text).fetch_all(conn).await?)
+}

@@ -69,6 +69,10 @@ impl Incoming {
             }
             rebuild => (rebuild, from),
         };
+        let mut rebuild = rebuild.map_err(broken)?;
+        if let Some((_, name)) = at.split_last() {
+            rebuild.set_name(name.as_str());
+        }
         Ok(Self {
             at,
             space,
@@ -76,7 +80,7 @@ impl Incoming {
             root,
             checksum,
             how,
-            content: Content::Built(Box::new(rebuild.map_err(broken)?)),
+            content: Content::Built(Box::new(rebuild)),
             unknown: BTreeSet::new(),
             names_max,
             no_base: from.is_none(),

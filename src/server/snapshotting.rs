@@ -1,0 +1,37 @@
+//! Snapshots at intervals, beside everything else.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::config::Config;
+use super::ops::metrics::Metrics;
+use crate::jobs::Site;
+use crate::jobs::snapshot::{NAME, Snapshots};
+use crate::store;
+
+/// Snapshots take no more than one part in so many of the time.
+const SHARE: u32 = 50;
+
+/// Takes snapshots at intervals until told to stop.
+pub(super) async fn run(Site { store, clock, stop }: Site, config: Config, metrics: Arc<Metrics>) {
+    let mut snapshots = Snapshots::new(&config.data_path, clock.clone());
+    let mut pause = config.snapshot.every;
+    while let Some(()) = stop.run_until_cancelled(tokio::time::sleep(pause)).await {
+        let began = Instant::now();
+        let taken = stop.run_until_cancelled(snapshots.take(&store)).await;
+        pause = config.snapshot.every.max(began.elapsed() * SHARE);
+        match taken {
+            None | Some(Err(store::Error::Closing)) => return,
+            Some(Ok(taken)) => {
+                if let Some(taken) = taken {
+                    tracing::debug!(bytes = taken.bytes, kind = ?taken.kind, "snapshot taken");
+                }
+                metrics.job_ended(NAME, true, clock.now().secs());
+            }
+            Some(Err(error)) => {
+                tracing::error!(%error, "no snapshot could be taken");
+                metrics.job_ended(NAME, false, clock.now().secs());
+            }
+        }
+    }
+}
