@@ -46,21 +46,30 @@ pub mod versions;
 pub mod watch;
 mod writer;
 
+use std::sync::Arc;
+
 use futures_util::future::BoxFuture;
 use sqlx::postgres::PgPool;
 use sqlx::sqlite::SqlitePool;
 
 pub use self::conn::{Alone, Conn, Reading};
 pub use self::database::Database;
-use self::writer::{Each, Group};
+use self::writer::{Each, Group, Trust};
 use super::{Error, Result};
 
 /// The opened database.
 pub struct Meta(Opened);
 
 enum Opened {
-    Lite { readers: SqlitePool, writer: Group },
-    Post { readers: PgPool, writers: Each },
+    Lite {
+        readers: SqlitePool,
+        writer: Group,
+        trust: Arc<Trust>,
+    },
+    Post {
+        readers: PgPool,
+        writers: Each,
+    },
 }
 
 impl Meta {
@@ -68,8 +77,12 @@ impl Meta {
     pub async fn open(database: &Database) -> Result<Self> {
         Ok(Self(match database {
             Database::File(path) => {
-                let (readers, writer) = sqlite::open(path).await?;
-                Opened::Lite { readers, writer }
+                let (readers, writer, trust) = sqlite::open(path).await?;
+                Opened::Lite {
+                    readers,
+                    writer,
+                    trust,
+                }
             }
             Database::Postgres(address) => {
                 let (readers, writers) = Box::pin(postgres::open(address)).await?;
@@ -86,10 +99,21 @@ impl Meta {
     /// A connection to read with. It sees every write that was answered before.
     pub async fn read(&self) -> Result<Reading> {
         Ok(Reading(match &self.0 {
-            Opened::Lite { readers, .. } => Conn::lite(readers.acquire().await?),
+            Opened::Lite { readers, trust, .. } => {
+                let _pass = trust.to_read().await?;
+                Conn::lite(readers.acquire().await?)
+            }
             // In a box: connecting is in this future, and it would be in that of each caller.
             Opened::Post { readers, .. } => Conn::post(Box::pin(readers.acquire()).await?),
         }))
+    }
+
+    /// Whether nothing is written because the database met an I/O error and is not proved sound yet.
+    pub fn is_suspect(&self) -> bool {
+        match &self.0 {
+            Opened::Lite { trust, .. } => !trust.is_whole(),
+            Opened::Post { .. } => false,
+        }
     }
 
     /// Runs `work` in a transaction and returns once it is durable.
@@ -112,7 +136,9 @@ impl Meta {
     pub async fn close(&self) {
         // The last one writes SQLite's log into the file, which readers cannot.
         match &self.0 {
-            Opened::Lite { readers, writer } => {
+            Opened::Lite {
+                readers, writer, ..
+            } => {
                 readers.close().await;
                 writer.close().await;
             }

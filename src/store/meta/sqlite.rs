@@ -1,6 +1,7 @@
 //! Opening a file of SQLite: one connection that writes, some that read beside it.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::ConnectOptions as _;
@@ -10,7 +11,7 @@ use sqlx::sqlite::{
 };
 
 use super::Conn;
-use super::writer::Group;
+use super::writer::{Group, LOG_KEPT, Trust, Written};
 use crate::store::Result;
 
 /// Readers beside the one writer: two cores rarely have more than this many queries running.
@@ -21,15 +22,12 @@ const BUSY_MAX: Duration = Duration::from_secs(10);
 const WRITER_CACHE: &str = "-8192";
 /// Page cache of each reader, in KiB.
 const READER_CACHE: &str = "-2048";
-/// Pages in the WAL before a checkpoint runs: 16 MiB, so that bursts do not pay for one each.
-const WAL_PAGES: &str = "4000";
-/// Largest WAL file kept after a checkpoint, in bytes.
-const WAL_KEPT: &str = "33554432";
 /// Prepared statements kept by each connection; above the number of statements there are.
 const STATEMENTS: usize = 200;
 
-/// Opens or creates the file and brings its schema up to date: the readers and the writer.
-pub(super) async fn open(path: &Path) -> Result<(SqlitePool, Group)> {
+/// Opens or creates the file and brings its schema up to date: the readers, the writer, and how far they
+/// can be relied on.
+pub(super) async fn open(path: &Path) -> Result<(SqlitePool, Group, Arc<Trust>)> {
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
@@ -38,20 +36,20 @@ pub(super) async fn open(path: &Path) -> Result<(SqlitePool, Group)> {
         .busy_timeout(BUSY_MAX)
         .statement_cache_capacity(STATEMENTS)
         .pragma("temp_store", "memory")
-        .pragma("wal_autocheckpoint", WAL_PAGES)
-        .pragma("journal_size_limit", WAL_KEPT)
+        // The writer does it, so that it learns of errors.
+        .pragma("wal_autocheckpoint", "0")
+        .pragma("journal_size_limit", LOG_KEPT.to_string())
         .row_buffer_size(512)
         .disable_statement_logging();
+    let write = options
+        .clone()
+        .auto_vacuum(SqliteAutoVacuum::Incremental)
+        .pragma("cache_size", WRITER_CACHE);
     let writers = SqlitePoolOptions::new()
         .max_connections(1)
         .idle_timeout(None)
         .max_lifetime(None)
-        .connect_with(
-            options
-                .clone()
-                .auto_vacuum(SqliteAutoVacuum::Incremental)
-                .pragma("cache_size", WRITER_CACHE),
-        )
+        .connect_with(write.clone())
         .await?;
     let mut writing = writers.acquire().await?;
     sqlx::migrate!("src/store/meta/migrations/sqlite")
@@ -62,5 +60,8 @@ pub(super) async fn open(path: &Path) -> Result<(SqlitePool, Group)> {
         .test_before_acquire(false)
         .connect_with(options.read_only(true).pragma("cache_size", READER_CACHE))
         .await?;
-    Ok((readers, Group::start(Conn::lite(writing))))
+    let conn = Conn::lite(writing);
+    let written = Written::new(path, write, readers.clone(), writers, conn)?;
+    let trust = written.trust();
+    Ok((readers, Group::start(written), trust))
 }

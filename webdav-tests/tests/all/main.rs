@@ -22,6 +22,7 @@ mod copymove;
 mod delete;
 mod destination;
 mod durability;
+mod faults;
 mod finder;
 mod garmin;
 mod locks;
