@@ -74,6 +74,8 @@ fn failed(error: &store::Error) -> Response<Body> {
     match error {
         store::Error::Database(_)
         | store::Error::Away(_)
+        | store::Error::Later { .. }
+        | store::Error::Suspect
         | store::Error::Busy
         | store::Error::Stale
         | store::Error::Closing => later(StatusCode::SERVICE_UNAVAILABLE, BUSY_RETRY_SECONDS),

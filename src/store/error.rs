@@ -31,6 +31,17 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The disk or the system, in a way that may be over soon. Nothing of a write is kept.
+    #[error("{what}: {source}")]
+    Later {
+        /// What was being done.
+        what: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The database met an I/O error, and what it says is not relied on until it is proved sound.
+    #[error("the database met an I/O error and is not proved sound yet")]
+    Suspect,
     /// The disk is full.
     #[error("no space left on the disk")]
     DiskFull,
@@ -63,16 +74,36 @@ pub enum Error {
 }
 
 impl Error {
-    /// Wraps an I/O error, telling a full disk from the rest.
+    /// Wraps an error of reading, telling a full disk and too many open files from the rest.
     pub fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> Self {
-        move |source| {
-            let kind = source.kind();
-            if matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
-                return Self::DiskFull;
-            }
-            Self::Io { what, source }
+        move |source| match source.raw_os_error() {
+            _ if is_full(&source) => Self::DiskFull,
+            Some(EMFILE | ENFILE) => Self::Later { what, source },
+            _ => Self::Io { what, source },
         }
     }
+
+    /// Wraps an error of writing, telling a full disk from the rest. Whoever repeats the write may well
+    /// succeed, so it is none of those that make clients put a file aside.
+    pub fn writing(what: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| {
+            if is_full(&source) {
+                return Self::DiskFull;
+            }
+            Self::Later { what, source }
+        }
+    }
+}
+
+/// Linux's for too many open files, of the process and of the system.
+const EMFILE: i32 = 24;
+const ENFILE: i32 = 23;
+
+fn is_full(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+    )
 }
 
 /// SQLite's result code for a full disk.

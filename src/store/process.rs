@@ -150,6 +150,7 @@ impl Process {
         store.segments.close(closing, IDLE).await?;
         let notice = self.notice(store, epoch, stay);
         if notice.leaves {
+            store.segments.forget(notice.released).await?;
             return forget(store, row.id).await;
         }
         self.write(store, row, notice).await
@@ -207,22 +208,28 @@ impl Process {
             tracing::warn!("this process was believed dead; running uploads have to be sent again");
             return self.start_anew(store).await;
         }
-        let mut state = self.state();
-        state.row = Some(Row { id, floor, until });
         let released = notice.released;
-        state
-            .closed
-            .retain(|(_, segment)| !released.contains(segment));
-        Ok(())
+        {
+            let mut state = self.state();
+            state.row = Some(Row { id, floor, until });
+            state
+                .closed
+                .retain(|(_, segment)| !released.contains(segment));
+        }
+        store.segments.forget(released).await
     }
 
     /// Others may have taken away what was begun. Segments first: the next pin is of another process.
     async fn start_anew(&self, store: &Store) -> Result<()> {
         store.segments.close_all().await?;
-        let mut state = self.state();
-        state.row = None;
-        state.closed.clear();
-        Ok(())
+        let closed = {
+            let mut state = self.state();
+            state.row = None;
+            std::mem::take(&mut state.closed)
+        };
+        // Who waits for records in them gets no rows any more.
+        let closed = closed.into_iter().map(|(_, segment)| segment).collect();
+        store.segments.forget(closed).await
     }
 
     /// Shuts out those who were killed, so that nobody waits for them. Only for one who knows that no
@@ -278,15 +285,15 @@ impl Store {
         self.process.pin(&self.meta).await
     }
 
-    /// The same for a reader. When the disk is full or nothing may be written there is none, and reading
-    /// goes on: at worst what nobody names any more ends in an error.
+    /// The same for a reader. When the disk is full or fails, or nothing may be written, there is none, and
+    /// reading goes on: at worst what nobody names any more ends in an error.
     pub async fn pin_to_read(&self) -> Result<Option<Arc<Pin>>, Error> {
         if self.meta.is_read_only() {
             return Ok(None);
         }
         match self.pin().await {
             Ok(pin) => Ok(Some(pin)),
-            Err(Error::DiskFull) => Ok(None),
+            Err(Error::DiskFull | Error::Suspect | Error::Database(_)) => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -6,6 +6,7 @@
 pub mod api;
 pub mod content;
 pub mod device;
+pub mod faults;
 pub mod http;
 pub mod memory;
 mod meter;

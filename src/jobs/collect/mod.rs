@@ -256,7 +256,7 @@ pub fn lock(data: &Path) -> Result<Option<File>> {
         .create(true)
         .truncate(false)
         .open(data.join(LOCK_FILE));
-    let file = open.map_err(Error::io("opening the lock of collection"))?;
+    let file = open.map_err(Error::writing("opening the lock of collection"))?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),

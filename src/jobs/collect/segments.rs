@@ -104,8 +104,8 @@ async fn empty(going: &Going<'_>, segment: &Segment, done: &mut Round) -> Result
                 done.damaged += 1;
                 return Ok(());
             }
-            Err(error @ Error::DiskFull) => {
-                tracing::warn!(segment = %segment.name, %error, "there is no room to empty a segment");
+            Err(error @ (Error::DiskFull | Error::Later { .. })) => {
+                tracing::warn!(segment = %segment.name, %error, "a segment cannot be emptied now");
                 done.waiting += 1;
                 return Ok(());
             }

@@ -149,7 +149,8 @@ async fn missing(store: &Store, done: &mut Recovered) -> Result<()> {
                 let mut runs = manifest.runs().iter();
                 runs.any(|(first, rows)| {
                     let at = gone.partition_point(|row| *row < first.0);
-                    gone.get(at).is_some_and(|row| *row < first.0 + i64::from(*rows))
+                    gone.get(at)
+                        .is_some_and(|row| *row < first.0 + i64::from(*rows))
                 })
             });
             if lacks {

@@ -58,6 +58,8 @@ fn failed(error: &store::Error) -> Problem {
         store::Error::DiskFull => Problem::new(problem::DISK_FULL, "the server's disk is full"),
         store::Error::Database(_)
         | store::Error::Away(_)
+        | store::Error::Later { .. }
+        | store::Error::Suspect
         | store::Error::Busy
         | store::Error::Stale
         | store::Error::Closing => busy(),

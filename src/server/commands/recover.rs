@@ -45,7 +45,8 @@ fn report(done: &Recovered) -> String {
     }
     if done.placed > 0 {
         let bytes = size(done.bytes);
-        let line = format!("newer than the snapshot: {bytes} in the folder {FOLDER} of each space\n");
+        let line =
+            format!("newer than the snapshot: {bytes} in the folder {FOLDER} of each space\n");
         text.push_str(&line);
     }
     text

@@ -204,6 +204,8 @@ fn of_store(error: &store::Error) -> Error {
         store::Error::DiskFull => Error::Full,
         store::Error::Database(_)
         | store::Error::Away(_)
+        | store::Error::Later { .. }
+        | store::Error::Suspect
         | store::Error::Busy
         | store::Error::Stale
         | store::Error::Closing => Error::Busy {

@@ -3,13 +3,21 @@
 use axum::body::Body;
 use http::{Response, StatusCode, header};
 
-use crate::store::Store;
 use crate::store::meta::totals;
+use crate::store::{Error, Store};
 
 /// Answers `GET /health` after reading from the database.
 pub(in crate::server) async fn check(store: &Store) -> Response<Body> {
     let (status, body) = match read(store).await {
+        Ok(()) if store.meta.is_suspect() => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "{\"status\":\"degraded\"}\n",
+        ),
         Ok(()) => (StatusCode::OK, "{\"status\":\"ok\"}\n"),
+        Err(Error::Suspect) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "{\"status\":\"degraded\"}\n",
+        ),
         Err(error) => {
             tracing::error!("health: {error}");
             (

@@ -193,6 +193,8 @@ fn store_refusal(error: &store::Error) -> Refusal {
         // A 500 makes sync clients put the file aside for a day; a busy database is over in seconds.
         store::Error::Database(_)
         | store::Error::Away(_)
+        | store::Error::Later { .. }
+        | store::Error::Suspect
         | store::Error::Busy
         | store::Error::Stale
         | store::Error::Closing => {

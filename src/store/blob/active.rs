@@ -16,7 +16,7 @@ use crate::types::SpaceId;
 /// Segments open for appending: one file handle each, for the spaces that wrote last.
 const OPEN_MAX: usize = 32;
 /// Segments that failed with somebody still counting on them, 40 bytes each. When there are more
-/// the disk is beyond use, and nothing is appended until the server starts anew.
+/// nothing is appended until some of those who wait have been told.
 const LOST_MAX: usize = 4096;
 
 /// All segments this process writes.
@@ -135,6 +135,15 @@ impl Active {
         std::mem::take(&mut self.table().closed)
     }
 
+    /// Forgets what failed in segments that nobody can be waiting for any more; those of them of which
+    /// nothing is on the disk for sure.
+    pub(super) fn forget(&self, segments: &[SegmentId]) -> Vec<SegmentId> {
+        let mut table = self.table();
+        let mut unsynced = segments.to_vec();
+        unsynced.retain(|segment| table.lost.remove(segment) == Some(0));
+        unsynced
+    }
+
     /// Whether no segment is open, and nobody is to be told of one.
     pub(super) fn all_closed(&self) -> bool {
         let table = self.table();
@@ -223,5 +232,5 @@ impl Active {
 }
 
 fn lost() -> Error {
-    Error::io("syncing a segment")(std::io::Error::other("the segment failed before"))
+    Error::writing("syncing a segment")(std::io::Error::other("the segment failed before"))
 }

@@ -39,12 +39,12 @@ impl Appender {
     pub(super) fn create(folder: &Path, keys: &SpaceKeys) -> Result<Self> {
         let id = SegmentId::generate()?;
         let path = file_path(folder, id);
-        let file = create_file(&path).map_err(Error::io("creating a segment"))?;
+        let file = create_file(&path).map_err(Error::writing("creating a segment"))?;
         let appender = Self::with_file(id, keys, file, path);
         let header = record::segment_header(keys.space, id);
         if let Err(error) = appender.file.write_all_at(&header, 0) {
             appender.remove_file();
-            return Err(Error::io("writing a segment")(error));
+            return Err(Error::writing("writing a segment")(error));
         }
         Ok(appender)
     }
@@ -88,7 +88,7 @@ impl Appender {
         }
         if let Err(error) = self.file.write_all_at(&sealed, start) {
             self.fail(&error);
-            return Err(Error::io("writing a segment")(error));
+            return Err(Error::writing("writing a segment")(error));
         }
         self.written
             .store(start + sealed.len() as u64, Ordering::Release);
@@ -144,11 +144,11 @@ impl Appender {
             return Ok(());
         }
         if let Some(kind) = self.failed.get() {
-            return Err(Error::io("syncing a segment")((*kind).into()));
+            return Err(Error::writing("syncing a segment")((*kind).into()));
         }
         if let Err(error) = self.flush_file() {
             self.fail(&error);
-            return Err(Error::io("syncing a segment")(error));
+            return Err(Error::writing("syncing a segment")(error));
         }
         syncs.fetch_add(1, Ordering::Relaxed);
         self.synced.store(end, Ordering::Release);

@@ -67,7 +67,7 @@ impl Segments {
     pub async fn open(folder: &Path) -> Result<Self> {
         let folder = folder.join("seg");
         blocking(move || {
-            make_durable_folder(&folder).map_err(Error::io("making the data folder"))?;
+            make_durable_folder(&folder).map_err(Error::writing("making the data folder"))?;
             Ok(Self::of(folder))
         })
         .await
@@ -150,6 +150,21 @@ impl Segments {
         self.0.active.take_closed()
     }
 
+    /// Forgets that segments failed which nobody can be waiting for any more. Files of which nothing got
+    /// to the disk go: no row was ever made for what is in them.
+    pub async fn forget(&self, segments: Vec<SegmentId>) -> Result<()> {
+        let inner = Arc::clone(&self.0);
+        blocking(move || {
+            for segment in inner.active.forget(&segments) {
+                if let Err(error) = fs::remove_file(file_path(&inner.folder, segment)) {
+                    tracing::warn!(%segment, "removing a segment that failed: {error}");
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
     /// Whether this process appends to no segment and has told of all it closed.
     pub fn all_closed(&self) -> bool {
         self.0.active.all_closed()
@@ -180,7 +195,7 @@ impl Segments {
     /// for segments that no row names.
     pub async fn remove(&self, segment: SegmentId) -> Result<u64> {
         let path = file_path(&self.0.folder, segment);
-        blocking(move || remove_durably(&path).map_err(Error::io("removing a segment"))).await
+        blocking(move || remove_durably(&path).map_err(Error::writing("removing a segment"))).await
     }
 
     /// Finds all records of a segment that are whole, whatever the database knows of them.

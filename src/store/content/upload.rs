@@ -470,5 +470,5 @@ fn buffer_len(class: Class) -> usize {
 }
 
 fn torn() -> Error {
-    Error::io("storing an upload")(std::io::Error::other("a part of it was not stored"))
+    Error::writing("storing an upload")(std::io::Error::other("a part of it was not stored"))
 }

@@ -379,7 +379,15 @@ fn number(number: i64) -> Result<u32> {
 /// Every statement here, for the test that prepares them all.
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static str> {
-    let mut all = vec![PUT_SEGMENT, FOUND_SEGMENT, LOCATED, LISTED, BY_BLINDED, COUNTED, REVIVE];
+    let mut all = vec![
+        PUT_SEGMENT,
+        FOUND_SEGMENT,
+        LOCATED,
+        LISTED,
+        BY_BLINDED,
+        COUNTED,
+        REVIVE,
+    ];
     all.extend(FIND.texts());
     all.extend(INSERT.texts());
     all.push(RAW_LENS.as_str());

@@ -14,6 +14,8 @@ pub struct Conn {
     pub(super) inner: Inner,
     /// Whether a statement failed: then PostgreSQL answers a COMMIT by undoing everything.
     pub(super) failed: bool,
+    /// Whether SQLite met an I/O error.
+    pub(super) broken: bool,
 }
 
 pub(super) enum Inner {
@@ -54,6 +56,7 @@ impl Conn {
         Self {
             inner: Inner::Lite(conn),
             failed: false,
+            broken: false,
         }
     }
 
@@ -61,6 +64,7 @@ impl Conn {
         Self {
             inner: Inner::Post(conn),
             failed: false,
+            broken: false,
         }
     }
 

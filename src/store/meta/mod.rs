@@ -29,8 +29,8 @@ mod postgres;
 mod prepared;
 pub mod process;
 pub mod props;
-mod rows;
 pub mod rescue;
+mod rows;
 pub mod segments;
 pub mod sequences;
 pub mod settings;
@@ -133,7 +133,13 @@ impl Meta {
     /// A connection to read with. It sees every write that was answered before.
     pub async fn read(&self) -> Result<Reading> {
         Ok(Reading(match &self.0 {
-            Opened::Lite { readers, .. } => Conn::lite(readers.acquire().await?),
+            Opened::Lite { readers, writer } => {
+                let _pass = match writer {
+                    Some(writer) => Some(writer.trust().to_read().await?),
+                    None => None,
+                };
+                Conn::lite(readers.acquire().await?)
+            }
             // In a box: connecting is in this future, and it would be in that of each caller.
             Opened::Post { readers, .. } => Conn::post(Box::pin(readers.acquire()).await?),
         }))
@@ -142,6 +148,16 @@ impl Meta {
     /// The database as it is now, however long one looks at it. Meanwhile SQLite's log can only grow.
     pub async fn view(&self) -> Result<View> {
         View::begin(self.read().await?).await
+    }
+
+    /// Whether nothing is written because the database met an I/O error and is not proved sound yet.
+    pub fn is_suspect(&self) -> bool {
+        match &self.0 {
+            Opened::Lite { writer, .. } => writer
+                .as_ref()
+                .is_some_and(|writer| !writer.trust().is_whole()),
+            Opened::Post { .. } => false,
+        }
     }
 
     /// Runs `work` in a transaction and returns once it is durable.

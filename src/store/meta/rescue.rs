@@ -16,7 +16,8 @@ const SPACES: i64 = 100;
 const OTHERS: i64 = 1_000_000;
 
 // Cursors of before are refused: their turns are forgotten.
-const SKIP: &str = "UPDATE space SET seq = seq + $1, feed_floor = seq + $1, last_node = last_node + $2";
+const SKIP: &str =
+    "UPDATE space SET seq = seq + $1, feed_floor = seq + $1, last_node = last_node + $2";
 const LOSE: &str = "UPDATE chunk SET dead = 0 WHERE segment = $1 AND start + stored > $2";
 const LOST: &str = "SELECT id FROM chunk WHERE dead IS NOT NULL AND id > $1 ORDER BY id LIMIT $2";
 const FORGET: &str = "DELETE FROM chunk WHERE dead IS NOT NULL";
@@ -111,7 +112,10 @@ pub async fn spoil(conn: &mut Conn, content: ContentId, nobody: [u8; 16]) -> Res
     }
     let query = sql::query(SPOIL).bind(content.0).bind(&nobody[..]);
     query.execute(&mut *conn).await?;
-    let files: i64 = sql::query_scalar(USES).bind(content.0).fetch_one(conn).await?;
+    let files: i64 = sql::query_scalar(USES)
+        .bind(content.0)
+        .fetch_one(conn)
+        .await?;
     Ok(files.unsigned_abs())
 }
 

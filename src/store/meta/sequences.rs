@@ -60,10 +60,12 @@ pub async fn set(conn: &mut Conn, table: &str, last: i64) -> Result<()> {
         return Ok(());
     }
     sql::query(FORGET).bind(table).execute(&mut *conn).await?;
-    sql::query(SET)
-        .bind(table)
-        .bind(last)
-        .execute(conn)
-        .await?;
+    sql::query(SET).bind(table).bind(last).execute(conn).await?;
     Ok(())
+}
+
+/// Every statement here, for the test that prepares them all.
+#[cfg(test)]
+pub(super) fn statements() -> Vec<&'static str> {
+    vec![LAST_ALL, FORGET, SET, LAST, SET_VALUE]
 }

@@ -118,6 +118,18 @@ impl<'q, T> Query<'q, T> {
     }
 }
 
+/// SQLite's result code for an I/O error.
+const SQLITE_IO: u32 = 10;
+
+/// What kind of error it is to SQLite, when it is one.
+pub(super) fn sqlite_code(error: &sqlx::Error) -> Option<u32> {
+    let error = error.as_database_error()?;
+    let error = error.try_downcast_ref::<sqlx::sqlite::SqliteError>()?;
+    // The lower byte is the kind, the others say what was being done.
+    let code: u32 = sqlx::error::DatabaseError::code(error)?.parse().ok()?;
+    Some(code & 0xff)
+}
+
 /// Runs `$run` with the values and the connection of whichever database it is, and notes when it
 /// fails; both arms are the same text.
 macro_rules! on {
@@ -132,7 +144,10 @@ macro_rules! on {
                 $run
             }
         };
-        $conn.failed |= done.is_err();
+        if let Err(error) = &done {
+            $conn.failed = true;
+            $conn.broken |= sqlite_code(error) == Some(SQLITE_IO);
+        }
         done
     }};
 }

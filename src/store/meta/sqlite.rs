@@ -11,7 +11,7 @@ use sqlx::sqlite::{
 };
 
 use super::Conn;
-use super::writer::Group;
+use super::writer::{Group, LOG_KEPT, Written};
 use crate::store::Result;
 
 /// Readers beside the one writer: two cores rarely have more than this many queries running.
@@ -22,10 +22,6 @@ const BUSY_MAX: Duration = Duration::from_secs(10);
 const WRITER_CACHE: &str = "-8192";
 /// Page cache of each reader, in KiB.
 const READER_CACHE: &str = "-2048";
-/// Pages in the WAL before a checkpoint runs: 16 MiB, so that bursts do not pay for one each.
-const WAL_PAGES: &str = "4000";
-/// Largest WAL file kept after a checkpoint, in bytes.
-const WAL_KEPT: &str = "33554432";
 /// Prepared statements kept by each connection; above the number of statements there are.
 const STATEMENTS: usize = 200;
 
@@ -35,20 +31,22 @@ pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("src/store/meta/migratio
 /// Opens or creates the file and brings its schema up to date: the readers and the writer.
 pub(super) async fn open(path: &Path) -> Result<(SqlitePool, Group)> {
     let options = options(path).create_if_missing(true);
+    let write = options
+        .clone()
+        .auto_vacuum(SqliteAutoVacuum::Incremental)
+        .pragma("cache_size", WRITER_CACHE);
     let writers = SqlitePoolOptions::new()
         .max_connections(1)
         .idle_timeout(None)
         .max_lifetime(None)
-        .connect_with(
-            options
-                .clone()
-                .auto_vacuum(SqliteAutoVacuum::Incremental)
-                .pragma("cache_size", WRITER_CACHE),
-        )
+        .connect_with(write.clone())
         .await?;
     let mut writing = writers.acquire().await?;
     MIGRATIONS.run_direct(None, &mut *writing, false).await?;
-    Ok((readers(options).await?, Group::start(Conn::lite(writing))))
+    let readers = readers(options).await?;
+    let conn = Conn::lite(writing);
+    let written = Written::new(path, write, readers.clone(), writers, conn)?;
+    Ok((readers, Group::start(written)))
 }
 
 /// How the file is opened, when it is there.
@@ -60,8 +58,9 @@ pub(super) fn options(path: &Path) -> SqliteConnectOptions {
         .busy_timeout(BUSY_MAX)
         .statement_cache_capacity(STATEMENTS)
         .pragma("temp_store", "memory")
-        .pragma("wal_autocheckpoint", WAL_PAGES)
-        .pragma("journal_size_limit", WAL_KEPT)
+        // The writer does it, so that it learns of errors.
+        .pragma("wal_autocheckpoint", "0")
+        .pragma("journal_size_limit", LOG_KEPT.to_string())
         .row_buffer_size(512)
         .disable_statement_logging()
 }

@@ -1,18 +1,20 @@
 //! Writing. Here for SQLite by group commit: one task owns the writing connection and commits for all
 //! who queue; for PostgreSQL in `each`.
 
+mod doubt;
 mod each;
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+pub(super) use self::doubt::{LOG_KEPT, Trust, Written};
 pub(super) use self::each::Each;
 use super::super::{Error, Result};
-use super::conn::Inner;
 use super::{Conn, sql};
 
 /// Most works in one transaction: bounds what one commit makes others wait for.
@@ -25,7 +27,15 @@ trait Job: Send {
     /// Runs the work; `true` keeps what it wrote, `false` undoes it.
     fn run<'t>(&'t mut self, conn: &'t mut Conn) -> BoxFuture<'t, bool>;
     /// Answers the caller after the commit, or with the reason why there was none.
-    fn answer(self: Box<Self>, committed: Result<(), &str>);
+    fn answer(self: Box<Self>, committed: Result<(), &Reason>);
+}
+
+/// Why there was no commit.
+enum Reason {
+    /// It was tried.
+    Failed(String),
+    /// The database is in doubt.
+    Suspect,
 }
 
 struct Queued<F, T, E> {
@@ -52,11 +62,12 @@ where
         })
     }
 
-    fn answer(self: Box<Self>, committed: Result<(), &str>) {
+    fn answer(self: Box<Self>, committed: Result<(), &Reason>) {
         let result = match (self.result, committed) {
             (Some(Err(error)), _) => Err(error),
             (Some(Ok(value)), Ok(())) => Ok(value),
-            (_, Err(reason)) => Err(failed(reason).into()),
+            (_, Err(Reason::Suspect)) => Err(Error::Suspect.into()),
+            (_, Err(Reason::Failed(reason))) => Err(failed(reason).into()),
             (None, Ok(())) => Err(failed("the work stopped half way").into()),
         };
         // A caller that went away needs no answer.
@@ -77,18 +88,26 @@ pub(super) struct Group {
     queue: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
     sender: mpsc::WeakSender<Box<dyn Job>>,
     task: Mutex<Option<JoinHandle<()>>>,
+    trust: Arc<Trust>,
 }
 
 impl Group {
-    pub(super) fn start(conn: Conn) -> Self {
+    pub(super) fn start(file: Written) -> Self {
         let (sender, receiver) = mpsc::channel(QUEUE_MAX);
         let weak = sender.downgrade();
-        let task = tokio::spawn(serve(conn, receiver));
+        let trust = file.trust();
+        let task = tokio::spawn(serve(file, receiver));
         Self {
             queue: Mutex::new(Some(sender)),
             sender: weak,
             task: Mutex::new(Some(task)),
+            trust,
         }
+    }
+
+    /// How far the file can be relied on.
+    pub(super) fn trust(&self) -> &Trust {
+        &self.trust
     }
 
     pub(super) async fn run<T, E, F>(&self, work: F) -> Result<T, E>
@@ -119,25 +138,37 @@ impl Group {
     }
 }
 
-async fn serve(mut conn: Conn, mut queue: mpsc::Receiver<Box<dyn Job>>) {
+async fn serve(mut file: Written, mut queue: mpsc::Receiver<Box<dyn Job>>) {
     let mut batch = Vec::with_capacity(BATCH_MAX);
-    while queue.recv_many(&mut batch, BATCH_MAX).await > 0 {
-        let outcome = commit_batch(&mut conn, &mut batch).await;
-        let reason = outcome.as_ref().map_err(ToString::to_string);
-        if let Err(reason) = &reason {
-            tracing::error!(db.batch = batch.len(), "commit failed: {reason}");
+    loop {
+        let queued = tokio::select! {
+            queued = queue.recv_many(&mut batch, BATCH_MAX) => queued,
+            () = file.is_due() => {
+                file.prove().await;
+                continue;
+            }
+        };
+        if queued == 0 {
+            break;
         }
+        let committed = match file.conn() {
+            Some(conn) => commit_all(conn, &mut batch).await,
+            None => Err(Reason::Suspect),
+        };
         for job in batch.drain(..) {
-            job.answer(reason.as_ref().map(|&()| ()).map_err(String::as_str));
+            job.answer(committed.as_ref().map(|&()| ()));
         }
+        file.look_after().await;
     }
-    let closed = match conn.inner {
-        Inner::Lite(conn) => conn.close().await,
-        Inner::Post(conn) => conn.close().await,
-    };
-    if let Err(error) = closed {
-        tracing::warn!("closing the database: {error}");
-    }
+    file.close().await;
+}
+
+async fn commit_all(conn: &mut Conn, batch: &mut [Box<dyn Job>]) -> Result<(), Reason> {
+    let committed = commit_batch(conn, batch).await;
+    committed.map_err(|error| {
+        tracing::error!(db.batch = batch.len(), "commit failed: {error}");
+        Reason::Failed(error.to_string())
+    })
 }
 
 /// Runs a batch inside one transaction. On an error nothing of the batch is kept.

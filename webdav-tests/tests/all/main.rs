@@ -23,6 +23,7 @@ mod delete;
 mod destination;
 mod durability;
 mod export;
+mod faults;
 mod finder;
 mod garmin;
 mod locks;
