@@ -35,6 +35,7 @@ pub use error::{Error, Result};
 
 use crate::jobs::{JOBS, Schedule, Site, collect};
 use crate::store::watch_others;
+use crate::tree::free_uploads;
 use crate::types::Clock;
 use config::Config;
 use listener::Listener;
@@ -45,13 +46,17 @@ use tls::Tls;
 /// Runs the server until SIGTERM or SIGINT.
 pub async fn serve(config: Config) -> Result<()> {
     let clock = Clock::system();
-    let _lock = startup::lock(&config)?;
+    let mut served = startup::lock(&config).await?;
     let tls = Tls::open(&config.tls)?;
     let metrics = Metrics::new();
     let listener = bind(&config, tls.clone(), Arc::clone(&metrics)).await?;
     let opened = startup::open(&config, clock.clone()).await?;
     let login = startup::first_account(&opened, &config, &clock).await?;
     let store = Arc::clone(&opened.store);
+    if store.meta.is_shared() && served.is_alone() {
+        free_uploads(&store).await?;
+        served.let_in(&config)?;
+    }
     // No other server runs here; nor does a command that collects, when its lock is free.
     if !store.meta.is_shared()
         && let Some(_lock) = collect::lock(&config.data_path)?

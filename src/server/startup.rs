@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::config::{Config, Secret, Versions};
 use super::error::{Error, Result};
@@ -32,6 +33,10 @@ const PERSONAL: &str = "user:";
 const LOCK_FILE: &str = ".lock";
 /// What it holds while a server runs that knows of collection. Older ones leave it empty.
 const LOCK_TEXT: &[u8] = b"collects\n";
+/// How long a server waits for one that starts at the same time, and may bring the schema up to date.
+const LET_IN: Duration = Duration::from_mins(1);
+/// How often it asks.
+const ASK: Duration = Duration::from_millis(50);
 /// Letters of a made password that nobody confuses when typing from a screen.
 const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 /// Groups of four letters; 5 × 4 × 5 bits = 100 bits.
@@ -225,11 +230,46 @@ pub(crate) fn url(address: SocketAddr, tls: bool) -> String {
     }
 }
 
-/// Marks the data folder as served by this process, until the file is dropped. Servers that share a
-/// database may share the folder: each writes files of its own. The command line tools work beside a
-/// server and do not take it.
-pub(crate) fn lock(config: &Config) -> Result<File> {
-    take_lock(&config.data_path, config.db_path.is_shared())
+/// A data folder that is served, until this is dropped.
+pub(crate) struct Served {
+    file: File,
+    alone: bool,
+}
+
+/// Marks the data folder as served by this process. Servers that share a database may share the folder:
+/// each writes files of its own. The command line tools work beside a server and do not take it.
+pub(crate) async fn lock(config: &Config) -> Result<Served> {
+    let data = &config.data_path;
+    let mut taken = take_lock(data, false);
+    let alone = taken.is_ok();
+    let until = Instant::now() + LET_IN;
+    while matches!(taken, Err(Error::InUse(_))) && config.db_path.is_shared() {
+        if Instant::now() >= until {
+            break;
+        }
+        // One that starts has it for itself for a moment.
+        tokio::time::sleep(ASK).await;
+        taken = take_lock(data, true);
+    }
+    let file = taken?;
+    Ok(Served { file, alone })
+}
+
+impl Served {
+    /// Whether no other server has the folder.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.alone
+    }
+
+    /// Lets servers in that share the database.
+    pub(crate) fn let_in(&mut self, config: &Config) -> Result<()> {
+        self.alone = false;
+        let shared = self.file.lock_shared();
+        shared.map_err(|source| Error::File {
+            path: config.data_path.join(LOCK_FILE),
+            source,
+        })
+    }
 }
 
 /// Keeps every server off the data folder, until the file is dropped.

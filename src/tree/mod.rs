@@ -56,7 +56,7 @@ pub use report::{Change, ChangeKind, Changes, Cursor};
 pub use trash::{TrashMark, Trashed};
 pub use uploads::{
     NewUpload, UPLOAD_LIFETIME, UPLOAD_SIZE_MAX, UPLOADS_MAX, UploadAppender, UploadError,
-    UploadSession,
+    UploadSession, free_uploads,
 };
 pub use usage::Held;
 

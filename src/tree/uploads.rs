@@ -10,6 +10,7 @@ mod finish;
 use std::time::Duration;
 
 pub use append::UploadAppender;
+pub use claim::free_uploads;
 
 use self::claim::Claim;
 use super::locate::{Place, root_of};

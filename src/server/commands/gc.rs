@@ -37,7 +37,7 @@ pub(super) async fn run(config: &Config, grace: Option<Duration>) -> Result<Stri
     // Without a server whoever is still noted was killed. With one, or with a database for several,
     // they are missed in a minute.
     if !opened.store.meta.is_shared()
-        && let Ok(_free) = startup::lock(config)
+        && let Ok(_free) = startup::lock(config).await
     {
         let store = &opened.store;
         store.process.bury_others(&store.meta).await?;

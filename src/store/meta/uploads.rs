@@ -105,6 +105,7 @@ const SAVE: &str = "UPDATE upload SET received = $2, manifest = $3, tail = $4, u
     WHERE id = $1 AND made IS NULL AND (taken_by IS NULL OR taken_by = $6)";
 const TAKE: &str = "UPDATE upload SET taken_by = $2, taken_until = $3
     WHERE id = $1 AND (taken_by IS NULL OR taken_by = $2 OR taken_until < $4)";
+const LET_ALL_GO: &str = "UPDATE upload SET taken_by = NULL WHERE taken_by IS NOT NULL";
 const LET_GO: &str = "UPDATE upload SET taken_by = NULL WHERE id = $1 AND taken_by = $2";
 const FINISH: &str = "UPDATE upload SET made = $2, used_at = $3, manifest = $4, tail = NULL
     WHERE id = $1 AND made IS NULL";
@@ -202,6 +203,12 @@ pub async fn let_go(conn: &mut Conn, id: UploadId, by: i64) -> Result<()> {
     Ok(())
 }
 
+/// Lets everybody have every upload; only for a server that knows to be the only one.
+pub async fn let_all_go(conn: &mut Conn) -> Result<()> {
+    sql::query(LET_ALL_GO).execute(conn).await?;
+    Ok(())
+}
+
 /// Keeps what an unfinished upload has now; `false` when there is no such any more, or another server
 /// than `by` has it. `fresh` are the chunks that its row did not hold before; [`crate::store::Error::Stale`] when one was collected.
 pub async fn save(
@@ -270,6 +277,7 @@ pub(super) fn statements() -> Vec<&'static str> {
         SAVE,
         TAKE,
         LET_GO,
+        LET_ALL_GO,
         FINISH,
         DELETE,
         FORGET,

@@ -58,6 +58,17 @@ impl Tree {
     }
 }
 
+/// Lets go of the uploads that servers had who were killed. Only for one who knows to be the only one.
+pub async fn free_uploads(store: &Store) -> store::Result<()> {
+    if !store.meta.is_shared() {
+        return Ok(());
+    }
+    let freed = store
+        .meta
+        .write(|conn| Box::pin(async move { uploads::let_all_go(conn).await }));
+    freed.await
+}
+
 /// Says that the upload is still taken until its holder is done, and then lets go.
 async fn keep(
     store: Arc<Store>,

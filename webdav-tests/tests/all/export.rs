@@ -194,7 +194,8 @@ fn what_is_written_and_collected_meanwhile_comes_out_in_one_of_its_states() {
     }
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
-        scope.spawn(|| {
+        let (dav, server, stop) = (dav.again(), &server, &stop);
+        scope.spawn(move || {
             let mut round = 0_u8;
             while !stop.load(Ordering::Relaxed) {
                 round = round.wrapping_add(1);
@@ -207,7 +208,7 @@ fn what_is_written_and_collected_meanwhile_comes_out_in_one_of_its_states() {
             }
         });
         for export in 0..4 {
-            let (to, text) = target(&server, &format!("out {export}"));
+            let (to, text) = target(server, &format!("out {export}"));
             let output = server.cli(&["export", &text], "");
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             assert_eq!(output.status.code(), Some(0), "{said}");

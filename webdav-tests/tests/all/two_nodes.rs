@@ -189,6 +189,18 @@ fn part(api: &Api, upload: i64, at: usize, bytes: &[u8]) -> Response {
     )
 }
 
+/// Asks both at the same time, on connections of their own.
+fn at_once<T: Send>(both: [&Api; 2], ask: impl Fn(&Api) -> T + Sync) -> [T; 2] {
+    let ask = &ask;
+    thread::scope(|scope| {
+        let asked = both.map(|api| {
+            let api = api.again();
+            scope.spawn(move || ask(&api))
+        });
+        asked.map(|asked| asked.join().expect("an answer"))
+    })
+}
+
 fn arrived(api: &Api, upload: i64) -> usize {
     let state = api.get(&format!("uploads/{upload}")).json(200);
     usize::try_from(number(&state, "offset")).expect("not negative")
@@ -206,11 +218,7 @@ fn parts_of_one_upload_that_come_to_both_at_once_are_all_kept_or_refused() {
     let (mut at, mut refusals) = (0, 0);
     while at < content.len() {
         let bytes = &content[at..(at + PART).min(content.len())];
-        let answers = thread::scope(|scope| {
-            let sent =
-                [&here, &there].map(|api| scope.spawn(|| part(api, upload, at, bytes).status));
-            sent.map(|sent| sent.join().expect("an answer"))
-        });
+        let answers = at_once([&here, &there], |api| part(api, upload, at, bytes).status);
         let taken = answers.iter().filter(|status| **status == 200).count();
         refusals += answers.iter().filter(|status| **status == 409).count();
         assert_eq!(taken, 1, "{answers:?}");
@@ -220,10 +228,7 @@ fn parts_of_one_upload_that_come_to_both_at_once_are_all_kept_or_refused() {
     }
     assert_eq!(refusals, 20);
     let finish = format!("uploads/{upload}/finish");
-    let made = thread::scope(|scope| {
-        let asked = [&here, &there].map(|api| scope.spawn(|| api.post_nothing(&finish).json(200)));
-        asked.map(|asked| asked.join().expect("an answer"))
-    });
+    let made = at_once([&here, &there], |api| api.post_nothing(&finish).json(200));
     assert_eq!(made[0]["id"], made[1]["id"]);
     assert_same(&there.download("/documents/large"), &content, "the upload");
 }
@@ -325,6 +330,6 @@ fn a_device_revoked_at_one_server_is_out_at_the_other_within_a_second() {
         thread::sleep(Duration::from_millis(10));
     }
     assert!(out.iter().flatten().all(|waited| *waited < SOON), "{out:?}");
-    events.ends(PATIENCE);
+    assert_eq!(events.closed(PATIENCE), 4401);
     assert!(since.elapsed() < SOON * 2, "the socket stays open");
 }

@@ -1,6 +1,7 @@
 //! Uploads whose server was killed or stopped in the middle.
 
 use super::*;
+use crate::tree::free_uploads;
 
 /// A server process on a folder; dropping the runtime is its kill -9.
 struct Process {
@@ -43,6 +44,8 @@ impl Process {
     fn start(folder: &Path, space: Option<SpaceId>) -> Self {
         let runtime = Runtime::new().unwrap();
         let tree = runtime.block_on(opened(folder, space));
+        // As a server does that finds no other on the data folder.
+        runtime.block_on(free_uploads(&tree.store)).unwrap();
         Self { runtime, tree }
     }
 
