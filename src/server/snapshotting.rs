@@ -26,7 +26,9 @@ pub(super) async fn run(Site { store, clock, stop }: Site, config: Config, metri
                 if let Some(taken) = taken {
                     tracing::debug!(bytes = taken.bytes, kind = ?taken.kind, "snapshot taken");
                 }
-                metrics.job_ended(NAME, true, clock.now().secs());
+                if snapshots.writes() {
+                    metrics.job_ended(NAME, true, clock.now().secs());
+                }
             }
             Some(Err(error)) => {
                 tracing::error!(%error, "no snapshot could be taken");

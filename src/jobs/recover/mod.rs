@@ -7,6 +7,8 @@
 mod load;
 mod place;
 mod scan;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::sync::Arc;

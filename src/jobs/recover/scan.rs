@@ -81,7 +81,15 @@ async fn read(
     lists: &mut Lists,
 ) -> Result<()> {
     let keys = store.keys.of(&store.meta, space).await?;
-    let scan = store.segments.scan(&keys, file.segment).await?;
+    let scan = match store.segments.scan(&keys, file.segment).await {
+        Ok(scan) => scan,
+        Err(error) => {
+            // What others hold comes back all the same.
+            tracing::error!(segment = %file.segment, "not read: {error}");
+            done.damaged += file.len;
+            return Ok(());
+        }
+    };
     done.damaged += scan.damaged;
     put(store, space, file.segment, found(&keys, &scan.records)).await?;
     let since = done.taken.minus(UNNAMED);

@@ -25,6 +25,7 @@ mod durability;
 mod finder;
 mod garmin;
 mod locks;
+mod lost;
 mod memory;
 mod names;
 mod oc_headers;
