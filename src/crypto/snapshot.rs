@@ -88,8 +88,7 @@ mod tests {
         let key = |id, header: &[u8]| master.snapshot_key(&[id; 16], header);
         let mut text = *b"some rows";
         let tag = key(1, b"head").seal(place, &mut text).unwrap();
-        let opens =
-            |key: SnapshotKey, place| key.open(place, &mut text.clone(), &tag).is_ok();
+        let opens = |key: SnapshotKey, place| key.open(place, &mut text.clone(), &tag).is_ok();
 
         assert!(opens(key(1, b"head"), place));
         assert!(!opens(key(2, b"head"), place));
@@ -98,8 +97,14 @@ mod tests {
         assert!(!opens(other.snapshot_key(&[1; 16], b"head"), place));
         for wrong in [
             FramePlace { number: 4, ..place },
-            FramePlace { last: true, ..place },
-            FramePlace { raw_len: 8, ..place },
+            FramePlace {
+                last: true,
+                ..place
+            },
+            FramePlace {
+                raw_len: 8,
+                ..place
+            },
         ] {
             assert!(!opens(key(1, b"head"), wrong), "{wrong:?}");
         }

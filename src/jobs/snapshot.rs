@@ -157,14 +157,13 @@ impl Chain {
 }
 
 /// The pages with other figures, and those that are no more.
-fn changed(
-    before: Option<&BTreeMap<Window, Probe>>,
-    now: &BTreeMap<Window, Probe>,
-) -> Vec<Window> {
+fn changed(before: Option<&BTreeMap<Window, Probe>>, now: &BTreeMap<Window, Probe>) -> Vec<Window> {
     let Some(before) = before else {
         return now.keys().copied().collect();
     };
-    let other = now.iter().filter(|(at, probe)| before.get(at) != Some(probe));
+    let other = now
+        .iter()
+        .filter(|(at, probe)| before.get(at) != Some(probe));
     let gone = before.keys().filter(|at| !now.contains_key(at));
     let mut all: Vec<_> = other.map(|(at, _)| *at).chain(gone.copied()).collect();
     all.sort_unstable();

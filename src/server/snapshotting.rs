@@ -24,7 +24,8 @@ pub(super) async fn run(Site { store, clock, stop }: Site, config: Config, metri
             None | Some(Err(store::Error::Closing)) => return,
             Some(Ok(taken)) => {
                 if let Some(taken) = taken {
-                    tracing::debug!(bytes = taken.bytes, kind = ?taken.kind, "snapshot taken");
+                    let (kind, took) = (taken.kind, began.elapsed());
+                    tracing::debug!(bytes = taken.bytes, ?kind, ?took, "snapshot taken");
                 }
                 if snapshots.writes() {
                     metrics.job_ended(NAME, true, clock.now().secs());

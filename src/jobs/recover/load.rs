@@ -17,7 +17,9 @@ struct Chain {
 
 /// Puts the newest state back that can be read; `false` when there is none.
 pub(super) async fn load(store: &Shared, folder: &Folder, done: &mut Recovered) -> Result<bool> {
-    let entries = folder.entries().map_err(Error::io("listing the snapshots"))?;
+    let entries = folder
+        .entries()
+        .map_err(Error::io("listing the snapshots"))?;
     let bases = entries.iter().enumerate().rev();
     for (at, _) in bases.filter(|(_, entry)| entry.kind == Kind::Base) {
         let next = entries[at + 1..].iter();

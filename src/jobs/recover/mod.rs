@@ -13,6 +13,8 @@ mod tests;
 use std::path::Path;
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
+
 use crate::crypto::MasterKey;
 use crate::store::meta::versions::Keep;
 use crate::store::meta::{Conn, Meta, dump, rescue};
@@ -22,6 +24,8 @@ use crate::types::{Clock, Millis};
 
 /// The folder in each space for what was not in the snapshot.
 pub const FOLDER: &str = "recovered";
+
+type Shared = Arc<Store>;
 
 /// What was found, and where.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -99,9 +103,7 @@ pub async fn recover(
 /// A transaction.
 async fn write<F>(meta: &Meta, work: F) -> Result<()>
 where
-    F: for<'t> FnOnce(&'t mut Conn) -> futures_util::future::BoxFuture<'t, Result<()>>
-        + Send
-        + 'static,
+    F: for<'t> FnOnce(&'t mut Conn) -> BoxFuture<'t, Result<()>> + Send + 'static,
 {
     meta.write(work).await
 }
@@ -117,5 +119,3 @@ where
         Err(_stopped) => Err(Error::Closing),
     }
 }
-
-type Shared = Arc<Store>;

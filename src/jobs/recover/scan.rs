@@ -7,7 +7,7 @@ use super::{Recovered, Shared, write};
 use crate::crypto::{Blinded, SegmentId, SpaceKeys};
 use crate::store::blob::list::List;
 use crate::store::blob::{Scanned, SegmentFile};
-use crate::store::meta::chunks::{self, NewChunk};
+use crate::store::meta::chunks::NewChunk;
 use crate::store::meta::{rescue, spaces};
 use crate::store::{Result, Store};
 use crate::types::{Millis, SpaceId};
@@ -126,7 +126,7 @@ async fn put(
         return Ok(());
     }
     write(&store.meta, move |conn| {
-        Box::pin(async move { chunks::insert_found(conn, space, segment, &chunks).await })
+        Box::pin(async move { rescue::insert(conn, space, segment, &chunks).await })
     })
     .await
 }
@@ -157,7 +157,8 @@ async fn missing(store: &Store, done: &mut Recovered) -> Result<()> {
                 let mut runs = manifest.runs().iter();
                 runs.any(|(first, rows)| {
                     let at = gone.partition_point(|row| *row < first.0);
-                    gone.get(at).is_some_and(|row| *row < first.0 + i64::from(*rows))
+                    gone.get(at)
+                        .is_some_and(|row| *row < first.0 + i64::from(*rows))
                 })
             });
             if lacks {

@@ -19,7 +19,7 @@ pub(super) async fn run(config: &Config) -> Result<String> {
         return Err(Error::NoKey(config.key_file.clone()));
     }
     // Also where servers share the data folder: none may run.
-    let _lock = startup::lock_alone(config)?;
+    let _lock = startup::take_lock(&config.data_path, false)?;
     let (master, _) = MasterKey::load_or_create(&config.key_file)?;
     startup::make_database_folder(config)?;
     let meta = Meta::open(&config.db_path).await?;
@@ -46,7 +46,8 @@ fn report(done: &Recovered) -> String {
     }
     if done.placed > 0 {
         let bytes = size(done.bytes);
-        let line = format!("newer than the snapshot: {bytes} in the folder {FOLDER} of each space\n");
+        let line =
+            format!("newer than the snapshot: {bytes} in the folder {FOLDER} of each space\n");
         text.push_str(&line);
     }
     text

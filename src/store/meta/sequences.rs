@@ -60,10 +60,6 @@ pub async fn set(conn: &mut Conn, table: &str, last: i64) -> Result<()> {
         return Ok(());
     }
     sql::query(FORGET).bind(table).execute(&mut *conn).await?;
-    sql::query(SET)
-        .bind(table)
-        .bind(last)
-        .execute(conn)
-        .await?;
+    sql::query(SET).bind(table).bind(last).execute(conn).await?;
     Ok(())
 }

@@ -192,7 +192,8 @@ impl Drop for Writer {
 }
 
 fn seal(key: &SnapshotKey, number: u64, last: bool, text: Vec<u8>) -> Result<Vec<u8>> {
-    let raw_len = u32::try_from(text.len()).map_err(|_huge| Error::Corrupt("a page is too long"))?;
+    let raw_len =
+        u32::try_from(text.len()).map_err(|_huge| Error::Corrupt("a page is too long"))?;
     let mut text = compress(&text).unwrap_or(text);
     let place = FramePlace {
         number,

@@ -91,7 +91,10 @@ fn the_tree_comes_back_and_what_came_later_lies_under_recovered() {
         let path = format!("/dav/then/{seed}");
         then.insert(path.clone(), put(&dav, &path, seed).expect("it runs"));
     }
-    then.insert("/dav/shared/all".to_owned(), put(&dav, "/dav/shared/all", 99).expect("it runs"));
+    then.insert(
+        "/dav/shared/all".to_owned(),
+        put(&dav, "/dav/shared/all", 99).expect("it runs"),
+    );
     dav.put("/dav/then/old", b"first").expect(&[201]);
     dav.put("/dav/then/old", b"second").expect(&[204]);
     dav.delete("/dav/then/old").expect(&[204]);
@@ -121,7 +124,9 @@ fn the_tree_comes_back_and_what_came_later_lies_under_recovered() {
         acknowledged.recv().expect("they write");
     }
     server.kill9();
-    let later = writers.into_iter().map(|writer| writer.join().expect("a writer"));
+    let later = writers
+        .into_iter()
+        .map(|writer| writer.join().expect("a writer"));
     let later: Files = later.flatten().collect();
     // When the database is gone
     lose_database(&mut server);
@@ -135,17 +140,26 @@ fn the_tree_comes_back_and_what_came_later_lies_under_recovered() {
     // The last of them may have come to its end.
     let said = [said.stdout, said.stderr].concat();
     let said = String::from_utf8(said).expect("text");
-    assert!(said.contains("newer files") || said.contains("in use"), "{said}");
+    assert!(
+        said.contains("newer files") || said.contains("in use"),
+        "{said}"
+    );
     let again = server.cli(&["recover"], "");
     let refusal = String::from_utf8_lossy(&again.stderr).into_owned();
-    assert!(!again.status.success() && refusal.contains("in use"), "{refusal}");
+    assert!(
+        !again.status.success() && refusal.contains("in use"),
+        "{refusal}"
+    );
     // Then all is there
     server.start_again();
     let dav = server.admin();
     check(&dav, &then);
     let recovered = dav.tree("/dav/recovered/").into_values();
     let recovered: HashSet<_> = recovered.flatten().collect();
-    let large: Vec<_> = later.iter().filter(|(_, (_, len))| *len > 8 * 1024).collect();
+    let large: Vec<_> = later
+        .iter()
+        .filter(|(_, (_, len))| *len > 8 * 1024)
+        .collect();
     for (path, (seed, len)) in &large {
         assert!(recovered.contains(&noise(*seed, *len)), "{path} is lost");
     }

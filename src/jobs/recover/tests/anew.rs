@@ -33,7 +33,9 @@ async fn the_tree_comes_back_and_what_is_newer_lies_beside_it() {
     // When much came since, some of it with names that are known
     site.opened.put("/old", &noise(3, 50_000)).await;
     site.opened.put("/large.film", &large).await;
-    site.opened.put("/shared/large.film", &noise(4, 20_000)).await;
+    site.opened
+        .put("/shared/large.film", &noise(4, 20_000))
+        .await;
     site.opened.tree.mkdir(&path("/d"), None).await.unwrap();
     site.opened.put("/d/large.film", &noise(5, 20_000)).await;
     site.opened.put("/too small", b"other bytes").await;
@@ -135,7 +137,11 @@ async fn a_recovery_that_was_killed_begins_again() {
     let half = Store::recovering(meta, &data, master, Keep::default()).await;
     let half = half.unwrap();
     let mut done = Recovered::default();
-    assert!(load::load(&half, &Folder::of(&data), &mut done).await.unwrap());
+    assert!(
+        load::load(&half, &Folder::of(&data), &mut done)
+            .await
+            .unwrap()
+    );
     let before = rows(&half).await.len();
     half.meta.close().await;
 

@@ -130,7 +130,10 @@ impl Opened {
         how: Write,
     ) -> tree::Result<tree::Written> {
         let at = path(at);
-        let mut upload = self.tree.upload(&at, Some(bytes.len() as u64), None).await?;
+        let mut upload = self
+            .tree
+            .upload(&at, Some(bytes.len() as u64), None)
+            .await?;
         for piece in bytes.chunks(100_000) {
             upload.push(Bytes::copy_from_slice(piece)).await?;
         }

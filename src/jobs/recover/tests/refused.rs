@@ -6,8 +6,8 @@ use super::fixture::{Site, noise};
 use crate::crypto::MasterKey;
 use crate::jobs::recover::RecoverError;
 use crate::store::Result;
-use crate::store::snapshot::{Folder, Head, Kind, Page, Reader, Window, Writer};
 use crate::store::snapshot::{Cell, Row};
+use crate::store::snapshot::{Folder, Head, Kind, Page, Reader, Window, Writer};
 use crate::types::Millis;
 
 fn read(path: &std::path::Path, master: &MasterKey) -> Result<Vec<Page>> {
@@ -128,7 +128,9 @@ async fn one_that_is_given_up_leaves_nothing() {
 async fn chain() -> Site {
     let mut site = Site::new().await;
     for nth in 0..6 {
-        site.opened.put("/a", format!("state {nth}").as_bytes()).await;
+        site.opened
+            .put("/a", format!("state {nth}").as_bytes())
+            .await;
         site.take().await.unwrap();
     }
     assert_eq!(site.snapshot_files().len(), 6);
@@ -168,7 +170,9 @@ async fn the_generation_before_is_kept_for_the_day_on_which_a_base_is_damaged() 
     let mut site = chain().await;
     for nth in 6..8 {
         site.begin_anew();
-        site.opened.put("/a", format!("state {nth}").as_bytes()).await;
+        site.opened
+            .put("/a", format!("state {nth}").as_bytes())
+            .await;
         site.take().await.unwrap();
     }
     let files = site.snapshot_files();

@@ -65,7 +65,11 @@ async fn base_and_deltas_make_the_database_that_there_was() {
 async fn same(site: &Site, name: &str) {
     let folder = site.folder.path();
     let loaded = load_into(folder, &folder.join("data"), &site.database(name)).await;
-    assert_eq!(rows(&site.opened.store).await, rows(&loaded).await, "{name}");
+    assert_eq!(
+        rows(&site.opened.store).await,
+        rows(&loaded).await,
+        "{name}"
+    );
     loaded.meta.close().await;
 }
 
@@ -79,7 +83,10 @@ async fn step(opened: &Opened, dice: &Dice) {
     let done: tree::Result<()> = match dice.roll(14) {
         0..=3 => {
             let bytes = noise(dice.roll(30), len);
-            opened.put_as(&one, &bytes, Write::default()).await.map(drop)
+            opened
+                .put_as(&one, &bytes, Write::default())
+                .await
+                .map(drop)
         }
         4 => tree.mkdir(&path("/d"), None).await.map(drop),
         5 => tree

@@ -211,7 +211,8 @@ mod tests {
         let kept: BTreeSet<_> = tables::columns().collect();
         let left_out = |table: &str, column: &str| {
             let out = tables::LEFT_OUT.iter();
-            let mut out = out.filter(|(of, what)| *of == table && (what.is_empty() || *what == column));
+            let mut out =
+                out.filter(|(of, what)| *of == table && (what.is_empty() || *what == column));
             out.next().is_some()
         };
         assert!(there.len() > 60, "{there:?}");

@@ -272,8 +272,7 @@ pub(super) const LEFT_OUT: &[(&str, &str)] = &[
 ];
 
 /// Settings of one database and not of its content.
-const OWN_SETTINGS: &str =
-    "WHERE key NOT IN ('master_key_fingerprint', 'epoch', 'collect_epoch')";
+const OWN_SETTINGS: &str = "WHERE key NOT IN ('master_key_fingerprint', 'epoch', 'collect_epoch')";
 
 /// The statements of a table.
 pub(super) struct Texts {
@@ -313,7 +312,10 @@ impl Table {
         };
         let head = format!("INSERT INTO {name} ({})", names.join(", "));
         Texts {
-            read: format!("SELECT {} FROM {name} {range} ORDER BY {order}", read.join(", ")),
+            read: format!(
+                "SELECT {} FROM {name} {range} ORDER BY {order}",
+                read.join(", ")
+            ),
             probe: span.map(|span| self.probe(span)),
             insert: Insert::new(&head, names.len(), ""),
             clear: format!("DELETE FROM {name}"),
@@ -356,5 +358,10 @@ pub(super) fn statements() -> Vec<&'static str> {
 #[cfg(test)]
 pub(super) fn columns() -> impl Iterator<Item = (&'static str, &'static str)> {
     let tables = UNITS.iter().flat_map(|unit| unit.tables);
-    tables.flat_map(|table| table.columns.iter().map(|(column, _)| (table.name, *column)))
+    tables.flat_map(|table| {
+        table
+            .columns
+            .iter()
+            .map(|(column, _)| (table.name, *column))
+    })
 }
