@@ -59,6 +59,11 @@ impl Snapshots {
         }
     }
 
+    /// Whether this process is the one that writes.
+    pub fn writes(&self) -> bool {
+        self.lock.is_some()
+    }
+
     /// Writes what changed since the last time; `None` when nothing did, or another process writes.
     pub async fn take(&mut self, store: &Store) -> Result<Option<Taken>> {
         if self.lock.is_none() {
@@ -74,7 +79,12 @@ impl Snapshots {
                 return Ok(None);
             }
         }
-        let taken = self.write(store).await?;
+        let written = self.write(store).await;
+        if written.is_err() {
+            // There may be a file that this process does not know to be there. A base is good anyway.
+            self.chain = None;
+        }
+        let taken = written?;
         if taken.is_some_and(|taken| taken.kind == Kind::Base) {
             self.folder.prune().await?;
         }

@@ -5,6 +5,7 @@
 //! that names it, so a misspelt setting never silently stays at its default.
 
 mod environment;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -24,6 +25,7 @@ use tracing_subscriber::EnvFilter;
 use crate::store::meta::Database;
 
 pub use environment::Environment;
+pub use snapshot::Snapshotting;
 pub use text::Secret;
 
 /// The file that is read when it exists and no other is named.
@@ -197,16 +199,6 @@ pub struct Collecting {
     pub rate: ByteSize,
 }
 
-/// Snapshots of the database beside the file contents.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Snapshotting {
-    /// Time between two looks whether anything changed. Longer when looking takes long: the looks take
-    /// a fiftieth of the time at most.
-    #[serde(with = "humantime_serde")]
-    pub every: Duration,
-}
-
 /// WebDAV.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -333,14 +325,6 @@ impl Default for Collecting {
             every: Duration::from_mins(10),
             grace: Duration::from_hours(1),
             rate: ByteSize::mib(32),
-        }
-    }
-}
-
-impl Default for Snapshotting {
-    fn default() -> Self {
-        Self {
-            every: Duration::from_secs(10),
         }
     }
 }

@@ -24,9 +24,12 @@ pub(super) async fn run(Site { store, clock, stop }: Site, config: Config, metri
             None | Some(Err(store::Error::Closing)) => return,
             Some(Ok(taken)) => {
                 if let Some(taken) = taken {
-                    tracing::debug!(bytes = taken.bytes, kind = ?taken.kind, "snapshot taken");
+                    let (kind, took) = (taken.kind, began.elapsed());
+                    tracing::debug!(bytes = taken.bytes, ?kind, ?took, "snapshot taken");
                 }
-                metrics.job_ended(NAME, true, clock.now().secs());
+                if snapshots.writes() {
+                    metrics.job_ended(NAME, true, clock.now().secs());
+                }
             }
             Some(Err(error)) => {
                 tracing::error!(%error, "no snapshot could be taken");

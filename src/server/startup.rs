@@ -111,12 +111,13 @@ fn refuse_lost(config: &Config) -> Result<()> {
         path: folder.path().to_owned(),
         source,
     })?;
+    let (database, snapshots) = (config.db_path.clone(), folder.path().to_owned());
     if there.is_empty() {
         return Ok(());
     }
     Err(Error::DatabaseLost {
-        database: config.db_path.clone(),
-        snapshots: folder.path().to_owned(),
+        database,
+        snapshots,
     })
 }
 
@@ -282,7 +283,8 @@ pub(crate) fn is_served(data: &Path) -> bool {
     take_lock(data, false).is_err()
 }
 
-fn take_lock(data: &Path, shared: bool) -> Result<File> {
+/// Keeps servers from the data folder, until the file is dropped; with `shared` those that do not share.
+pub(crate) fn take_lock(data: &Path, shared: bool) -> Result<File> {
     make_folder(data)?;
     let path = data.join(LOCK_FILE);
     let failed = |source| Error::File {

@@ -7,9 +7,13 @@
 mod load;
 mod place;
 mod scan;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
 
 use crate::crypto::MasterKey;
 use crate::store::meta::versions::Keep;
@@ -20,6 +24,8 @@ use crate::types::{Clock, Millis};
 
 /// The folder in each space for what was not in the snapshot.
 pub const FOLDER: &str = "recovered";
+
+type Shared = Arc<Store>;
 
 /// What was found, and where.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -97,9 +103,7 @@ pub async fn recover(
 /// A transaction.
 async fn write<F>(meta: &Meta, work: F) -> Result<()>
 where
-    F: for<'t> FnOnce(&'t mut Conn) -> futures_util::future::BoxFuture<'t, Result<()>>
-        + Send
-        + 'static,
+    F: for<'t> FnOnce(&'t mut Conn) -> BoxFuture<'t, Result<()>> + Send + 'static,
 {
     meta.write(work).await
 }
@@ -115,5 +119,3 @@ where
         Err(_stopped) => Err(Error::Closing),
     }
 }
-
-type Shared = Arc<Store>;

@@ -7,7 +7,7 @@ use super::{Recovered, Shared, write};
 use crate::crypto::{Blinded, SegmentId, SpaceKeys};
 use crate::store::blob::list::List;
 use crate::store::blob::{Scanned, SegmentFile};
-use crate::store::meta::chunks::{self, NewChunk};
+use crate::store::meta::chunks::NewChunk;
 use crate::store::meta::{rescue, spaces};
 use crate::store::{Result, Store};
 use crate::types::{Millis, SpaceId};
@@ -81,7 +81,15 @@ async fn read(
     lists: &mut Lists,
 ) -> Result<()> {
     let keys = store.keys.of(&store.meta, space).await?;
-    let scan = store.segments.scan(&keys, file.segment).await?;
+    let scan = match store.segments.scan(&keys, file.segment).await {
+        Ok(scan) => scan,
+        Err(error) => {
+            // What others hold comes back all the same.
+            tracing::error!(segment = %file.segment, "not read: {error}");
+            done.damaged += file.len;
+            return Ok(());
+        }
+    };
     done.damaged += scan.damaged;
     put(store, space, file.segment, found(&keys, &scan.records)).await?;
     let since = done.taken.minus(UNNAMED);
@@ -118,7 +126,7 @@ async fn put(
         return Ok(());
     }
     write(&store.meta, move |conn| {
-        Box::pin(async move { chunks::insert_found(conn, space, segment, &chunks).await })
+        Box::pin(async move { rescue::insert(conn, space, segment, &chunks).await })
     })
     .await
 }

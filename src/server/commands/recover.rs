@@ -34,6 +34,7 @@ fn report(done: &Recovered) -> String {
         ("files of it that do not open", done.refused),
         ("segments read", done.scanned),
         ("segments of unknown spaces", done.unknown),
+        ("bytes damaged or cut short", done.damaged),
         ("chunks not where they were", done.lost),
         ("chunks not found", done.missing),
         ("files that lack bytes", done.broken),

@@ -12,6 +12,7 @@ use crate::crypto::{Blinded, ChunkId, SpaceKeys};
 use crate::store::blob::list::List;
 use crate::store::blob::{Piece, Place};
 use crate::store::meta::chunks::{self, Located, NewChunk};
+use crate::store::meta::segments;
 use crate::store::{Error, Pin, Result, Store};
 use crate::types::ChunkRow;
 
@@ -283,7 +284,7 @@ async fn settle(
         .write(move |tx| {
             Box::pin(async move {
                 if !begun.is_empty() {
-                    chunks::name_segments(tx, pin.process(), space, begun).await?;
+                    segments::name(tx, pin.process(), space, begun).await?;
                 }
                 chunks::insert(tx, pin.process(), space, &new).await
             })

@@ -44,8 +44,6 @@ const PUT_SEGMENT: &str = "INSERT INTO segment (name, space, process)
        AND NOT EXISTS (SELECT 1 FROM gone_segment WHERE name = $1)
     ON CONFLICT (name) DO UPDATE SET space = segment.space WHERE segment.process = $3
     RETURNING id";
-const FOUND_SEGMENT: &str = "INSERT INTO segment (name, space) VALUES ($1, $2)
-    ON CONFLICT (name) DO UPDATE SET space = segment.space RETURNING id";
 const LOCATED: &str = "SELECT c.id, c.blinded, s.name, c.start, c.stored, c.raw
     FROM chunk c JOIN segment s ON s.id = c.segment
     WHERE c.id >= $1 AND c.id < $2 AND c.space = $3 ORDER BY c.id";
@@ -134,22 +132,8 @@ pub async fn insert(
     put(conn, space, chunks, &segments).await
 }
 
-/// Makes rows for chunks that were found in a segment nobody appends to; those that have a row already
-/// keep it, and get the new place when they were flagged.
-pub async fn insert_found(
-    conn: &mut Conn,
-    space: SpaceId,
-    segment: SegmentId,
-    chunks: &[NewChunk],
-) -> Result<()> {
-    let query = sql::query_scalar(FOUND_SEGMENT).bind(&segment.0[..]);
-    let row = query.bind(space.0).fetch_one(&mut *conn).await?;
-    let segments = HashMap::from([(segment, row)]);
-    put(conn, space, chunks, &segments).await?;
-    Ok(())
-}
-
-async fn put(
+/// The same for records in segments that have rows.
+pub(super) async fn put(
     conn: &mut Conn,
     space: SpaceId,
     chunks: &[NewChunk],
@@ -174,18 +158,6 @@ async fn put(
         }
     }
     Ok(rows)
-}
-
-/// Makes rows for the segments that some places are in. `by` has appended there.
-pub async fn name_segments(
-    conn: &mut Conn,
-    by: ProcessId,
-    space: SpaceId,
-    places: Vec<Place>,
-) -> Result<()> {
-    conn.alone(Alone::Naming).await?;
-    put_segments(conn, by, space, places.into_iter()).await?;
-    Ok(())
 }
 
 /// Rows of the segments that some places are in.
@@ -379,15 +351,7 @@ fn number(number: i64) -> Result<u32> {
 /// Every statement here, for the test that prepares them all.
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static str> {
-    let mut all = vec![
-        PUT_SEGMENT,
-        FOUND_SEGMENT,
-        LOCATED,
-        LISTED,
-        BY_BLINDED,
-        COUNTED,
-        REVIVE,
-    ];
+    let mut all = vec![PUT_SEGMENT, LOCATED, LISTED, BY_BLINDED, COUNTED, REVIVE];
     all.extend(FIND.texts());
     all.extend(INSERT.texts());
     all.push(RAW_LENS.as_str());

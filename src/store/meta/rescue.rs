@@ -1,5 +1,8 @@
 //! Making a database from a snapshot whole: ids that nobody has seen, and what the disk lacks.
 
+use std::collections::HashMap;
+
+use super::chunks::{self, NewChunk};
 use super::{Conn, sequences, sql};
 use crate::chunk::Manifest;
 use crate::crypto::{Blinded, SegmentId};
@@ -18,6 +21,8 @@ const OTHERS: i64 = 1_000_000;
 // Cursors of before are refused: their turns are forgotten.
 const SKIP: &str =
     "UPDATE space SET seq = seq + $1, feed_floor = seq + $1, last_node = last_node + $2";
+const FOUND: &str = "INSERT INTO segment (name, space) VALUES ($1, $2)
+    ON CONFLICT (name) DO UPDATE SET space = segment.space RETURNING id";
 const LOSE: &str = "UPDATE chunk SET dead = 0 WHERE segment = $1 AND start + stored > $2";
 const LOST: &str = "SELECT id FROM chunk WHERE dead IS NOT NULL AND id > $1 ORDER BY id LIMIT $2";
 const FORGET: &str = "DELETE FROM chunk WHERE dead IS NOT NULL";
@@ -76,6 +81,21 @@ pub async fn lose(conn: &mut Conn, segment: i64, length: u64) -> Result<u64> {
     Ok(query.execute(conn).await?.rows_affected())
 }
 
+/// Makes rows for chunks that were found in a segment nobody appends to; those that have a row already
+/// keep it, and get the new place when they were flagged.
+pub async fn insert(
+    conn: &mut Conn,
+    space: SpaceId,
+    segment: SegmentId,
+    chunks: &[NewChunk],
+) -> Result<()> {
+    let query = sql::query_scalar(FOUND).bind(&segment.0[..]);
+    let row = query.bind(space.0).fetch_one(&mut *conn).await?;
+    let segments = HashMap::from([(segment, row)]);
+    chunks::put(conn, space, chunks, &segments).await?;
+    Ok(())
+}
+
 /// The next at most `limit` chunks behind one that were lost and not found.
 pub async fn lost(conn: &mut Conn, behind: i64, limit: i64) -> Result<Vec<i64>> {
     let query = sql::query_scalar(LOST).bind(behind).bind(limit);
@@ -132,6 +152,7 @@ pub async fn has_root(conn: &mut Conn, space: SpaceId, root: Blinded) -> Result<
 pub(super) fn statements() -> Vec<&'static str> {
     vec![
         SKIP,
+        FOUND,
         LOSE,
         LOST,
         FORGET,

@@ -175,6 +175,18 @@ pub async fn relocate(
     Ok(())
 }
 
+/// Makes rows for the segments that some places are in. `by` has appended there.
+pub async fn name(
+    conn: &mut Conn,
+    by: ProcessId,
+    space: SpaceId,
+    places: Vec<Place>,
+) -> Result<()> {
+    conn.alone(Alone::Naming).await?;
+    put_segments(conn, by, space, places.into_iter()).await?;
+    Ok(())
+}
+
 /// Every statement here, for the test that prepares them all.
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static str> {

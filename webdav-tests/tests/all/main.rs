@@ -27,6 +27,7 @@ mod faults;
 mod finder;
 mod garmin;
 mod locks;
+mod lost;
 mod memory;
 mod names;
 mod oc_headers;

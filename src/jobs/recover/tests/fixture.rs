@@ -1,0 +1,208 @@
+//! A store with snapshots, and databases made anew from them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tempfile::TempDir;
+
+use crate::crypto::MasterKey;
+use crate::jobs::recover::{self, RecoverError, Recovered, load};
+use crate::jobs::snapshot::{Snapshots, Taken};
+use crate::store::Store;
+use crate::store::meta::versions::Keep;
+use crate::store::meta::{Database, Meta, dump, peek, testing};
+use crate::store::snapshot::{Folder, Page};
+use crate::tree::{self, NewSpace, Tree, User, Write, create_space};
+use crate::types::{AccountId, Clock, Millis, NodePath, SpaceId};
+
+pub(super) struct Site {
+    pub(super) folder: TempDir,
+    pub(super) opened: Opened,
+    snapshots: Snapshots,
+}
+
+/// A store on the data folder, whatever its database.
+pub(super) struct Opened {
+    pub(super) store: Arc<Store>,
+    pub(super) tree: Tree,
+}
+
+pub(super) fn path(text: &str) -> NodePath {
+    NodePath::parse(text).unwrap()
+}
+
+/// Bytes of a kind; the same for the same seed.
+pub(super) fn noise(seed: u64, len: usize) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    let key = blake3::derive_key("tests of recovery", &seed.to_be_bytes());
+    blake3::Hasher::new_keyed(&key)
+        .finalize_xof()
+        .fill(&mut bytes);
+    bytes
+}
+
+impl Site {
+    pub(super) async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let opened = Opened::open(folder.path(), &database(folder.path(), "first")).await;
+        let snapshots = Snapshots::new(&folder.path().join("data"), Clock::system());
+        Self {
+            folder,
+            opened,
+            snapshots,
+        }
+    }
+
+    /// Where the database of a name is.
+    pub(super) fn database(&self, name: &str) -> Database {
+        database(self.folder.path(), name)
+    }
+
+    pub(super) async fn take(&mut self) -> Option<Taken> {
+        self.snapshots.take(&self.opened.store).await.unwrap()
+    }
+
+    /// The next snapshot is the first of its process.
+    pub(super) fn begin_anew(&mut self) {
+        self.snapshots = Snapshots::new(&self.folder.path().join("data"), Clock::system());
+    }
+
+    /// Makes a database anew.
+    pub(super) async fn recover(&self, name: &str) -> Result<Recovered, RecoverError> {
+        let meta = Meta::open(&self.database(name)).await.unwrap();
+        let data = self.folder.path().join("data");
+        recover::recover(meta, &data, key(self.folder.path()), Clock::system()).await
+    }
+
+    /// Opens the store with another database.
+    pub(super) async fn open(&self, name: &str) -> Opened {
+        Opened::open(self.folder.path(), &self.database(name)).await
+    }
+
+    pub(super) fn snapshot_files(&self) -> Vec<PathBuf> {
+        let folder = Folder::of(&self.folder.path().join("data"));
+        let files = folder.entries().unwrap().into_iter();
+        files.map(|entry| entry.path).collect()
+    }
+}
+
+pub(super) fn key(folder: &Path) -> MasterKey {
+    MasterKey::load_or_create(&folder.join("key")).unwrap().0
+}
+
+fn database(folder: &Path, name: &str) -> Database {
+    let folder = folder.join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    testing::database(&folder)
+}
+
+impl Opened {
+    async fn open(folder: &Path, database: &Database) -> Self {
+        let keep = Keep {
+            always: 1,
+            most: 2,
+            ..Keep::default()
+        };
+        let data = folder.join("data");
+        let store = Store::open(database, &data, key(folder), keep);
+        let store = store.await.unwrap();
+        let one = space(&store, "~one", false).await;
+        space(&store, "shared", true).await;
+        let user = User {
+            account: AccountId(1),
+            name: "one".to_owned(),
+            space: one,
+            device: None,
+        };
+        let tree = Tree::new(Arc::clone(&store), user, Clock::system());
+        Self { store, tree }
+    }
+
+    pub(super) async fn put(&self, at: &str, bytes: &[u8]) {
+        self.put_as(at, bytes, Write::default()).await.unwrap();
+    }
+
+    pub(super) async fn put_as(
+        &self,
+        at: &str,
+        bytes: &[u8],
+        how: Write,
+    ) -> tree::Result<tree::Written> {
+        let at = path(at);
+        let mut upload = self
+            .tree
+            .upload(&at, Some(bytes.len() as u64), None)
+            .await?;
+        for piece in bytes.chunks(100_000) {
+            upload.push(Bytes::copy_from_slice(piece)).await?;
+        }
+        self.tree.commit(&at, upload, how).await
+    }
+
+    pub(super) async fn read(&self, at: &str) -> tree::Result<Vec<u8>> {
+        let node = self.tree.lookup(&path(at)).await?;
+        let mut reader = self.tree.read(&node).await?;
+        let mut found = Vec::new();
+        loop {
+            let bytes = reader.read(64 * 1024).await?;
+            if bytes.is_empty() {
+                return Ok(found);
+            }
+            found.extend_from_slice(&bytes);
+        }
+    }
+
+    /// Lets go of the segments that are appended to, so that they can be collected.
+    pub(super) async fn close_segments(&self) {
+        self.store.segments.close_all().await.unwrap();
+        while !self.store.segments.all_closed() {
+            self.store.process.beat(&self.store).await.unwrap();
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
+    }
+}
+
+/// The space of a name, made when it is not there.
+async fn space(store: &Arc<Store>, name: &'static str, everyone: bool) -> SpaceId {
+    let inner = Arc::clone(store);
+    let made = store.meta.write(move |conn| {
+        Box::pin(async move {
+            if let Some(there) = peek::space(conn, name).await? {
+                return Ok(there);
+            }
+            let new = NewSpace {
+                name,
+                everyone,
+                quota: None,
+                folders: &[],
+            };
+            create_space(conn, &inner.keys, new, Millis(1)).await
+        })
+    });
+    let made: tree::Result<SpaceId> = made.await;
+    made.unwrap()
+}
+
+/// A store over an empty database with what the snapshots of a data folder hold, and nothing else.
+pub(super) async fn load_into(folder: &Path, data: &Path, database: &Database) -> Arc<Store> {
+    let meta = Meta::open(database).await.unwrap();
+    let keep = Keep::default();
+    let store = Store::recovering(meta, data, key(folder), keep).await;
+    let store = store.unwrap();
+    let mut done = Recovered::default();
+    let loaded = load::load(&store, &Folder::of(data), &mut done).await;
+    assert!(loaded.unwrap() && done.refused == 0);
+    store
+}
+
+/// All rows that snapshots hold.
+pub(super) async fn rows(store: &Store) -> Vec<Page> {
+    let mut view = store.meta.view().await.unwrap();
+    let mut all = Vec::new();
+    for window in dump::probes(&mut view).await.unwrap().into_keys() {
+        all.push(dump::page(&mut view, window).await.unwrap());
+    }
+    view.end().await.unwrap();
+    all
+}

@@ -1,0 +1,6 @@
+//! Databases that were lost.
+
+mod anew;
+mod fixture;
+mod refused;
+mod same;
