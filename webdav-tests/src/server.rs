@@ -248,6 +248,17 @@ impl TestServer {
         running.child.wait().expect("our own child");
     }
 
+    /// Waits for the end of a process whose power was cut.
+    #[track_caller]
+    pub fn ends_by_itself(&mut self) {
+        let mut running = self.running.take().expect("the server runs");
+        let since = Instant::now();
+        while running.child.try_wait().expect("our own child").is_none() {
+            assert!(since.elapsed() < STOP_LIMIT, "the power is not cut");
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
     /// Starts a process over the files that are there.
     #[track_caller]
     pub fn start_again(&mut self) {

@@ -121,7 +121,11 @@ impl Segments {
     /// Reads, verifies and decompresses one record.
     pub async fn read(&self, keys: &Arc<SpaceKeys>, place: Place) -> Result<(ChunkId, Bytes)> {
         let (inner, keys) = (Arc::clone(&self.0), Arc::clone(keys));
-        blocking(move || inner.read(&keys, place)).await
+        let read = blocking(move || inner.read(&keys, place)).await;
+        if let Err(error @ (Error::Io { .. } | Error::Corrupt(_) | Error::Crypto(_))) = &read {
+            tracing::error!(segment = %place.segment, offset = place.offset, "a record cannot be read: {error}");
+        }
+        read
     }
 
     /// Closes segments of this process that others want to collect, and those nobody appended to for

@@ -16,6 +16,8 @@ pub struct Conn {
     pub(super) failed: bool,
     /// Whether SQLite met an I/O error.
     pub(super) broken: bool,
+    /// Whether SQLite found the disk full.
+    pub(super) full: bool,
 }
 
 pub(super) enum Inner {
@@ -57,6 +59,7 @@ impl Conn {
             inner: Inner::Lite(conn),
             failed: false,
             broken: false,
+            full: false,
         }
     }
 
@@ -65,6 +68,7 @@ impl Conn {
             inner: Inner::Post(conn),
             failed: false,
             broken: false,
+            full: false,
         }
     }
 

@@ -120,6 +120,8 @@ impl<'q, T> Query<'q, T> {
 
 /// SQLite's result code for an I/O error.
 const SQLITE_IO: u32 = 10;
+/// For a full disk.
+const SQLITE_FULL: u32 = 13;
 
 /// What kind of error it is to SQLite, when it is one.
 pub(super) fn sqlite_code(error: &sqlx::Error) -> Option<u32> {
@@ -146,7 +148,9 @@ macro_rules! on {
         };
         if let Err(error) = &done {
             $conn.failed = true;
-            $conn.broken |= sqlite_code(error) == Some(SQLITE_IO);
+            let code = sqlite_code(error);
+            $conn.broken |= code == Some(SQLITE_IO);
+            $conn.full |= code == Some(SQLITE_FULL);
         }
         done
     }};

@@ -124,18 +124,20 @@ impl Written {
         self.conn.as_mut().filter(|_| self.trust.is_whole())
     }
 
-    /// To be called after each commit: notes an I/O error, and copies the log when it has grown.
+    /// To be called after each commit: notes an I/O error, and copies the log when it has grown, or cannot
+    /// grow: afterwards it is used again from its beginning.
     pub(super) async fn look_after(&mut self) {
         let Some(conn) = &mut self.conn else { return };
         if std::mem::take(&mut conn.broken) {
             return self.doubt(READ);
         }
         let log = std::fs::metadata(log_of(&self.file)).map_or(0, |log| log.len());
-        if log <= LOG_KEPT {
+        if !std::mem::take(&mut conn.full) && log <= LOG_KEPT {
             return;
         }
         if let Err(error) = copy(conn, &mut self.unsynced).await {
             tracing::error!("copying the log of the database into its file: {error}");
+            conn.full = false;
             if std::mem::take(&mut conn.broken) {
                 self.doubt(if self.unsynced { NOTHING } else { READ });
             }
@@ -185,8 +187,10 @@ impl Written {
 
     /// While the disk fails, others go on reading. What is written here also takes the place of what
     /// was in the log without an answer.
+    ///
+    /// Not when what was copied may be lost: SQLite would call it done, and begin its log anew.
     async fn try_the_disk(&mut self) -> Result<()> {
-        let Some(conn) = &mut self.conn else {
+        let Some(conn) = self.conn.as_mut().filter(|_| self.trust.level() < NOTHING) else {
             return Ok(());
         };
         // A transaction that could not be undone before; there is none most of the time.

@@ -67,13 +67,7 @@ const SEGMENTS: [Cell; 15] = [
     cell("write a segment, ENOSPC", SEG, WRITE, How::Full, FULL),
     cell("write a segment, EIO", SEG, WRITE, How::Broken, LATER),
     cell("write a segment, short", SEG, WRITE, How::Torn, LATER),
-    cell(
-        "write a segment, stall",
-        SEG,
-        WRITE,
-        How::Stalls(1500),
-        NONE,
-    ),
+    cell("write a segment, stall", SEG, WRITE, How::Stalls(700), NONE),
     cell("sync a segment, EIO", SEG, SYNC, How::Broken, LATER),
     evicting(cell(
         "sync a segment, EIO, forgotten",
@@ -83,7 +77,7 @@ const SEGMENTS: [Cell; 15] = [
         LATER,
     )),
     cell("sync a segment, ENOSPC", SEG, SYNC, How::Full, FULL),
-    cell("sync a segment, stall", SEG, SYNC, How::Stalls(1500), NONE),
+    cell("sync a segment, stall", SEG, SYNC, How::Stalls(700), NONE),
     at_once(cell(
         "sync its folder, EIO",
         SEG_FOLDER,
@@ -126,14 +120,14 @@ const SEGMENTS: [Cell; 15] = [
         )),
         LATER,
     ),
-    cell("read a segment, stall", SEG, READ, How::Stalls(1500), NONE),
+    cell("read a segment, stall", SEG, READ, How::Stalls(700), NONE),
 ];
 
 const LOG: [Cell; 9] = [
     cell("write the log, ENOSPC", WAL, WRITE, How::Full, FULL),
     degraded(cell("write the log, EIO", WAL, WRITE, How::Broken, LATER)),
     degraded(cell("write the log, short", WAL, WRITE, How::Torn, LATER)),
-    cell("write the log, stall", WAL, WRITE, How::Stalls(1500), NONE),
+    cell("write the log, stall", WAL, WRITE, How::Stalls(700), NONE),
     degraded(cell("sync the log, EIO", WAL, SYNC, How::Broken, LATER)),
     degraded(evicting(cell(
         "sync the log, EIO, forgotten",
@@ -143,7 +137,7 @@ const LOG: [Cell; 9] = [
         LATER,
     ))),
     degraded(cell("sync the log, ENOSPC", WAL, SYNC, How::Full, LATER)),
-    cell("sync the log, stall", WAL, SYNC, How::Stalls(1500), NONE),
+    cell("sync the log, stall", WAL, SYNC, How::Stalls(700), NONE),
     degraded(cell(
         "cut the log, EIO",
         WAL,
@@ -173,7 +167,7 @@ const DATABASE: [Cell; 9] = [
         "write the database, stall",
         DB,
         WRITE,
-        How::Stalls(1500),
+        How::Stalls(700),
         NONE,
     ),
     degraded(cell("sync the database, EIO", DB, SYNC, How::Broken, LATER)),
@@ -184,13 +178,7 @@ const DATABASE: [Cell; 9] = [
         How::Broken,
         LATER,
     ))),
-    cell(
-        "sync the database, stall",
-        DB,
-        SYNC,
-        How::Stalls(1500),
-        NONE,
-    ),
+    cell("sync the database, stall", DB, SYNC, How::Stalls(700), NONE),
     reading(
         cell("read the database, EIO", DB | WAL, READ, How::Broken, LATER),
         LATER,
@@ -201,7 +189,7 @@ const DATABASE: [Cell; 9] = [
             DB | WAL | SHM,
             OPEN | CREATE,
             How::Crowded,
-            NONE,
+            LATER,
         )),
         LATER,
     ),

@@ -211,7 +211,7 @@ impl World {
             .into_iter()
             .map(|writer| writer.join().expect("a writer"))
             .collect();
-        self.server.kill9();
+        self.server.ends_by_itself();
         self.faults.uncut();
         self.server.start_again();
     }
