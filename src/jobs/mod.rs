@@ -5,9 +5,11 @@
 mod cleanup;
 pub mod collect;
 mod error;
+pub mod fsck;
 mod lease;
 mod retention;
 mod schedule;
+pub mod scrub;
 #[cfg(test)]
 mod tests;
 

@@ -4,7 +4,9 @@
 mod cleanup;
 mod conflicts;
 mod disk_usage;
+mod fsck;
 mod gc;
+mod scrub;
 
 use std::io::{Write, stderr, stdout};
 
@@ -29,6 +31,8 @@ pub async fn run(command: Command, config: Config) -> Result<()> {
         Command::Conflicts => conflicts::list(&config).await?,
         Command::Cleanup(what) => cleanup::run(what, &config).await?,
         Command::Gc { grace } => gc::run(&config, grace).await?,
+        Command::Fsck(what) => fsck::run(what, &config).await?,
+        Command::Scrub(what) => scrub::run(what, &config).await?,
     };
     stdout().write_all(text.as_bytes())?;
     Ok(())

@@ -5,6 +5,7 @@
 //! that names it, so a misspelt setting never silently stays at its default.
 
 mod environment;
+mod scrub;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -24,6 +25,7 @@ use tracing_subscriber::EnvFilter;
 use crate::store::meta::Database;
 
 pub use environment::Environment;
+pub use scrub::{SCRUB_RATE_MIN, Scrubbing};
 pub use text::Secret;
 
 /// The file that is read when it exists and no other is named.
@@ -74,6 +76,8 @@ pub struct Config {
     pub jobs: Jobs,
     /// Giving room back.
     pub collect: Collecting,
+    /// Finding what the disk has changed.
+    pub scrub: Scrubbing,
     /// WebDAV.
     pub webdav: Webdav,
 }
@@ -252,6 +256,7 @@ impl Default for Config {
             feed: Feed::default(),
             jobs: Jobs::default(),
             collect: Collecting::default(),
+            scrub: Scrubbing::default(),
             webdav: Webdav::default(),
         }
     }
@@ -443,6 +448,11 @@ impl Config {
                 "collect",
                 "every and rate must be above zero",
                 !self.collect.every.is_zero() && self.collect.rate.as_u64() > 0,
+            ),
+            (
+                "scrub",
+                "every must be above zero, rate at least 64 KiB",
+                !self.scrub.every.is_zero() && self.scrub.rate >= SCRUB_RATE_MIN,
             ),
             (
                 "versions.keep",

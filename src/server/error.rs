@@ -52,6 +52,9 @@ pub enum Error {
     /// The space of everyone.
     #[error("the shared folder: {0}")]
     Shared(#[from] tree::Error),
+    /// A check of what is stored.
+    #[error(transparent)]
+    Check(tree::Error),
     /// A job.
     #[error(transparent)]
     Job(#[from] jobs::Error),
@@ -78,16 +81,20 @@ pub enum Error {
     /// Standard output, or the runtime.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// So many things are damaged and could not be repaired; they were told.
+    #[error("damaged: {0}")]
+    Damage(u64),
     /// The running server does not answer, or says that it is not well.
     #[error("not healthy: {0}")]
     Unhealthy(String),
 }
 
 impl Error {
-    /// 2 where the command was asked wrongly, 1 where it failed.
+    /// 2 where the command was asked wrongly, 3 where it found damage, 1 where it failed.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Config(_) | Self::Password(password::Error::NoTerminal) => ExitCode::from(2),
+            Self::Damage(_) => ExitCode::from(3),
             Self::File { .. }
             | Self::KeyMissing { .. }
             | Self::InUse(_)
@@ -95,6 +102,7 @@ impl Error {
             | Self::Key(_)
             | Self::Store(_)
             | Self::Shared(_)
+            | Self::Check(_)
             | Self::Job(_)
             | Self::Accounts(_)
             | Self::Watch(_)

@@ -15,6 +15,7 @@ mod ops;
 mod password;
 mod pieces;
 mod router;
+mod scrubbing;
 mod session;
 mod startup;
 pub mod telemetry;
@@ -107,6 +108,11 @@ fn spawn_jobs(
     let (store, beating) = (Arc::clone(&site.store), beating.clone());
     tasks.spawn(async move { store.process.run(&store, &beating).await });
     tasks.spawn(collecting::run(
+        site.clone(),
+        config.clone(),
+        Arc::clone(metrics),
+    ));
+    tasks.spawn(scrubbing::run(
         site.clone(),
         config.clone(),
         Arc::clone(metrics),

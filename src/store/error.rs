@@ -63,6 +63,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether what is stored is not what was stored; other errors may be over the next time.
+    pub fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Self::Corrupt(_) | Self::Gone | Self::Crypto(crypto::Error::Sealed)
+        )
+    }
+
     /// Wraps an I/O error, telling a full disk from the rest.
     pub fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> Self {
         move |source| {

@@ -8,6 +8,7 @@
 mod active;
 mod appender;
 mod handles;
+mod inspect;
 mod record;
 mod scan;
 
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use inspect::Found;
 pub use scan::{Scan, Scanned};
 
 use self::active::Active;

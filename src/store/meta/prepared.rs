@@ -13,14 +13,17 @@ use super::*;
 fn all() -> Vec<(&'static str, Vec<&'static str>)> {
     vec![
         ("accounts", accounts::statements()),
+        ("audit", audit::statements()),
         ("changes", changes::statements()),
         ("chunks", chunks::statements()),
         ("collect", collect::statements()),
         ("conflicts", conflicts::statements()),
         ("contents", contents::statements()),
+        ("damage", damage::statements()),
         ("feed", feed::statements()),
         ("jobs", jobs::statements()),
         ("locks", locks::statements()),
+        ("mend", mend::statements()),
         ("nodes", nodes::statements()),
         ("process", process::statements()),
         ("props", props::statements()),

@@ -11,6 +11,9 @@ const EPOCH: &str = "epoch";
 const GET_OR_PUT: &str = "INSERT INTO setting (key, value) VALUES ($1, $2)
     ON CONFLICT (key) DO UPDATE SET value = setting.value RETURNING value";
 
+const PUT: &str = "INSERT INTO setting (key, value) VALUES ($1, $2)
+    ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+
 const GET: &str = "SELECT value FROM setting WHERE key = $1";
 
 /// The value of `key`, if there is one.
@@ -19,6 +22,13 @@ pub async fn get(conn: &mut Conn, key: &str) -> Result<Option<String>> {
         .bind(key)
         .fetch_optional(conn)
         .await?)
+}
+
+/// Gives `key` a value.
+pub async fn put(conn: &mut Conn, key: &str, value: &str) -> Result<()> {
+    let query = sql::query(PUT).bind(key).bind(value);
+    query.execute(conn).await?;
+    Ok(())
 }
 
 /// The value of `key`; `value` is put there first when there is none.
@@ -42,5 +52,5 @@ pub async fn epoch(meta: &Meta) -> Result<Epoch> {
 /// Every statement here, for the test that prepares them all.
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static str> {
-    vec![GET_OR_PUT, GET]
+    vec![GET_OR_PUT, PUT, GET]
 }
