@@ -267,16 +267,11 @@ impl Going<'_> {
 
 /// A name without what would upset a terminal.
 fn printable(name: &str) -> String {
-    name.chars()
-        .flat_map(|letter| {
-            let shown: Box<dyn Iterator<Item = char>> = if letter.is_control() {
-                Box::new(letter.escape_default())
-            } else {
-                Box::new(std::iter::once(letter))
-            };
-            shown
-        })
-        .collect()
+    let shown = |letter: char| match letter {
+        letter if letter.is_control() => letter.escape_default().to_string(),
+        letter => letter.to_string(),
+    };
+    name.chars().map(shown).collect()
 }
 
 /// Whether an error says that something is damaged; others end the check.

@@ -1,13 +1,8 @@
 //! A check beside others who write, delete and collect: it finds nothing.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
-
-use tokio_util::sync::CancellationToken;
 
 use super::fixture::{Bench, noise, path};
-use crate::jobs::collect::{Collect, settle};
-use crate::types::Clock;
 
 /// How often it is checked.
 const CHECKS: usize = 12;
@@ -36,21 +31,9 @@ async fn checks_beside_writers_and_collection_find_nothing() {
         assert!(round > 0);
     };
     let collecting = async {
-        let how = Collect {
-            grace: Duration::ZERO,
-            rate: None,
-            clock: Clock::system(),
-        };
-        let (mut rounds, stop) = (0, CancellationToken::new());
+        let mut rounds = 0;
         while !done.load(Ordering::Relaxed) {
-            bench.store.segments.close_all().await.unwrap();
-            let round = settle(
-                &bench.store,
-                &how,
-                Duration::ZERO,
-                &stop,
-            );
-            round.await.unwrap();
+            bench.collect().await;
             rounds += 1;
         }
         assert!(rounds > 0);

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tempfile::TempDir;
@@ -11,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::crypto::MasterKey;
 use crate::jobs::Site;
+use crate::jobs::collect::{Collect, settle};
 use crate::jobs::fsck::{Finding, How, Kind, Summary, check};
 use crate::store::meta::testing;
 use crate::store::meta::versions::Keep;
@@ -181,6 +183,24 @@ impl Bench {
         (found, summary)
     }
 
+    /// Gives back all that can be.
+    pub(super) async fn collect(&self) {
+        let how = Collect {
+            grace: Duration::ZERO,
+            rate: None,
+            clock: Clock::system(),
+        };
+        self.store.segments.close_all().await.unwrap();
+        // Closed segments are let go of a moment later.
+        for _ in 0..4 {
+            self.store.process.beat(&self.store).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            let stop = CancellationToken::new();
+            let settled = settle(&self.store, &how, Duration::from_secs(1), &stop).await;
+            settled.unwrap();
+        }
+    }
+
     /// The kinds of what a deep check finds, in the order they are told.
     pub(super) async fn kinds(&self) -> Vec<Kind> {
         let (found, _) = self.fsck(true, false).await;
@@ -223,4 +243,15 @@ pub(super) fn flip(path: &Path, at: u64) {
     file.read_exact_at(&mut byte, at).unwrap();
     byte[0] ^= 1;
     file.write_all_at(&byte, at).unwrap();
+}
+
+/// The finding of a kind that names a file.
+#[track_caller]
+pub(super) fn only<'f>(found: &'f [Finding], kind: Kind, file: &str) -> &'f Finding {
+    let names = |named: &String| named.contains(file);
+    let fits = |finding: &&Finding| {
+        finding.kind == kind && (file.is_empty() || finding.files.iter().any(names))
+    };
+    let finding = found.iter().find(fits);
+    finding.unwrap_or_else(|| panic!("no {kind:?} that names {file:?} in {found:#?}"))
 }

@@ -3,5 +3,6 @@
 mod beside;
 mod bits;
 mod fixture;
+mod healed;
 mod planted;
 mod scrubbing;
