@@ -127,11 +127,21 @@ class SyncServer(Server):
             "SYNC_ADMIN_PASSWORD": PASSWORD,
         }
         others = {name: value for name, value in os.environ.items() if not name.startswith("SYNC_")}
-        self.spawn(str(binary), env={**others, **settings}, cwd=self.dir, stdout=subprocess.PIPE, text=True)
+        self.binary, self.env = str(binary), {**others, **settings}
+        self.spawn(self.binary, env=self.env, cwd=self.dir, stdout=subprocess.PIPE, text=True)
         for line in self.process.stdout:
             if "listening on " in line:
                 return int(line.strip().rstrip("/").rsplit(":", 1)[1])
         raise SystemExit(f"sync-server did not start: {open(self.log.name).read()}")
+
+    def run(self, *arguments):
+        """Runs a command beside the server: seconds, most memory in MiB, what it printed."""
+        begun = time.perf_counter()
+        command = subprocess.Popen([self.binary, *arguments], env=self.env, cwd=self.dir, stdout=subprocess.PIPE)
+        said = command.stdout.read().decode()
+        _, status, used = os.wait4(command.pid, 0)
+        assert status == 0, (arguments, status, said)
+        return time.perf_counter() - begun, used.ru_maxrss / 1024, said
 
 
 class Apache(Server):

@@ -53,10 +53,10 @@ class Device:
         return json.loads(self.send(*request) or b"null")
 
 
-def push(device, folder, files=FILES):
+def push(device, folder, files=FILES, size=BYTES):
     """Pushes small files in one request; seconds until all are durable."""
     device.call("POST", "/files/mkdir", json.dumps({"path": folder}), "application/json")
-    stream = b"SYN1" + b"".join(file(f"{folder}/file-{n:05}", os.urandom(BYTES)) for n in range(files))
+    stream = b"SYN1" + b"".join(file(f"{folder}/file-{n:05}", os.urandom(size)) for n in range(files))
     begun = time.perf_counter()
     results = device.call("POST", "/sync/push", stream, STREAM)["results"]
     took = time.perf_counter() - begun
@@ -70,6 +70,18 @@ def bulk():
         device = Device(server)
         rates = [FILES / push(device, f"/documents/bulk{n}") for n in range(ROUNDS)]
         print(f"bulk: {FILES} files of {BYTES} bytes in one push: median {median(rates):.0f} files/s, min {min(rates):.0f}")
+
+
+def check():
+    """fsck and scrub beside a server with 100,000 files, 4 KiB each and every tenth 40 KiB."""
+    with SyncServer() as server:
+        device = Device(server)
+        for n in range(10):
+            push(device, f"/documents/small{n}", 9_000)
+            push(device, f"/documents/large{n}", 1_000, 10 * BYTES)
+        for command in (["fsck"], ["fsck", "--deep"], ["scrub", "--from-start"]):
+            took, memory, said = server.run(*command)
+            print(f"check: {' '.join(command)}: {took:.2f} s, {memory:.0f} MiB; {' '.join(said.split())}")
 
 
 def pull():

@@ -75,6 +75,12 @@ impl SpaceKey {
 }
 
 impl SegmentId {
+    /// Reads the form that [`fmt::Display`] writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        let lower = text.bytes().all(|digit| !digit.is_ascii_uppercase());
+        from_hex(text).filter(|_| lower).map(Self)
+    }
+
     /// A fresh random id.
     pub fn generate() -> Result<Self, Error> {
         Ok(Self(random()?))

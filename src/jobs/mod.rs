@@ -6,10 +6,12 @@ mod cleanup;
 pub mod collect;
 mod error;
 pub mod export;
+pub mod fsck;
 mod lease;
 pub mod recover;
 mod retention;
 mod schedule;
+pub mod scrub;
 pub mod snapshot;
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
 use humantime_serde::re::humantime::parse_duration;
 
-use super::config::Flags;
+use super::config::{Flags, SCRUB_RATE_MIN};
 
 /// A WebDAV file server that keeps versions, seals what it stores, and stays small.
 #[derive(Debug, Parser)]
@@ -57,6 +57,12 @@ pub enum Command {
     /// Make a lost database anew from the snapshots and segments in the data folder; with no server
     /// running
     Recover,
+    /// Check that everything agrees: files, contents, chunks and segments; works beside a running server.
+    /// Ends with code 3 when something is damaged
+    Fsck(Fsck),
+    /// Open everything that is sealed, to find bytes that the disk has changed; works beside a running
+    /// server. Ends with code 3 when something is damaged
+    Scrub(Scrub),
     /// Ask the running server whether it is well; for container health checks
     Healthcheck,
 }
@@ -179,6 +185,32 @@ pub struct Rekey {
     pub new_key_file: PathBuf,
 }
 
+/// What to check.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Fsck {
+    /// Open everything that is sealed as well: reads all bytes
+    #[arg(long)]
+    pub deep: bool,
+    /// Repair what can be; nothing is deleted. What is damaged is offered to nobody who uploads, so that
+    /// sending the same file again brings it back
+    #[arg(long)]
+    pub repair: bool,
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How to scrub.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Scrub {
+    /// Most bytes read a second, e.g. "8 MiB" [default: no limit]
+    #[arg(long, value_name = "SIZE", value_parser = rate)]
+    pub rate: Option<ByteSize>,
+    /// Begin a new pass instead of going on with the one under way
+    #[arg(long)]
+    pub from_start: bool,
+}
+
 /// Where a password comes from: a prompt, when nothing is said and there is a terminal.
 #[derive(Debug, Args)]
 pub struct PasswordSource {
@@ -196,6 +228,14 @@ fn quota(text: &str) -> Result<Quota, String> {
         "none" => Ok(Quota(None)),
         size => size.parse().map(|ByteSize(bytes)| Quota(Some(bytes))),
     }
+}
+
+fn rate(text: &str) -> Result<ByteSize, String> {
+    let rate: ByteSize = text.parse()?;
+    if rate < SCRUB_RATE_MIN {
+        return Err(format!("must be at least {SCRUB_RATE_MIN}"));
+    }
+    Ok(rate)
 }
 
 #[cfg(test)]
@@ -259,6 +299,21 @@ mod tests {
     }
 
     #[test]
+    fn checks_say_how_far_they_go() {
+        let parsed = parse("sync-server fsck --deep --repair --json").unwrap();
+        let Some(Command::Fsck(fsck)) = parsed.command else {
+            panic!("{parsed:?}")
+        };
+        assert!(fsck.deep && fsck.repair && fsck.json);
+        let parsed = parse("sync-server scrub --rate 8MiB --from-start").unwrap();
+        let Some(Command::Scrub(scrub)) = parsed.command else {
+            panic!("{parsed:?}")
+        };
+        assert_eq!(scrub.rate, Some(ByteSize::mib(8)));
+        assert!(scrub.from_start);
+    }
+
+    #[test]
     fn wrong_usage_ends_with_code_2() {
         for line in [
             "sync-server fly",
@@ -269,6 +324,9 @@ mod tests {
             "sync-server cleanup --older-than 30",
             "sync-server cleanup --older-than -1d",
             "sync-server gc --grace soon",
+            "sync-server fsck --fast",
+            "sync-server scrub --rate slow",
+            "sync-server scrub --rate 1KiB",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }

@@ -5,9 +5,11 @@ mod cleanup;
 mod conflicts;
 mod disk_usage;
 mod export;
+mod fsck;
 mod gc;
 mod recover;
 mod rekey;
+mod scrub;
 
 use std::io::{Write, stderr, stdout};
 
@@ -35,6 +37,8 @@ pub async fn run(command: Command, config: Config) -> Result<()> {
         Command::Rekey(what) => rekey::run(&what, &config).await?,
         Command::Gc { grace } => gc::run(&config, grace).await?,
         Command::Recover => recover::run(&config).await?,
+        Command::Fsck(what) => fsck::run(what, &config).await?,
+        Command::Scrub(what) => scrub::run(what, &config).await?,
     };
     stdout().write_all(text.as_bytes())?;
     Ok(())

@@ -5,6 +5,7 @@
 //! that names it, so a misspelt setting never silently stays at its default.
 
 mod environment;
+mod scrub;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use tracing_subscriber::EnvFilter;
 use crate::store::meta::Database;
 
 pub use environment::Environment;
+pub use scrub::{SCRUB_RATE_MIN, Scrubbing};
 pub use snapshot::Snapshotting;
 pub use text::Secret;
 
@@ -78,6 +80,8 @@ pub struct Config {
     pub collect: Collecting,
     /// For the day on which the database is lost.
     pub snapshot: Snapshotting,
+    /// Finding what the disk has changed.
+    pub scrub: Scrubbing,
     /// WebDAV.
     pub webdav: Webdav,
 }
@@ -257,6 +261,7 @@ impl Default for Config {
             jobs: Jobs::default(),
             collect: Collecting::default(),
             snapshot: Snapshotting::default(),
+            scrub: Scrubbing::default(),
             webdav: Webdav::default(),
         }
     }
@@ -453,6 +458,11 @@ impl Config {
                 "snapshot.every",
                 "must be above zero",
                 !self.snapshot.every.is_zero(),
+            ),
+            (
+                "scrub",
+                "every must be above zero, rate at least 64 KiB",
+                !self.scrub.every.is_zero() && self.scrub.rate >= SCRUB_RATE_MIN,
             ),
             (
                 "versions.keep",

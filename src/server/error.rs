@@ -79,6 +79,9 @@ pub enum Error {
     /// The space of everyone.
     #[error("the shared folder: {0}")]
     Shared(#[from] tree::Error),
+    /// A check of what is stored.
+    #[error(transparent)]
+    Check(tree::Error),
     /// A job.
     #[error(transparent)]
     Job(#[from] jobs::Error),
@@ -116,6 +119,9 @@ pub enum Error {
     /// Standard output, or the runtime.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// So many things are damaged and could not be repaired; they were told.
+    #[error("damaged: {0}")]
+    Damage(u64),
     /// The running server does not answer, or says that it is not well.
     #[error("not healthy: {0}")]
     Unhealthy(String),
@@ -126,7 +132,7 @@ impl Error {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Config(_) | Self::Password(password::Error::NoTerminal) => ExitCode::from(2),
-            Self::LeftOut { .. } => ExitCode::from(3),
+            Self::LeftOut { .. } | Self::Damage(_) => ExitCode::from(3),
             Self::File { .. }
             | Self::KeyMissing { .. }
             | Self::DatabaseLost { .. }
@@ -140,6 +146,7 @@ impl Error {
             | Self::Key(_)
             | Self::Store(_)
             | Self::Shared(_)
+            | Self::Check(_)
             | Self::Job(_)
             | Self::Export(_)
             | Self::Accounts(_)

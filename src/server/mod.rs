@@ -15,6 +15,7 @@ mod ops;
 mod password;
 mod pieces;
 mod router;
+mod scrubbing;
 mod session;
 mod snapshotting;
 mod startup;
@@ -118,6 +119,11 @@ fn spawn_jobs(
         Arc::clone(metrics),
     ));
     tasks.spawn(snapshotting::run(
+        site.clone(),
+        config.clone(),
+        Arc::clone(metrics),
+    ));
+    tasks.spawn(scrubbing::run(
         site.clone(),
         config.clone(),
         Arc::clone(metrics),

@@ -74,6 +74,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether what is stored is not what was stored; other errors may be over the next time.
+    pub fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Self::Corrupt(_) | Self::Gone | Self::Crypto(crypto::Error::Sealed)
+        )
+    }
+
     /// Wraps an error of reading, telling a full disk and too many open files from the rest.
     pub fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> Self {
         move |source| match source.raw_os_error() {

@@ -88,6 +88,12 @@ impl KeyRing {
         self.master.code_key()
     }
 
+    /// Whether the sealed key of a space opens.
+    pub fn opens(&self, space: SpaceId, wrapped: &[u8]) -> Result<()> {
+        self.master.unwrap(space, wrapped)?;
+        Ok(())
+    }
+
     /// The keys of a space.
     pub async fn of(&self, meta: &Meta, space: SpaceId) -> Result<Arc<SpaceKeys>> {
         if let Some(keys) = self

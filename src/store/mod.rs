@@ -3,6 +3,7 @@
 
 pub mod blob;
 pub mod content;
+pub mod damage;
 mod error;
 mod events;
 mod in_use;

@@ -8,8 +8,8 @@ use crate::chunk::Class;
 use crate::crypto::{Blinded, ClientKeys};
 pub use crate::store::Held as Room;
 use crate::store::content::{
-    Checksum, ContentChunks, Diff, DiffError, INLINE_MAX, Rebuild, RebuildError, SignatureError,
-    Signatures, Staged, StagedBody, proves,
+    self, Checksum, ContentChunks, Diff, DiffError, INLINE_MAX, Rebuild, RebuildError,
+    SignatureError, Signatures, Staged, StagedBody, proves,
 };
 use crate::store::meta::{contents, versions};
 use crate::types::{ContentId, NodePath, SpaceId};
@@ -94,7 +94,19 @@ impl Tree {
         let Some(known) = contents::known_root(&mut conn, space, root, size).await? else {
             return Ok(None);
         };
-        let row = contents::load(&mut conn, known).await?;
+        let row = match contents::load(&mut conn, known).await {
+            Ok(row) => row,
+            // What is damaged is sent again.
+            Err(error) if error.is_damage() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        if let StagedBody::Chunks(manifest) = &row.body {
+            let keys = self.store.keys.of(&self.store.meta, space).await?;
+            let rows = content::rows(&mut conn, &keys, (root, row.class_known), manifest).await?;
+            if !rows.are_sound(size) {
+                return Ok(None);
+            }
+        }
         Ok(Some(Staged {
             space,
             root,

@@ -15,6 +15,7 @@ mod find;
 mod list;
 mod locate;
 mod locks;
+pub mod mend;
 mod mkdir;
 mod model;
 mod props;

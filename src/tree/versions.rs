@@ -1,6 +1,7 @@
 //! Previous contents of a file.
 
 use super::model::{Node, Version};
+use super::read::open;
 use super::turn::{Action, Deed};
 use super::write::{Stamp, replace};
 use super::{Error, Result, Tree, row};
@@ -36,7 +37,8 @@ impl Tree {
         let found = versions
             .into_iter()
             .find(|version| version.number == number);
-        Ok(Reader::open(&self.store, found.ok_or(Error::NotFound)?.content).await?)
+        let found = found.ok_or(Error::NotFound)?;
+        open(&self.store, found.content, found.size).await
     }
 
     /// Makes a previous version of a file its current content; what was current becomes a version.

@@ -66,4 +66,9 @@ impl NodeId {
     pub fn nth(space: SpaceId, n: i64) -> Self {
         Self((space.0 << Self::SPACE_SHIFT) + n)
     }
+
+    /// The space that it was made in, and that it is in for good.
+    pub fn space(self) -> SpaceId {
+        SpaceId(self.0 >> Self::SPACE_SHIFT)
+    }
 }

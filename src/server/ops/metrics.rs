@@ -29,6 +29,9 @@ pub(crate) struct Metrics {
     collections: Counter,
     collect_freed: Counter,
     collect_moved: Counter,
+    scrub_verified: Counter,
+    scrub_damaged: Gauge,
+    scrub_last_pass: Gauge,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -92,6 +95,9 @@ impl Metrics {
             collections: Counter::default(),
             collect_freed: Counter::default(),
             collect_moved: Counter::default(),
+            scrub_verified: Counter::default(),
+            scrub_damaged: Gauge::default(),
+            scrub_last_pass: Gauge::default(),
         };
         new.name();
         Arc::new(new)
@@ -135,6 +141,8 @@ impl Metrics {
         registry.register_with_unit("collect_freed", text, Unit::Bytes, freed.clone());
         let text = "Bytes moved to empty segments that were mostly dead";
         registry.register_with_unit("collect_moved", text, Unit::Bytes, moved.clone());
+        self.name_scrub();
+        let Self { registry, .. } = self;
         let memory = "Memory of the process that is in RAM";
         registry.register_with_unit(
             "process_resident_memory",
@@ -142,6 +150,18 @@ impl Metrics {
             Unit::Bytes,
             self.resident.clone(),
         );
+    }
+
+    fn name_scrub(&mut self) {
+        let Self { registry, .. } = self;
+        let text = "Bytes of sealed records and rows that this process has opened to verify them";
+        let verified = self.scrub_verified.clone();
+        registry.register_with_unit("scrub_verified", text, Unit::Bytes, verified);
+        let text = "Records and contents that are known to be damaged";
+        registry.register("scrub_damaged", text, self.scrub_damaged.clone());
+        let text = "When everything sealed was last opened, since 1970; 0 is never";
+        let pass = self.scrub_last_pass.clone();
+        registry.register_with_unit("scrub_last_pass_timestamp", text, Unit::Seconds, pass);
     }
 
     /// Counts a request.
@@ -195,6 +215,15 @@ impl Metrics {
         self.collect_moved.inc_by(moved);
     }
 
+    /// Counts verified bytes, and says how much is damaged and when the last pass ended, in seconds since
+    /// 1970.
+    pub(crate) fn scrubbed(&self, bytes: u64, damaged: u64, last_pass: i64) {
+        self.scrub_verified.inc_by(bytes);
+        self.scrub_damaged
+            .set(i64::try_from(damaged).unwrap_or(i64::MAX));
+        self.scrub_last_pass.set(last_pass);
+    }
+
     /// Everything in the `OpenMetrics` text format. `resident` is the process's memory in bytes.
     pub(crate) fn encode(&self, resident: Option<i64>) -> String {
         if let Some(bytes) = resident {
@@ -234,6 +263,7 @@ mod tests {
         metrics.job_ended("trash", true, 1_800_000_000);
         metrics.job_ended("trash", false, 1_800_003_600);
         metrics.collected(5, 0);
+        metrics.scrubbed(9, 2, 1_800_000_000);
         let page = metrics.encode(Some(4096));
         for line in [
             "sync_http_requests_total{class=\"read\",status=\"2xx\"} 1",
@@ -248,6 +278,9 @@ mod tests {
             "sync_collections_total 1",
             "sync_collect_freed_bytes_total 5",
             "sync_process_resident_memory_bytes 4096",
+            "sync_scrub_verified_bytes_total 9",
+            "sync_scrub_damaged 2",
+            "sync_scrub_last_pass_timestamp_seconds 1800000000",
         ] {
             assert!(page.contains(line), "{line} is not in\n{page}");
         }

@@ -34,6 +34,12 @@ impl Handles {
         kept.files.retain(|_, (file, _)| there(file));
     }
 
+    /// Lets go of a segment's file, so that it is opened and checked anew.
+    pub(super) fn forget(&self, space: SpaceId, segment: SegmentId) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.files.remove(&(space, segment));
+    }
+
     /// The segment's file; its header is checked when it is opened.
     pub(super) fn get(
         &self,

@@ -9,6 +9,7 @@ mod active;
 mod appender;
 mod files;
 mod handles;
+mod inspect;
 pub mod list;
 mod record;
 mod scan;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use files::SegmentFile;
+pub use inspect::Found;
 pub use scan::{Scan, Scanned};
 
 use self::active::Active;

@@ -18,6 +18,7 @@ mod rebuild;
 mod relocate;
 mod settle;
 mod signatures;
+mod sound;
 mod upload;
 
 pub use checksum::Checksum;
@@ -25,10 +26,11 @@ pub use diff::{DIFF_CHUNKS_MAX, DIFF_SHARES, Diff, DiffError};
 pub use list::ContentChunks;
 pub use park::Parked;
 pub use prove::proves;
-pub use read::Reader;
+pub use read::{Reader, check_chunk};
 pub use rebuild::{PATCH_SHARES, Rebuild, RebuildError};
 pub use relocate::{Step, relocate};
 pub use signatures::{RANGES_MAX, SignatureError, Signatures};
+pub use sound::{Rows, Tally, inline_damage, rows};
 pub use upload::{Staged, StagedBody, UPLOAD_SHARES, Upload};
 
 /// Objects up to this many bytes are sealed into their database row: one fsync, no segment record.

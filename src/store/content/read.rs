@@ -8,11 +8,12 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::StagedBody;
 use super::places::{Places, Span};
+use super::sound;
 use crate::crypto::{Blinded, SpaceKeys};
 use crate::store::meta::chunks::{self, Located};
 use crate::store::meta::contents::{self, Content};
 use crate::store::shelf::Kept;
-use crate::store::{Error, Pin, Result, Store};
+use crate::store::{Error, Pin, Result, Store, damage};
 use crate::types::ContentId;
 
 /// A seekable, decrypting reader of one content. Leaves two chunks on the store's shelf at most, and
@@ -52,6 +53,11 @@ impl Reader {
     /// A reader of a content that may not have a row.
     pub(super) async fn over(store: &Arc<Store>, row: Content) -> Result<Self> {
         let keys = store.keys.of(&store.meta, row.space).await?;
+        let pin = match &row.body {
+            StagedBody::Inline(_) => None,
+            StagedBody::Chunks(_) => store.pin_to_read().await?,
+        };
+        sound::prove(store, &keys, &row).await?;
         let body = match row.body {
             StagedBody::Inline(sealed) => {
                 Body::Inline(open_inline(&keys, row.root, row.size, &sealed)?)
@@ -59,7 +65,7 @@ impl Reader {
             StagedBody::Chunks(manifest) => {
                 let places = Places::new(row.space, row.size, manifest);
                 Body::Chunks(Box::new(Chunks {
-                    _pin: store.pin_to_read().await?,
+                    _pin: pin,
                     store: Arc::clone(store),
                     keys,
                     places,
@@ -243,18 +249,35 @@ impl Chunks {
     }
 }
 
-/// Reads a chunk and holds it against its row. One that was moved meanwhile is read where it is now.
+/// Reads a chunk and holds it against its row. One that was moved or stored anew meanwhile is read
+/// where it is now. What does not open is noted, so that it is offered to nobody who uploads.
 pub(super) async fn read_chunk(
     store: Arc<Store>,
     keys: Arc<SpaceKeys>,
     mut chunk: Located,
 ) -> Result<Bytes> {
-    let (id, bytes) = loop {
-        match store.segments.read(&keys, chunk.place).await {
-            Err(Error::Gone) => chunk = moved(&store, &keys, chunk).await?,
-            read => break read?,
-        }
-    };
+    loop {
+        let error = match read_at(&store, &keys, &chunk).await {
+            Err(error) if error.is_damage() => error,
+            read => return read,
+        };
+        chunk = match moved(&store, &keys, &chunk).await? {
+            Some(moved) => moved,
+            None => {
+                damage::found(&store, keys.space, &chunk, &error).await;
+                return Err(error);
+            }
+        };
+    }
+}
+
+/// Whether the record of a chunk opens to what its row says; nothing is noted.
+pub async fn check_chunk(store: &Store, keys: &Arc<SpaceKeys>, chunk: &Located) -> Result<()> {
+    read_at(store, keys, chunk).await.map(drop)
+}
+
+async fn read_at(store: &Store, keys: &Arc<SpaceKeys>, chunk: &Located) -> Result<Bytes> {
+    let (id, bytes) = store.segments.read(keys, chunk.place).await?;
     if keys.blind(&id) != chunk.blinded {
         return Err(Error::Corrupt("another chunk lies where the row says"));
     }
@@ -266,12 +289,11 @@ pub(super) async fn read_chunk(
     Ok(bytes)
 }
 
-/// Where a chunk is whose segment is gone. Collection moves chunks before it takes a segment away.
-async fn moved(store: &Store, keys: &SpaceKeys, chunk: Located) -> Result<Located> {
+/// Where a chunk is that does not open where it was, if that is elsewhere. Collection moves chunks
+/// before it takes a segment away.
+async fn moved(store: &Store, keys: &SpaceKeys, chunk: &Located) -> Result<Option<Located>> {
     let mut conn = store.meta.read().await?;
-    let now = chunks::located(&mut conn, keys.space, chunk.row, 1).await?;
-    let now = now
-        .first()
-        .filter(|now| now.place != chunk.place && now.blinded == chunk.blinded);
-    now.copied().ok_or(Error::Gone)
+    let now = chunks::located(&mut conn, keys.space, chunk.row, 1).await;
+    let now = now.unwrap_or_default().into_iter().next();
+    Ok(now.filter(|now| now.place != chunk.place && now.blinded == chunk.blinded))
 }

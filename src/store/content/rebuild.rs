@@ -371,6 +371,9 @@ impl Rebuild {
         let Some(chunk) = base.chunk_at(left.start).await? else {
             return Ok(None);
         };
+        if chunk.damaged {
+            return Ok(None);
+        }
         let (end, longest) = (left.start + u64::from(chunk.raw), self.class.max() as u64);
         // The last one may be short; any other of such a length was cut by other rules.
         let possible = (chunk.raw as usize >= self.class.min() || end == base.size())

@@ -36,6 +36,8 @@ pub struct Located {
     pub place: Place,
     /// Bytes before compression.
     pub raw: u32,
+    /// Whether its record was found not to open.
+    pub damaged: bool,
 }
 
 // Whoever was believed dead, or has closed the segment, gets no row: it may be gone by now.
@@ -44,15 +46,17 @@ const PUT_SEGMENT: &str = "INSERT INTO segment (name, space, process)
        AND NOT EXISTS (SELECT 1 FROM gone_segment WHERE name = $1)
     ON CONFLICT (name) DO UPDATE SET space = segment.space WHERE segment.process = $3
     RETURNING id";
-const LOCATED: &str = "SELECT c.id, c.blinded, s.name, c.start, c.stored, c.raw
+const LOCATED: &str = "SELECT c.id, c.blinded, s.name, c.start, c.stored, c.raw,
+        c.damaged IS NOT NULL
     FROM chunk c JOIN segment s ON s.id = c.segment
     WHERE c.id >= $1 AND c.id < $2 AND c.space = $3 ORDER BY c.id";
-const LISTED: &str = "SELECT blinded, raw FROM chunk
+const LISTED: &str = "SELECT id, blinded, raw, damaged IS NOT NULL FROM chunk
     WHERE id >= $1 AND id < $2 AND space = $3 ORDER BY id";
-const BY_BLINDED: &str = "SELECT c.id, c.blinded, s.name, c.start, c.stored, c.raw
+const BY_BLINDED: &str = "SELECT c.id, c.blinded, s.name, c.start, c.stored, c.raw, FALSE
     FROM chunk c JOIN segment s ON s.id = c.segment
-    WHERE c.space = $1 AND c.blinded = $2 AND c.dead IS NULL";
-const COUNTED: &str = "SELECT count(*), CAST(COALESCE(SUM(raw), 0) AS BIGINT), count(dead)
+    WHERE c.space = $1 AND c.blinded = $2 AND c.dead IS NULL AND c.damaged IS NULL";
+const COUNTED: &str = "SELECT count(*), CAST(COALESCE(SUM(raw), 0) AS BIGINT), count(dead),
+        count(damaged)
     FROM chunk WHERE id >= $1 AND id < $2 AND space = $3";
 const REVIVE: &str = "UPDATE chunk SET dead = NULL
     WHERE id >= $1 AND id < $2 AND space = $3 AND dead IS NOT NULL";
@@ -64,7 +68,8 @@ static RAW_LENS: LazyLock<String> = LazyLock::new(|| {
     let runs: Vec<_> = (0..RUNS_AT_ONCE).map(run).collect();
     format!(
         "WITH run (nth, first, rows) AS (VALUES {})
-        SELECT run.nth, count(c.id), CAST(COALESCE(SUM(c.raw), 0) AS BIGINT), count(c.dead)
+        SELECT run.nth, count(c.id), CAST(COALESCE(SUM(c.raw), 0) AS BIGINT), count(c.dead),
+               count(c.damaged)
           FROM run LEFT JOIN chunk c
             ON c.id >= run.first AND c.id < run.first + run.rows AND c.space = $1
          GROUP BY run.nth ORDER BY run.nth",
@@ -73,7 +78,8 @@ static RAW_LENS: LazyLock<String> = LazyLock::new(|| {
 });
 static FIND: LazyLock<Among> = LazyLock::new(|| {
     Among::new(
-        "SELECT id, blinded, raw FROM chunk WHERE space = $1 AND dead IS NULL AND blinded",
+        "SELECT id, blinded, raw FROM chunk
+         WHERE space = $1 AND dead IS NULL AND damaged IS NULL AND blinded",
         "",
     )
 });
@@ -81,17 +87,23 @@ static INSERT: LazyLock<Insert> = LazyLock::new(|| {
     Insert::new(
         "INSERT INTO chunk (space, blinded, segment, start, stored, raw)",
         6,
-        // A flagged one may go at any time. It comes back to life with its new record.
+        // A flagged one may go at any time, and the record of a damaged one does not open. Either
+        // comes back to life with its new record.
         "ON CONFLICT (space, blinded) DO UPDATE SET
-            segment = CASE WHEN chunk.dead IS NULL THEN chunk.segment ELSE excluded.segment END,
-            start = CASE WHEN chunk.dead IS NULL THEN chunk.start ELSE excluded.start END,
-            stored = CASE WHEN chunk.dead IS NULL THEN chunk.stored ELSE excluded.stored END,
-            dead = NULL
+            segment = CASE WHEN chunk.dead IS NULL AND chunk.damaged IS NULL
+                THEN chunk.segment ELSE excluded.segment END,
+            start = CASE WHEN chunk.dead IS NULL AND chunk.damaged IS NULL
+                THEN chunk.start ELSE excluded.start END,
+            stored = CASE WHEN chunk.dead IS NULL AND chunk.damaged IS NULL
+                THEN chunk.stored ELSE excluded.stored END,
+            raw = CASE WHEN chunk.dead IS NULL AND chunk.damaged IS NULL
+                THEN chunk.raw ELSE excluded.raw END,
+            dead = NULL, damaged = NULL
             RETURNING id, blinded",
     )
 });
 
-/// Those of the chunks that are stored already and not about to go: their rows and lengths in bytes.
+/// Those of the chunks that are stored already, sound and not about to go: their rows and lengths in bytes.
 /// They stay for one who held a [`crate::store::Pin`] before.
 pub async fn find(
     conn: &mut Conn,
@@ -217,24 +229,55 @@ pub async fn listed(
     first: ChunkRow,
     count: u32,
 ) -> Result<Vec<(Blinded, u32)>> {
-    let query = sql::query_as(LISTED)
-        .bind(first.0)
-        .bind(first.0 + i64::from(count))
-        .bind(space.0);
-    let rows: Vec<(Vec<u8>, i64)> = query.fetch_all(conn).await?;
+    let rows = known(conn, space, first, count).await?;
     if rows.len() != count as usize {
         return Err(Error::Corrupt("a chunk row is missing"));
     }
-    rows.into_iter()
-        .map(|(blinded, raw)| Ok((to_blinded(&blinded)?, number(raw)?)))
-        .collect()
+    let listed = |known: Known| (known.blinded, known.raw);
+    Ok(rows.into_iter().map(listed).collect())
 }
 
-/// Row, stand-in, segment, offset, bytes of the record, bytes of the chunk.
-pub(super) type LocatedRow = (i64, Vec<u8>, Vec<u8>, i64, i64, i64);
+/// What a chunk row says of the chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Its row.
+    pub row: ChunkRow,
+    /// Stand-in for its id.
+    pub blinded: Blinded,
+    /// Its bytes.
+    pub raw: u32,
+    /// Whether its record was found not to open.
+    pub damaged: bool,
+}
+
+/// Those of `count` consecutive chunks that have rows.
+pub async fn known(
+    conn: &mut Conn,
+    space: SpaceId,
+    first: ChunkRow,
+    count: u32,
+) -> Result<Vec<Known>> {
+    let query = sql::query_as(LISTED)
+        .bind(first.0)
+        .bind(first.0.saturating_add(i64::from(count)))
+        .bind(space.0);
+    let rows: Vec<(i64, Vec<u8>, i64, bool)> = query.fetch_all(conn).await?;
+    let row = |(row, blinded, raw, damaged): (i64, Vec<u8>, i64, bool)| {
+        Ok(Known {
+            row: ChunkRow(row),
+            blinded: to_blinded(&blinded)?,
+            raw: number(raw)?,
+            damaged,
+        })
+    };
+    rows.into_iter().map(row).collect()
+}
+
+/// Row, stand-in, segment, offset, bytes of the record, bytes of the chunk, whether it is damaged.
+pub(super) type LocatedRow = (i64, Vec<u8>, Vec<u8>, i64, i64, i64, bool);
 
 pub(super) fn to_located(
-    (row, blinded, segment, start, stored, raw): LocatedRow,
+    (row, blinded, segment, start, stored, raw, damaged): LocatedRow,
 ) -> Result<Located> {
     let segment = segment
         .try_into()
@@ -249,6 +292,7 @@ pub(super) fn to_located(
             stored: number(stored)?,
         },
         raw: number(raw)?,
+        damaged,
     })
 }
 
@@ -274,6 +318,8 @@ struct Counted {
     raw: i64,
     /// Those that are flagged.
     dead: i64,
+    /// Those whose records were found not to open.
+    damaged: i64,
 }
 
 impl Counted {
@@ -289,21 +335,32 @@ async fn count(conn: &mut Conn, space: SpaceId, runs: &[(ChunkRow, u32)]) -> Res
             .bind(first.0)
             .bind(first.0 + i64::from(*rows))
             .bind(space.0);
-        let (rows, raw, dead) = query.fetch_one(conn).await?;
-        return Ok(vec![Counted { rows, raw, dead }]);
+        let (rows, raw, dead, damaged) = query.fetch_one(conn).await?;
+        return Ok(vec![Counted {
+            rows,
+            raw,
+            dead,
+            damaged,
+        }]);
     }
     let mut query = sql::query_as(RAW_LENS.as_str()).bind(space.0);
     let none = std::iter::repeat(&(ChunkRow(0), 0));
     for (first, rows) in runs.iter().chain(none).take(RUNS_AT_ONCE) {
         query = query.bind(first.0).bind(i64::from(*rows));
     }
-    let found: Vec<(i64, i64, i64, i64)> = query.fetch_all(conn).await?;
-    let counted = |(_, rows, raw, dead)| Counted { rows, raw, dead };
+    let found: Vec<(i64, i64, i64, i64, i64)> = query.fetch_all(conn).await?;
+    let counted = |(_, rows, raw, dead, damaged)| Counted {
+        rows,
+        raw,
+        dead,
+        damaged,
+    };
     Ok(found.into_iter().map(counted).collect())
 }
 
 /// Makes sure that the chunks of runs are there and stay, in the transaction that names them; their
-/// bytes together. [`Error::Stale`] when one was collected: then nothing may name the others.
+/// bytes together. [`Error::Stale`] when one was collected or found damaged: then nothing may name the
+/// others.
 pub async fn keep(conn: &mut Conn, space: SpaceId, runs: &[(ChunkRow, u32)]) -> Result<u64> {
     let mut bytes = 0;
     for runs in runs.chunks(RUNS_AT_ONCE) {
@@ -322,7 +379,7 @@ pub(super) async fn keep_each(
     let mut lengths = Vec::with_capacity(runs.len());
     let counted = count(conn, space, runs).await?;
     for ((first, rows), counted) in runs.iter().zip(counted) {
-        if counted.rows != i64::from(*rows) {
+        if counted.rows != i64::from(*rows) || counted.damaged > 0 {
             return Err(Error::Stale);
         }
         if counted.dead > 0 {
@@ -359,141 +416,4 @@ pub(super) fn statements() -> Vec<&'static str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::meta::{Meta, process, spaces, testing};
-    use crate::types::Millis;
-
-    fn chunk(nth: u8, segment: u8) -> NewChunk {
-        let segment = SegmentId([segment; 16]);
-        let place = Place {
-            segment,
-            offset: u64::from(nth) * 1000,
-            stored: 500,
-        };
-        NewChunk {
-            blinded: Blinded([nth; 16]),
-            place,
-            raw: u32::from(nth) + 1,
-        }
-    }
-
-    /// The process that the tests are; the first of its database.
-    const US: ProcessId = ProcessId(1);
-
-    async fn opened() -> (tempfile::TempDir, Meta, SpaceId) {
-        let folder = tempfile::tempdir().unwrap();
-        let meta = Meta::open(&testing::database(folder.path())).await.unwrap();
-        let made =
-            meta.write(|tx| Box::pin(async move { spaces::create(tx, "s", false, None).await }));
-        let space = made.await.unwrap();
-        let entered =
-            meta.write(|tx| Box::pin(async move { process::enter(tx, Millis(i64::MAX)).await }));
-        assert_eq!(entered.await.unwrap().0, US);
-        (folder, meta, space)
-    }
-
-    async fn insert_all(
-        meta: &Meta,
-        space: SpaceId,
-        new: Vec<NewChunk>,
-    ) -> HashMap<Blinded, ChunkRow> {
-        let made = meta.write(move |tx| Box::pin(async move { insert(tx, US, space, &new).await }));
-        made.await.unwrap()
-    }
-
-    #[tokio::test]
-    async fn rows_are_consecutive_found_again_and_located() {
-        // given: more than one batch of each size
-        let (_folder, meta, space) = opened().await;
-        let new: Vec<_> = (0..100).map(|nth| chunk(nth, nth / 60)).collect();
-        // when
-        let rows = insert_all(&meta, space, new.clone()).await;
-        // then
-        let mut conn = meta.read().await.unwrap();
-        let first = rows[&new[0].blinded];
-        for (nth, chunk) in new.iter().enumerate() {
-            assert_eq!(
-                rows[&chunk.blinded].0,
-                first.0 + i64::try_from(nth).unwrap()
-            );
-        }
-        let asked: Vec<_> = (0..=255).map(|nth| Blinded([nth; 16])).collect();
-        let found = find(&mut conn, space, &asked).await.unwrap();
-        assert_eq!(found.len(), 100);
-        assert_eq!(found[&Blinded([9; 16])], (rows[&Blinded([9; 16])], 10));
-        assert_eq!(find(&mut conn, space, &asked[..3]).await.unwrap().len(), 3);
-        assert_eq!(find(&mut conn, space, &[]).await.unwrap().len(), 0);
-        assert_eq!(find(&mut conn, SpaceId(99), &asked).await.unwrap().len(), 0);
-        let located = located(&mut conn, space, first, 100).await.unwrap();
-        for (chunk, located) in new.iter().zip(located) {
-            assert_eq!((chunk.place, chunk.raw), (located.place, located.raw));
-            let one = by_blinded(&mut conn, space, &chunk.blinded).await.unwrap();
-            assert_eq!(one.unwrap().row, located.row);
-        }
-        for (space, blinded) in [(space, [200; 16]), (SpaceId(99), [9; 16])] {
-            let none = by_blinded(&mut conn, space, &Blinded(blinded)).await;
-            assert!(none.unwrap().is_none());
-        }
-        let listed = listed(&mut conn, space, first, 100).await.unwrap();
-        let expected: Vec<_> = new.iter().map(|new| (new.blinded, new.raw)).collect();
-        assert_eq!(listed, expected);
-        assert_eq!(
-            raw_lens(&mut conn, space, &[(first, 100)])
-                .await
-                .unwrap()
-                .iter()
-                .sum::<u64>(),
-            (1..=100).sum::<u64>()
-        );
-    }
-
-    #[tokio::test]
-    async fn a_chunk_that_somebody_else_stored_first_keeps_its_row_and_place() {
-        let (_folder, meta, space) = opened().await;
-        let first = insert_all(&meta, space, vec![chunk(1, 1)]).await;
-        let again = insert_all(&meta, space, vec![chunk(2, 2), chunk(1, 2), chunk(3, 2)]).await;
-        assert_eq!(again.len(), 3);
-        assert_eq!(again[&Blinded([1; 16])], first[&Blinded([1; 16])]);
-        let mut conn = meta.read().await.unwrap();
-        let kept = located(&mut conn, space, first[&Blinded([1; 16])], 1)
-            .await
-            .unwrap();
-        assert_eq!(kept[0].place.segment, SegmentId([1; 16]));
-    }
-
-    #[tokio::test]
-    async fn lengths_of_runs_are_added_up_each_for_itself() {
-        let (_folder, meta, space) = opened().await;
-        let new: Vec<_> = (0..100).map(|nth| chunk(nth, 1)).collect();
-        let first = insert_all(&meta, space, new).await[&Blinded([0; 16])];
-        let run = |from: i64, rows| (ChunkRow(first.0 + from), rows);
-        let mut conn = meta.read().await.unwrap();
-
-        let runs = [run(5, 1), run(0, 3), run(5, 1), run(98, 2)];
-        let lengths = raw_lens(&mut conn, space, &runs).await.unwrap();
-
-        assert_eq!(lengths, [6, 1 + 2 + 3, 6, 99 + 100]);
-        let beyond = raw_lens(&mut conn, space, &[run(0, 1), run(99, 2)]).await;
-        assert!(matches!(beyond, Err(Error::Corrupt(_))));
-    }
-
-    #[tokio::test]
-    async fn a_missing_row_is_an_error() {
-        let (_folder, meta, space) = opened().await;
-        let rows = insert_all(&meta, space, vec![chunk(1, 1)]).await;
-        let row = rows[&Blinded([1; 16])];
-        let mut conn = meta.read().await.unwrap();
-        assert!(matches!(
-            located(&mut conn, space, row, 2).await,
-            Err(Error::Corrupt(_))
-        ));
-        assert!(matches!(
-            raw_lens(&mut conn, space, &[(row, 2)]).await,
-            Err(Error::Corrupt(_))
-        ));
-        assert!(listed(&mut conn, space, row, 2).await.is_err());
-        assert!(located(&mut conn, SpaceId(99), row, 1).await.is_err());
-        assert!(listed(&mut conn, SpaceId(99), row, 1).await.is_err());
-    }
-}
+mod tests;

@@ -156,6 +156,22 @@ pub async fn manifests(
     behind: i64,
     limit: i64,
 ) -> Result<Option<(i64, Vec<Manifest>)>> {
+    let Some((last, rows)) = manifest_rows(conn, of, behind, limit).await? else {
+        return Ok(None);
+    };
+    let decode = |(_, bytes): (i64, Vec<u8>)| Manifest::decode(&bytes);
+    let all: Option<_> = rows.into_iter().map(decode).collect();
+    let all = all.ok_or(Error::Corrupt("a manifest"))?;
+    Ok(Some((last, all)))
+}
+
+/// The same with the ids of the rows, as they are.
+pub async fn manifest_rows(
+    conn: &mut Conn,
+    of: Holder,
+    behind: i64,
+    limit: i64,
+) -> Result<Option<(i64, Vec<(i64, Vec<u8>)>)>> {
     let lengths: Vec<(i64, i64)> = match of {
         Holder::Uploads => sql::query_as(UPLOADS),
         Holder::Contents(space) => sql::query_as(CHUNKED).bind(space.0),
@@ -181,10 +197,7 @@ pub async fn manifests(
     .bind(last)
     .fetch_all(conn)
     .await?;
-    let decode = |(_, bytes): (i64, Vec<u8>)| Manifest::decode(&bytes);
-    let all: Option<_> = rows.into_iter().map(decode).collect();
-    let all = all.ok_or(Error::Corrupt("a manifest"))?;
-    Ok(Some((last, all)))
+    Ok(Some((last, rows)))
 }
 
 /// The last chunk row; 0 when there is none.

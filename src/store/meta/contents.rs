@@ -38,15 +38,18 @@ static INSERT: LazyLock<Insert> = LazyLock::new(|| {
     Insert::new(
         "INSERT INTO content (space, root, size, sealed, manifest, checksum, class)",
         7,
+        // The bytes are those of the root. Whatever the row says of them may be damaged.
         "ON CONFLICT (space, root) DO UPDATE
-            SET checksum = COALESCE(content.checksum, excluded.checksum), dead = NULL, dead_at = NULL
+            SET size = excluded.size, sealed = excluded.sealed, manifest = excluded.manifest,
+                class = excluded.class, checksum = COALESCE(content.checksum, excluded.checksum),
+                dead = NULL, dead_at = NULL, damaged = NULL
             RETURNING id, root",
     )
 });
 const LOAD: &str =
     "SELECT space, root, size, class, sealed, manifest, checksum FROM content WHERE id = $1";
 const BY_ROOT: &str = "SELECT id FROM content
-    WHERE space = $1 AND root = $2 AND size = $3 AND dead IS NULL";
+    WHERE space = $1 AND root = $2 AND size = $3 AND dead IS NULL AND damaged IS NULL";
 const KEEP: &str = "UPDATE content SET dead = NULL, dead_at = NULL
     WHERE id = $1 AND space = $2 RETURNING id";
 

@@ -9,18 +9,21 @@
 //! reads takes its turn in the space or is [`Conn::alone`] first, and ends at the first error.
 
 pub mod accounts;
+pub mod audit;
 pub mod changes;
 pub mod chunks;
 pub mod collect;
 pub mod conflicts;
 mod conn;
 pub mod contents;
+pub mod damage;
 mod database;
 pub mod dump;
 pub mod export;
 pub mod feed;
 pub mod jobs;
 pub mod locks;
+pub mod mend;
 pub mod nodes;
 #[cfg(test)]
 pub mod peek;

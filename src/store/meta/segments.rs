@@ -38,10 +38,11 @@ const TO_UNLINK: &str = "SELECT name FROM gone_segment
 const LEFT: &str = "SELECT count(*) FROM gone_segment WHERE NOT unlinked";
 const UNLINKED: &str = "UPDATE gone_segment SET unlinked = TRUE, at = $2 WHERE name = $1";
 const FORGET: &str = "DELETE FROM gone_segment WHERE unlinked AND at < $1";
-const HELD: &str = "SELECT c.id, c.blinded, s.name, c.start, c.stored, c.raw
+const HELD: &str = "SELECT c.id, c.blinded, s.name, c.start, c.stored, c.raw, c.damaged IS NOT NULL
     FROM chunk c JOIN segment s ON s.id = c.segment
     WHERE c.segment = $1 AND c.start >= $2 ORDER BY c.start LIMIT $3";
-const MOVE: &str = "UPDATE chunk SET segment = $4, start = $5, stored = $6
+// What was copied has opened.
+const MOVE: &str = "UPDATE chunk SET segment = $4, start = $5, stored = $6, damaged = NULL
     WHERE id = $1 AND segment = $2 AND start = $3";
 
 /// The next at most `limit` segments behind a row.

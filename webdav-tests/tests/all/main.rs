@@ -19,6 +19,7 @@ mod collection;
 mod compression;
 mod conditions;
 mod copymove;
+mod damage;
 mod delete;
 mod destination;
 mod durability;

@@ -62,9 +62,9 @@ impl Incoming {
         let space = admit(tree, &at, put.size, home).await?;
         let from = from(tree, &at, &put, base).await?;
         let rebuild = tree.rebuild(space, from, class(&put), put.size).await;
-        // A base in another space is one that does not help.
+        // A base in another space is one that does not help, nor does a damaged one.
         let (rebuild, from) = match rebuild {
-            Err(RebuildError::OtherSpace) => {
+            Err(error) if from.is_some() && is_useless(&error) => {
                 (tree.rebuild(space, None, class(&put), put.size).await, None)
             }
             rebuild => (rebuild, from),
@@ -107,7 +107,16 @@ impl Incoming {
         if self.no_base && matches!(record, Record::Copy { .. } | Record::Patch { .. }) {
             return Err(need(Need::Base));
         }
-        match operate(rebuild, record).await {
+        let referred = match &record {
+            Record::Ref(chunk) => Some(Blinded(*chunk)),
+            _ => None,
+        };
+        let done = match (operate(rebuild, record).await, referred) {
+            // One that does not open is as good as none.
+            (Err(error), Some(chunk)) if is_useless(&error) => Err(RebuildError::Unknown(chunk)),
+            (done, _) => done,
+        };
+        match done {
             Err(RebuildError::Unknown(chunk)) => {
                 // One more than may be named keeps the file from being finished.
                 if self.unknown.len() <= self.names_max {
@@ -115,7 +124,7 @@ impl Incoming {
                 }
                 Ok(())
             }
-            Err(error) => Err(refused(&broken(error))),
+            Err(error) => Err(failed(self.no_base)(error)),
             Ok(()) => Ok(()),
         }
     }
@@ -152,8 +161,8 @@ impl Incoming {
         let mut staged = match self.content {
             Content::Known(staged) => *staged,
             Content::Built(rebuild) => {
-                let staged = rebuild.finish().await;
-                staged.map_err(|error| refused(&broken(error)))?
+                let failed = failed(self.no_base);
+                rebuild.finish().await.map_err(failed)?
             }
         };
         if self.root.is_some_and(|root| root != staged.root) {
@@ -172,6 +181,26 @@ impl Incoming {
             staged,
             how: self.how,
         })
+    }
+}
+
+/// Whether what was to be built from cannot be: it is in another space, or damaged.
+fn is_useless(error: &RebuildError) -> bool {
+    match error {
+        RebuildError::OtherSpace => true,
+        RebuildError::Store(error) => error.is_damage(),
+        _ => false,
+    }
+}
+
+/// The result of a file that an operation has failed for. When its base is damaged, the whole file is
+/// asked for.
+fn failed(no_base: bool) -> impl FnOnce(RebuildError) -> PushResult {
+    move |error| {
+        if !no_base && is_useless(&error) {
+            return need(Need::Base);
+        }
+        refused(&broken(error))
     }
 }
 

@@ -1,0 +1,114 @@
+//! Spaces: keys, roots and counters.
+
+use super::{Finding, Going, Kind, Result, damage};
+use crate::store::meta::audit::{self, SpaceFacts, Window};
+use crate::store::meta::{Alone, damage as rows, mend, spaces};
+use crate::tree;
+use crate::types::SpaceId;
+
+/// All of them: there are few.
+const ALL: Window = (0, i64::MAX);
+
+pub(super) async fn check(going: &mut Going<'_>) -> Result<()> {
+    keys(going).await?;
+    let found = audit::spaces(&mut *going.store.meta.read().await?, ALL).await?;
+    for facts in found {
+        let space = SpaceId(facts.id);
+        for kind in [Kind::Root, Kind::Counters, Kind::Locks] {
+            if wrong(kind, &facts).is_some() {
+                one(going, kind, space).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn keys(going: &mut Going<'_>) -> Result<()> {
+    let found = rows::keys(&mut *going.store.meta.read().await?).await?;
+    for (space, wrapped) in found {
+        let opened = going.store.keys.opens(space, &wrapped);
+        let Err(error) = opened else {
+            continue;
+        };
+        going.closed.push(space);
+        let finding = of_space(going, Kind::Key, space, damage(error)?).await?;
+        going.tell(&finding, false);
+    }
+    Ok(())
+}
+
+async fn of_space(
+    going: &mut Going<'_>,
+    kind: Kind,
+    space: SpaceId,
+    wrong: String,
+) -> Result<Finding> {
+    let name = going.name(space).await?;
+    Ok(Finding {
+        kind,
+        space: Some(name.clone()),
+        subject: format!("space {space}"),
+        wrong,
+        files: vec![name],
+        more: 0,
+        repaired: None,
+    })
+}
+
+/// What is wrong in this way, in words.
+fn wrong(kind: Kind, facts: &SpaceFacts) -> Option<String> {
+    match kind {
+        Kind::Root if !facts.rooted => Some("its root is missing or is none".to_owned()),
+        Kind::Counters
+            if facts.seq < facts.least_seq() || facts.last_node < facts.least_nodes() =>
+        {
+            Some(format!(
+                "at turn {} and node {}, but {} and {} were reached",
+                facts.seq,
+                facts.last_node,
+                facts.least_seq(),
+                facts.least_nodes()
+            ))
+        }
+        Kind::Locks if facts.locks != facts.locked => Some(format!(
+            "counts {} locks and has {}",
+            facts.locks, facts.locked
+        )),
+        _ => None,
+    }
+}
+
+async fn one(going: &mut Going<'_>, kind: Kind, space: SpaceId) -> Result<()> {
+    let (repair, now) = (going.how.repair, going.now());
+    let found = going.again(move |conn| {
+        Box::pin(async move {
+            conn.alone(Alone::Space(space)).await?;
+            let all = audit::spaces(conn, (space.0 - 1, space.0)).await?;
+            let Some(facts) = all.first() else {
+                return Ok(None);
+            };
+            let wrong = wrong(kind, facts);
+            if wrong.is_some() && repair {
+                match kind {
+                    Kind::Root => tree::mend::root(conn, space, now).await?,
+                    Kind::Locks => {
+                        spaces::count_locks(conn, space).await?;
+                    }
+                    _ => mend::raise(conn, space, facts.least_seq(), facts.least_nodes()).await?,
+                }
+            }
+            Ok(wrong)
+        })
+    });
+    let Some(wrong) = found.await? else {
+        return Ok(());
+    };
+    let mut finding = of_space(going, kind, space, wrong).await?;
+    let done = match kind {
+        Kind::Root => "made anew",
+        _ => "worked out again",
+    };
+    finding.repaired = repair.then(|| done.to_owned());
+    going.tell(&finding, repair);
+    Ok(())
+}

@@ -1,0 +1,141 @@
+//! Whether the rows of a content lead to its bytes and to no others.
+
+use super::StagedBody;
+use crate::chunk::Manifest;
+use crate::crypto::{Blinded, RootHasher, SpaceKeys};
+use crate::store::meta::Conn;
+use crate::store::meta::chunks::{self, Known};
+use crate::store::meta::contents::Content;
+use crate::store::meta::damage::Sealed;
+use crate::store::{Error, Result, Store};
+use crate::types::ChunkRow;
+
+/// Chunk rows looked at in one read.
+const BATCH: u32 = 1024;
+/// Chunks whose rows a reader holds against the root before it gives a byte: some 2 ms. Those of
+/// longer contents are looked at by `fsck`, because readers come for a few bytes of them.
+const PROVEN_MAX: u64 = 1024;
+
+/// What the rows of a content's chunks say together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rows {
+    /// Whether all are there.
+    pub complete: bool,
+    /// Whether one was found damaged.
+    pub damaged: bool,
+    /// Bytes of all.
+    pub bytes: u64,
+    /// Whether the root was made of them. Unknown for contents stored before roots were made of rows.
+    pub proven: Option<bool>,
+}
+
+impl Rows {
+    /// Whether a content of `size` bytes can be read, as far as rows can tell.
+    pub fn are_sound(&self, size: u64) -> bool {
+        self.complete && !self.damaged && self.bytes == size && self.proven != Some(false)
+    }
+}
+
+/// Adds up what the rows of a content's chunks say.
+pub struct Tally {
+    found: Rows,
+    root: RootHasher,
+}
+
+impl Tally {
+    /// Of no chunk yet.
+    pub fn new(keys: &SpaceKeys) -> Self {
+        let found = Rows {
+            complete: true,
+            damaged: false,
+            bytes: 0,
+            proven: None,
+        };
+        let root = keys.root_hasher();
+        Self { found, root }
+    }
+
+    /// Takes the next chunk; `None` when it has no row.
+    pub fn add(&mut self, chunk: Option<&Known>) {
+        match chunk {
+            None => self.found.complete = false,
+            Some(chunk) => {
+                self.found.damaged |= chunk.damaged;
+                self.found.bytes = self.found.bytes.saturating_add(u64::from(chunk.raw));
+                self.root.push(&chunk.blinded, chunk.raw);
+            }
+        }
+    }
+
+    /// The sum, for a content with this root.
+    pub fn finish(self, root: Blinded, class_known: bool) -> Rows {
+        Rows {
+            proven: class_known.then(|| self.root.finish() == root),
+            ..self.found
+        }
+    }
+}
+
+/// Looks at the rows of all chunks of a manifest.
+pub async fn rows(
+    conn: &mut Conn,
+    keys: &SpaceKeys,
+    (root, class_known): (Blinded, bool),
+    manifest: &Manifest,
+) -> Result<Rows> {
+    let mut tally = Tally::new(keys);
+    for (first, count) in manifest.runs() {
+        let mut at = 0;
+        while at < *count {
+            let take = BATCH.min(count - at);
+            let from = ChunkRow(first.0.saturating_add(i64::from(at)));
+            let known = chunks::known(conn, keys.space, from, take).await?;
+            if known.len() < take as usize {
+                tally.add(None);
+            }
+            for chunk in &known {
+                tally.add(Some(chunk));
+            }
+            at += take;
+        }
+    }
+    Ok(tally.finish(root, class_known))
+}
+
+/// Refuses a content whose chunks cannot be those that its root was made of.
+pub(super) async fn prove(store: &Store, keys: &SpaceKeys, of: &Content) -> Result<()> {
+    let StagedBody::Chunks(manifest) = &of.body else {
+        // Its seal holds the root.
+        return Ok(());
+    };
+    if !of.class_known || manifest.rows() > PROVEN_MAX {
+        return Ok(());
+    }
+    let mut conn = store.meta.read().await?;
+    let rows = rows(&mut conn, keys, (of.root, true), manifest).await?;
+    if !rows.complete {
+        return Err(Error::Corrupt("a chunk row is missing"));
+    }
+    if rows.bytes != of.size || rows.proven == Some(false) {
+        return Err(Error::Corrupt("a content names other chunks than its own"));
+    }
+    Ok(())
+}
+
+/// What is wrong with a content that lies in its row; `None` when it opens.
+pub fn inline_damage(keys: &SpaceKeys, row: &Sealed) -> Result<Option<String>> {
+    let Ok(root) = row.root.as_slice().try_into().map(Blinded) else {
+        return Ok(Some("has a root that cannot be".to_owned()));
+    };
+    match keys.open_inline(root, &row.sealed) {
+        Ok(bytes) if i64::try_from(bytes.len()) == Ok(row.size) => Ok(None),
+        Ok(_) => Ok(Some("has another size than its row says".to_owned())),
+        Err(error) => {
+            let error = Error::from(error);
+            if error.is_damage() {
+                return Ok(Some(error.to_string()));
+            }
+            Err(error)
+        }
+    }
+}
