@@ -23,6 +23,7 @@ mod delete;
 mod destination;
 mod durability;
 mod finder;
+mod formats;
 mod garmin;
 mod locks;
 mod memory;
