@@ -319,6 +319,12 @@ impl TestServer {
         self.dir.path()
     }
 
+    /// The value of an environment variable that it is started with.
+    pub fn setting(&self, name: &str) -> Option<&str> {
+        let known = self.settings.iter().find(|(known, _)| known == name);
+        known.map(|(_, value)| &**value)
+    }
+
     /// The master key.
     pub fn key_file(&self) -> PathBuf {
         self.dir.path().join("config/master.key")

@@ -7,6 +7,8 @@
 
 mod active;
 mod appender;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzing;
 mod handles;
 mod record;
 mod scan;

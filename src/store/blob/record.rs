@@ -76,7 +76,7 @@ impl Header {
         })
     }
 
-    fn encode(self) -> [u8; HEADER_LEN] {
+    pub(super) fn encode(self) -> [u8; HEADER_LEN] {
         let mut bytes = [0; HEADER_LEN];
         bytes[..4].copy_from_slice(&MAGIC);
         bytes[4] = self.flags;
@@ -85,7 +85,7 @@ impl Header {
         bytes
     }
 
-    fn context(self, offset: u64) -> RecordContext {
+    pub(super) fn context(self, offset: u64) -> RecordContext {
         RecordContext {
             offset,
             flags: self.flags,
