@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::perform::{Stage, property};
+use super::given::property;
+use super::perform::Stage;
 use super::state::Item;
 use super::verbs::SHARED;
 use crate::store::content::Reader;

@@ -1,6 +1,6 @@
 //! Doing a verb to the tree and to the world, and holding one against the other.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -10,20 +10,19 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use super::check::Mirror;
-use super::state::{self, DAY, MONTH, World};
+use super::given::{append, begin, open, plain, property, rules, trees};
+use super::state::{self, DAY, World};
 use super::verbs::{At, Body, SHARED, Verb, When};
-use crate::crypto::MasterKey;
 use crate::jobs::collect::{Collect, round};
-use crate::jobs::{JOBS, Lease, Rules, Site};
+use crate::jobs::{JOBS, Lease, Site};
 use crate::store::Store;
-use crate::store::meta::versions::Keep;
-use crate::store::meta::{peek, testing};
+use crate::store::meta::peek;
 use crate::tree::tests::fixture::{START, path, space};
 use crate::tree::{
-    Base, BatchItem, Error, LockRequest, NewUpload, Overwrite, Precondition, Property,
-    PropertyChange, Reach, Result, Times, Tree, UploadError, User, Write,
+    BatchItem, Error, LockRequest, Overwrite, Precondition, PropertyChange, Reach, Result, Times,
+    Tree, UploadError, Write,
 };
-use crate::types::{AccountId, Clock, ETag, Millis, NodeId, SpaceId, UploadId};
+use crate::types::{Clock, ETag, NodeId, SpaceId, UploadId};
 
 /// Bytes the first account's own files may have.
 const QUOTA: u64 = 1_000_000;
@@ -49,6 +48,9 @@ pub(super) struct Stage {
     /// What is gone for good.
     pub(super) gone: HashSet<NodeId>,
     pub(super) mirrors: [Mirror; 2],
+    /// How often each kind of verb changed something, and how often a quota refused one.
+    pub(super) done: BTreeMap<String, u64>,
+    changes: u64,
     parked: Vec<Parked>,
     clock: Arc<AtomicI64>,
     folder: TempDir,
@@ -72,14 +74,29 @@ impl Stage {
             ids: HashMap::new(),
             gone: HashSet::new(),
             mirrors: Default::default(),
+            done: BTreeMap::new(),
+            changes: 0,
             parked: Vec::new(),
             clock,
             folder,
         }
     }
 
-    /// Does it to both; they must agree whether it can be done.
+    /// Does it, and counts it when something came of it.
     pub(super) async fn perform(&mut self, verb: &Verb) {
+        let before = self.changes;
+        self.act(verb).await;
+        if self.changes > before {
+            self.count(&verb.kind());
+        }
+    }
+
+    fn count(&mut self, what: &str) {
+        *self.done.entry(what.to_owned()).or_default() += 1;
+    }
+
+    /// Does it to both; they must agree whether it can be done.
+    async fn act(&mut self, verb: &Verb) {
         match verb {
             Verb::Put(at, body, when) => self.put(at, &body.bytes(), *when).await,
             Verb::Parts(at, body, cuts) => self.parts(at, &body.bytes(), *cuts).await,
@@ -131,6 +148,7 @@ impl Stage {
         let expected = apply(&mut after);
         if let Err(Error::QuotaExceeded { used, quota }) = got {
             assert!(used > quota, "{what:?} was refused for {used} of {quota}");
+            self.count("Quota");
             return;
         }
         assert_eq!(got.is_ok(), expected.is_some(), "{what:?}: {got:?}");
@@ -141,6 +159,7 @@ impl Stage {
                 "{what:?} went over the quota to {used}"
             );
             self.world = after;
+            self.changes += 1;
         }
     }
 
@@ -335,6 +354,7 @@ impl Stage {
         self.trees[who].purge(id).await.unwrap();
         self.world.purge(item);
         self.gone.insert(id);
+        self.changes += 1;
     }
 
     async fn restore_version(&mut self, at: &At, nth: usize) {
@@ -431,70 +451,5 @@ impl Stage {
     /// Where the space of a number is in the tree of an account that sees it.
     pub(super) fn mount(space: usize) -> &'static str {
         if space == SHARED { "/shared" } else { "" }
-    }
-}
-
-async fn open(folder: &TempDir) -> Arc<Store> {
-    let (key, _) = MasterKey::load_or_create(&folder.path().join("key")).unwrap();
-    let (database, data) = (testing::database(folder.path()), folder.path().join("data"));
-    Store::open(&database, &data, key, Keep::default())
-        .await
-        .unwrap()
-}
-
-fn trees(store: &Arc<Store>, spaces: [SpaceId; 3], clock: &Arc<AtomicI64>) -> [Tree; 2] {
-    [0, 1].map(|who| {
-        let ticking = Arc::clone(clock);
-        let user = User {
-            account: AccountId(1 + i64::try_from(who).unwrap()),
-            name: format!("u{who}"),
-            space: spaces[who],
-            device: None,
-        };
-        let clock = Clock::from_fn(move || Millis(ticking.load(Ordering::SeqCst)));
-        Tree::new(Arc::clone(store), user, clock)
-    })
-}
-
-fn rules() -> Rules {
-    let days = |days: u64| Duration::from_hours(days * 24);
-    Rules {
-        versions: Keep::default(),
-        trash: Duration::from_millis(MONTH.unsigned_abs()),
-        activity: days(365),
-        feed: days(90),
-    }
-}
-
-/// The property that the model sets.
-pub(super) fn property(colour: u8) -> Property {
-    Property {
-        namespace: "urn:test".to_owned(),
-        name: "colour".to_owned(),
-        xml: format!("<colour xmlns=\"urn:test\">{colour}</colour>").into_bytes(),
-    }
-}
-
-async fn begin(tree: &Tree, at: &At, size: usize) -> Result<UploadId, UploadError> {
-    let new = NewUpload {
-        size: size as u64,
-        base: Base::Unstated,
-        modified: None,
-        created: None,
-        checksum: None,
-    };
-    Ok(tree.upload_open(&path(&at.text()), new).await?.id)
-}
-
-async fn append(tree: &Tree, id: UploadId, offset: usize, bytes: &[u8]) -> Result<(), UploadError> {
-    let mut appender = tree.upload_append(id, offset as u64).await?;
-    appender.push(Bytes::copy_from_slice(bytes)).await?;
-    appender.pause().await.map(drop)
-}
-
-fn plain(error: UploadError) -> Error {
-    match error {
-        UploadError::Tree(error) => error,
-        other => panic!("{other}"),
     }
 }

@@ -64,6 +64,24 @@ pub(super) enum Verb {
     Sync,
 }
 
+impl Verb {
+    /// Its name; moves and copies from one space to another have one of their own.
+    pub(super) fn kind(&self) -> String {
+        let across = match self {
+            Self::Move(from, to, _) | Self::Copy(from, to, _) if from.shared != to.shared => {
+                "Across"
+            }
+            _ => "",
+        };
+        let text = format!("{self:?}");
+        let name = text
+            .split(|c: char| !c.is_alphanumeric())
+            .next()
+            .unwrap_or_default();
+        format!("{name}{across}")
+    }
+}
+
 impl At {
     /// The space it lies in.
     pub(super) fn space(&self) -> usize {

@@ -215,7 +215,9 @@ fn everything_acknowledged_is_there_after_every_kill_whatever_was_going_on() {
         server.start_again();
         // Then everything is there, also after a whole collection
         figures.files += check(&server, &mut writers, round);
-        if round % 10 == 4 {
+        // Of servers on PostgreSQL that were killed nobody knows for a minute, and what they held stays.
+        let long = rounds() > 10;
+        if round % 10 == 4 && (long || !postgres::is_used()) {
             let said = server.cli_ok(&["gc", "--grace", "0s"], "");
             let chunks = said.lines().find_map(|line| line.strip_prefix("chunks\t"));
             figures.chunks += chunks.map_or(0, |number| number.parse().expect("a number"));
@@ -234,5 +236,6 @@ fn everything_acknowledged_is_there_after_every_kill_whatever_was_going_on() {
         "{kills} kills, {crashes} of PostgreSQL as well, {acknowledged} acknowledged writes, {files} files read \
          back, {torn} ends of segments torn, {chunks} chunks collected"
     );
-    assert!(acknowledged > 20 * kills && files > 0 && torn > 0 && chunks > 0);
+    assert!(acknowledged > 20 * kills && files > 0 && torn > 0);
+    assert!(chunks > 0 || postgres::is_used());
 }
