@@ -9,9 +9,10 @@ WORKDIR /build
 # Dependencies with empty sources: this layer is built again only when a manifest changes.
 COPY Cargo.toml Cargo.lock ./
 COPY webdav-tests/Cargo.toml webdav-tests/
-RUN mkdir -p src/bin bench webdav-tests/src webdav-tests/tests/all \
+COPY fuzz/Cargo.toml fuzz/
+RUN mkdir -p src/bin bench fuzz/src webdav-tests/src webdav-tests/tests/all \
     && touch src/lib.rs bench/restore.rs webdav-tests/src/lib.rs webdav-tests/tests/all/main.rs \
-    && echo 'fn main() {}' | tee src/bin/sync-server.rs > src/bin/sync-client.rs \
+    && echo 'fn main() {}' | tee src/bin/sync-server.rs fuzz/src/main.rs > src/bin/sync-client.rs \
     && cargo build --release --locked --bin sync-server
 
 COPY src src

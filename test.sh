@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Proves everything: format, lints, unit and property tests, black-box tests with real clients, on SQLite
-# and on PostgreSQL, litmus, schemathesis.
+# and on PostgreSQL, fuzzing, litmus, schemathesis.
 # Installs what is missing. A tool that cannot be had is a failure, never a skip.
 #
 #   ./test.sh           everything, as CI runs it
@@ -11,11 +11,11 @@ set -euo pipefail
 cd "$(dirname "$0")"
 export DEBIAN_FRONTEND=noninteractive CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-never}"
 
-fast='' audit='' long='' profile=default
+fast='' audit='' long='' fuzzed='' profile=default
 for flag in "$@"; do
     case "$flag" in
         --fast) fast=1 ;;
-        --long) profile=long long=--long; export SYNC_TEST_LONG=1 ;;
+        --long) profile=long long=--long fuzzed='--seconds 600'; export SYNC_TEST_LONG=1 ;;
         --audit) audit=1 ;;
         *) echo "usage: ./test.sh [--fast] [--long] [--audit]" >&2; exit 2 ;;
     esac
@@ -101,6 +101,8 @@ cargo nextest run --config .config/tests.toml --release --workspace --locked --p
 step 'tests on PostgreSQL'
 postgres/run.sh cargo nextest run --config .config/tests.toml --release --workspace --locked --profile postgres 2>&1 |
     tee target/postgres.log || failed=1
+step 'fuzz'
+fuzz/run.sh $fuzzed | tee target/fuzz.log || failed=1
 step 'litmus'
 litmus/run.sh | tee target/litmus.log || failed=1
 step 'schemathesis'
@@ -117,6 +119,7 @@ if [ -n "$failed" ]; then
     exit 1
 fi
 # A log without its closing line is no proof that anything ran.
+grep -E '^fuzz:' target/fuzz.log
 grep -E '^litmus' target/litmus.log
 grep -E '^schemathesis' target/schemathesis.log
 grep -qE '^ *Summary' target/postgres.log

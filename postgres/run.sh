@@ -50,5 +50,14 @@ owned pg_ctl -D "$folder/data" -l "$folder/log" -w -o "$(printf -- '-c %s ' "${s
     cat "$folder/log" >&2
     exit 1
 }
+# What a power cut does to it, and its return; for a test that has it to itself.
+cat >"$folder/crash" <<END
+#!/usr/bin/env bash
+set -euo pipefail
+cd "$folder"
+${as_owner[@]} "$programs/pg_ctl" -D "$folder/data" -m immediate -w stop >/dev/null
+${as_owner[@]} "$programs/pg_ctl" -D "$folder/data" -l "$folder/log" -w -o "$(printf -- '-c %s ' "${settings[@]}")" start >/dev/null
+END
+chmod 755 "$folder/crash"
 
-SYNC_TEST_POSTGRES="postgres://test@127.0.0.1:$port/postgres" "$@"
+SYNC_TEST_POSTGRES="postgres://test@127.0.0.1:$port/postgres" SYNC_TEST_POSTGRES_CRASH="$folder/crash" "$@"

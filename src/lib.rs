@@ -23,5 +23,7 @@ pub mod store;
 pub mod tree;
 pub mod types;
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 #[cfg(test)]
 mod layers;

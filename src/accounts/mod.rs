@@ -12,6 +12,8 @@ mod directory;
 mod error;
 #[cfg(test)]
 mod fixture;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod limits;
 mod login;
 mod name;

@@ -10,6 +10,8 @@
 
 mod aead;
 mod compress;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod inline;
 mod master;
 mod record;

@@ -5,6 +5,8 @@
 
 mod accept;
 mod frame;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzing;
 mod unpack;
 
 use std::io;

@@ -5,6 +5,8 @@
 //! that names it, so a misspelt setting never silently stays at its default.
 
 mod environment;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzing;
 mod scrub;
 mod snapshot;
 #[cfg(test)]

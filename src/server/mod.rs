@@ -7,6 +7,8 @@ mod commands;
 mod compress;
 pub mod config;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod garmin;
 mod healthcheck;
 mod listener;

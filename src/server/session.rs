@@ -141,6 +141,9 @@ fn without_domain(user: &str) -> &str {
     user.rsplit_once('\\').map_or(user, |(_domain, user)| user)
 }
 
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzing;
+
 #[cfg(test)]
 mod tests {
     use super::*;

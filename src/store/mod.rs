@@ -20,6 +20,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use blob::fuzzing::{record as fuzz_record, segment as fuzz_segment};
 pub use error::{Error, Result};
 pub use events::Events;
 pub use in_use::{InUse, Taken};

@@ -11,6 +11,7 @@ pub mod http;
 pub mod memory;
 mod meter;
 pub mod multistatus;
+pub mod planted;
 pub mod postgres;
 pub mod process;
 pub mod proxy;

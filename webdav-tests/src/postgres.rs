@@ -27,3 +27,10 @@ pub fn fresh() -> Option<String> {
     assert!(made.success(), "psql cannot make a schema");
     Some(format!("{server}?options[search_path]={schema}"))
 }
+
+/// Where the database of a server is, and its schema; `None` when that is a file.
+pub fn server_and_schema(of: &crate::TestServer) -> Option<(String, String)> {
+    let database = of.setting("SYNC_DB_PATH")?;
+    let (server, schema) = database.split_once("?options[search_path]=")?;
+    Some((server.to_owned(), schema.to_owned()))
+}

@@ -15,8 +15,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::http::Dav;
-use crate::postgres;
 use crate::tls::Certificate;
+use crate::{planted, postgres};
 
 /// Longest time until the server accepts; the machine may be busy with other tests.
 const START_LIMIT: Duration = Duration::from_mins(1);
@@ -31,6 +31,7 @@ pub struct Setup {
     settings: Vec<(String, String)>,
     unset: Vec<String>,
     certificate: Option<Certificate>,
+    store: Option<PathBuf>,
 }
 
 /// A running server; killed, and its files removed, when dropped.
@@ -70,18 +71,23 @@ impl Setup {
         self
     }
 
+    /// Over a copy of a store that is there already ([`crate::planted`]).
+    #[must_use]
+    pub fn over(mut self, store: &Path) -> Self {
+        self.store = Some(store.to_owned());
+        self
+    }
+
     /// Starts it; ends the test with its log when it does not come up.
     #[track_caller]
     pub fn start(self) -> TestServer {
         let dir = TempDir::new().expect("a temporary directory");
         let path = |name: &str| dir.path().join(name).display().to_string();
+        let database = postgres::fresh().unwrap_or_else(|| path("db/sync.db"));
         let mut settings: Vec<(String, String)> = [
             ("SYNC_BIND", "127.0.0.1".to_owned()),
             ("SYNC_PORT", "0".to_owned()),
-            (
-                "SYNC_DB_PATH",
-                postgres::fresh().unwrap_or_else(|| path("db/sync.db")),
-            ),
+            ("SYNC_DB_PATH", database.clone()),
             ("SYNC_DATA_PATH", path("data")),
             ("SYNC_KEY_FILE", path("config/master.key")),
             ("SYNC_ADMIN_PASSWORD", ADMIN_PASSWORD.to_owned()),
@@ -95,6 +101,9 @@ impl Setup {
             certificate.write_to(dir.path());
             settings.push(("SYNC_TLS_CERT".to_owned(), path("tls.crt")));
             settings.push(("SYNC_TLS_KEY".to_owned(), path("tls.key")));
+        }
+        if let Some(store) = &self.store {
+            planted::copy(store, dir.path(), &database);
         }
         settings.extend(self.settings);
         settings.retain(|(name, _)| !self.unset.contains(name));
@@ -319,6 +328,12 @@ impl TestServer {
     /// The directory that holds everything of this server.
     pub fn dir(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// The value of an environment variable that it is started with.
+    pub fn setting(&self, name: &str) -> Option<&str> {
+        let known = self.settings.iter().find(|(known, _)| known == name);
+        known.map(|(_, value)| &**value)
     }
 
     /// The master key.

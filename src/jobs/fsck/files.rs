@@ -29,7 +29,7 @@ pub(super) async fn check(going: &mut Going<'_>) -> Result<()> {
             foreign(going, folder).await?;
             continue;
         }
-        for found in going.store.segments.files(folder).await? {
+        for found in going.store.segments.files_in(folder).await? {
             match found.segment {
                 None => foreign(going, found.path).await?,
                 Some(segment) if is_orphan(going, segment, &found).await? => orphans.push(found),

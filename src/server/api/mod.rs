@@ -15,6 +15,8 @@ mod document;
 mod errors;
 mod extract;
 mod files;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzing;
 mod problem;
 mod responses;
 mod show;

@@ -229,6 +229,15 @@ impl Cursor {
     }
 }
 
+#[cfg(any(test, fuzzing))]
+/// A cursor that was read is read as the same when it is written.
+pub(super) fn fuzz(text: &str) {
+    if let Some(cursor) = Cursor::decode(text) {
+        assert_eq!(Cursor::decode(&cursor.encode()), Some(cursor));
+    }
+    drop(wanted(Some(text)));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

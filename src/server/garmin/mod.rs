@@ -11,6 +11,8 @@ mod error;
 mod fields;
 mod files;
 mod find;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzing;
 mod links;
 mod pace;
 mod pair;

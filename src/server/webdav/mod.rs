@@ -10,6 +10,8 @@ mod download;
 mod errors;
 mod frames;
 mod fs;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzing;
 mod guard;
 mod lock_xml;
 mod locksystem;

@@ -130,6 +130,15 @@ fn parse(document: &Document, depth: Option<Depth>) -> Result<Query, Refusal> {
     })
 }
 
+#[cfg(any(test, fuzzing))]
+/// A REPORT is read or refused.
+pub(super) fn fuzz(document: &Document) {
+    match parse(document, None) {
+        Ok(query) => assert!(query.limit != Some(0)),
+        Err(refusal) => assert!(refusal.status.is_client_error()),
+    }
+}
+
 /// Whether the level asked for is infinite.
 fn is_deep(root: &Element, depth: Option<Depth>) -> Result<bool, Refusal> {
     let Some(level) = root.child(DAV, "sync-level") else {

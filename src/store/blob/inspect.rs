@@ -63,7 +63,7 @@ impl Segments {
     }
 
     /// What lies in one of them.
-    pub async fn files(&self, folder: PathBuf) -> Result<Vec<Found>> {
+    pub async fn files_in(&self, folder: PathBuf) -> Result<Vec<Found>> {
         let root = self.0.folder.clone();
         blocking(move || {
             let known = names(&folder)?.into_iter();

@@ -8,6 +8,8 @@
 mod active;
 mod appender;
 mod files;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzing;
 mod handles;
 mod inspect;
 pub mod list;

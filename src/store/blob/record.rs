@@ -83,7 +83,7 @@ impl Header {
         self.flags & FLAG_LIST != 0
     }
 
-    fn encode(self) -> [u8; HEADER_LEN] {
+    pub(super) fn encode(self) -> [u8; HEADER_LEN] {
         let mut bytes = [0; HEADER_LEN];
         bytes[..4].copy_from_slice(&MAGIC);
         bytes[4] = self.flags;
@@ -92,7 +92,7 @@ impl Header {
         bytes
     }
 
-    fn context(self, offset: u64) -> RecordContext {
+    pub(super) fn context(self, offset: u64) -> RecordContext {
         RecordContext {
             offset,
             flags: self.flags,

@@ -405,6 +405,9 @@ fn number(number: i64) -> Result<u32> {
     u32::try_from(number).map_err(|_| Error::Corrupt("a chunk row's length"))
 }
 
+#[cfg(test)]
+mod tests;
+
 /// Every statement here, for the test that prepares them all.
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static str> {
@@ -414,6 +417,3 @@ pub(super) fn statements() -> Vec<&'static str> {
     all.push(RAW_LENS.as_str());
     all
 }
-
-#[cfg(test)]
-mod tests;

@@ -11,9 +11,6 @@ const EPOCH: &str = "epoch";
 const GET_OR_PUT: &str = "INSERT INTO setting (key, value) VALUES ($1, $2)
     ON CONFLICT (key) DO UPDATE SET value = setting.value RETURNING value";
 
-const PUT: &str = "INSERT INTO setting (key, value) VALUES ($1, $2)
-    ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-
 const GET: &str = "SELECT value FROM setting WHERE key = $1";
 const PUT: &str = "INSERT INTO setting (key, value) VALUES ($1, $2)
     ON CONFLICT (key) DO UPDATE SET value = excluded.value";

@@ -90,7 +90,12 @@ async fn open(folder: &Path) -> Arc<Store> {
     .unwrap()
 }
 
-async fn space(store: &Arc<Store>, name: &str, everyone: bool, quota: Option<u64>) -> SpaceId {
+pub(super) async fn space(
+    store: &Arc<Store>,
+    name: &str,
+    everyone: bool,
+    quota: Option<u64>,
+) -> SpaceId {
     let (inner, name) = (Arc::clone(store), name.to_owned());
     let made: Result<SpaceId> = store
         .meta

@@ -13,4 +13,5 @@ mod report;
 mod spaces;
 mod trash;
 mod uploads;
+mod world;
 mod writing;

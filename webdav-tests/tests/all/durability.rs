@@ -1,5 +1,9 @@
 //! Acknowledged means durable: kill -9 under load, wrong keys, damage, and nothing in clear on disk.
 
+mod folder;
+mod killed;
+mod writer;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -26,6 +26,7 @@ mod durability;
 mod export;
 mod faults;
 mod finder;
+mod formats;
 mod garmin;
 mod locks;
 mod lost;

@@ -45,6 +45,14 @@ fn number(text: &str) -> Option<u64> {
     digits.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
+#[cfg(any(test, fuzzing))]
+/// A part that is sent lies within the file.
+pub(in crate::server::api) fn fuzz(header: &str, size: u64) {
+    if let Wanted::Part(range) = wanted(header, size) {
+        assert!(range.start() <= range.end() && *range.end() < size);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,84 @@
+//! Everything accounts do, against a world kept by hand: trash, versions, properties, locks, uploads in
+//! parts, batches, a quota, a shared space, time, collection, restarts. The model in `model.rs` is about names.
+
+mod check;
+mod given;
+mod perform;
+mod state;
+mod verbs;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use proptest::prelude::*;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
+use tokio::runtime::Builder;
+
+use self::perform::Stage;
+use self::verbs::{Verb, verb};
+
+/// What must have been done at least once, else the test says nothing about it.
+const ALL: [&str; 16] = [
+    "Batch",
+    "Collect",
+    "Colour",
+    "Copy",
+    "CopyAcross",
+    "Finish",
+    "Lock",
+    "Mkdir",
+    "Move",
+    "MoveAcross",
+    "Parts",
+    "Purge",
+    "Put",
+    "Quota",
+    "Restore",
+    "RestoreVersion",
+];
+
+/// One life of a store; how often each kind of verb changed something.
+async fn live(verbs: &[Verb]) -> BTreeMap<String, u64> {
+    let mut stage = Stage::new().await;
+    for verb in verbs {
+        stage.perform(verb).await;
+    }
+    stage.perform(&Verb::Collect).await;
+    stage.perform(&Verb::Reopen).await;
+    stage.done
+}
+
+/// The same lives each time; many others, and others each time, in a long run.
+fn runner() -> TestRunner {
+    let long = std::env::var_os("SYNC_TEST_LONG").is_some();
+    let cases = if long { 5000 } else { 64 };
+    let config = ProptestConfig {
+        cases,
+        max_shrink_iters: 500,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    if long {
+        return TestRunner::new(config);
+    }
+    TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
+}
+
+#[test]
+fn whatever_accounts_do_the_store_holds_what_it_must_and_nothing_else() {
+    let done = Mutex::new(BTreeMap::<String, u64>::new());
+    let verbs = prop::collection::vec(verb(), 1..60);
+    let ran = runner().run(&verbs, |verbs| {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        for (kind, times) in runtime.block_on(live(&verbs)) {
+            *done.lock().unwrap().entry(kind).or_default() += times;
+        }
+        Ok(())
+    });
+    let done = done.into_inner().unwrap();
+    println!("{done:?}");
+    assert!(ran.is_ok(), "{}", ran.unwrap_err());
+    for kind in ALL {
+        assert!(done.contains_key(kind), "{kind} was never done");
+    }
+}
