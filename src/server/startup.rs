@@ -19,7 +19,7 @@ use crate::jobs::Rules;
 use crate::store::meta::versions::Keep;
 use crate::store::meta::{Alone, Database, Meta, spaces};
 use crate::store::snapshot::Folder;
-use crate::store::{KeyRing, Store};
+use crate::store::{self, KeyRing, Store};
 use crate::tree::{self, DEFAULT_FOLDERS, NewSpace};
 use crate::types::{AccountId, Clock, millis};
 
@@ -107,10 +107,8 @@ async fn open_database(config: &Config) -> Result<Meta> {
 /// A new database beside snapshots of another would soon replace them.
 fn refuse_lost(config: &Config) -> Result<()> {
     let folder = Folder::of(&config.data_path);
-    let there = folder.entries().map_err(|source| Error::File {
-        path: folder.path().to_owned(),
-        source,
-    })?;
+    let failed = store::Error::io("listing the snapshots");
+    let there = folder.entries().map_err(failed)?;
     let (database, snapshots) = (config.db_path.clone(), folder.path().to_owned());
     if there.is_empty() {
         return Ok(());

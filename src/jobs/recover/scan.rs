@@ -53,10 +53,10 @@ async fn lose(store: &Store, files: &[SegmentFile]) -> Result<u64> {
     let (mut behind, mut lost) = (0, 0);
     loop {
         let page = rescue::segments(&mut *store.meta.read().await?, behind, PAGE).await?;
-        let Some((last, _)) = page.last() else {
+        let Some((end, _)) = page.last() else {
             return Ok(lost);
         };
-        behind = *last;
+        behind = *end;
         for (row, name) in page {
             let len = there.get(&name).copied().unwrap_or(0);
             lost += store

@@ -59,9 +59,9 @@ impl Coming {
     }
 
     pub(super) fn push(&mut self, chunk: Blinded) {
-        self.0.as_mut().map(|chunks| chunks.push(chunk));
-        if self.0.as_ref().is_some_and(|chunks| chunks.len() > PART) {
-            self.0 = None;
+        match &mut self.0 {
+            Some(chunks) if chunks.len() < PART => chunks.push(chunk),
+            Some(_) | None => self.0 = None,
         }
     }
 

@@ -268,7 +268,7 @@ impl Upload {
         if !proven {
             return Ok(None);
         }
-        let (manifest, root) = self.settle_and_list(*chunked).await?;
+        let (manifest, root) = Box::pin(self.settle_and_list(*chunked)).await?;
         Ok(Some(Staged {
             space: self.keys.space,
             root,

@@ -141,7 +141,7 @@ impl View {
 
     /// Gives the connection back.
     pub async fn end(mut self) -> Result<()> {
-        sql::query("COMMIT").execute(&mut *self).await?;
+        sql::query("COMMIT").execute(&mut self).await?;
         self.0 = None;
         Ok(())
     }

@@ -11,7 +11,7 @@ use crate::types::{ContentId, SpaceId};
 
 /// Turns that are left out: far more than can have been taken since a snapshot.
 const TURNS: i64 = 1_000_000_000;
-/// Nodes of each space, and contents (that ETags name), that are left out.
+/// Nodes of each space, and contents (named by validators), that are left out.
 const NAMED: i64 = 10_000_000;
 /// Spaces that are left out; there are few, and they share the bits of node ids.
 const SPACES: i64 = 100;

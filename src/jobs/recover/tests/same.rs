@@ -45,7 +45,7 @@ async fn base_and_deltas_make_the_database_that_there_was() {
     for seed in 1..=2 {
         let mut site = Site::new().await;
         account(&site.opened).await;
-        let dice = Dice(AtomicU64::new(seed * 0x9e37_79b9_7f4a_7c15 | 1));
+        let dice = Dice(AtomicU64::new((seed * 0x9e37_79b9_7f4a_7c15) | 1));
         let mut deltas = 0;
         for nth in 0..rounds {
             for _ in 0..STEPS {
@@ -79,7 +79,8 @@ async fn step(opened: &Opened, dice: &Dice) {
     let top = ["", "/d", "/shared"][usize::try_from(dice.roll(3)).unwrap()];
     let at = |dice: &Dice| format!("{top}/f{}", dice.roll(6));
     let (one, two) = (at(dice), at(dice));
-    let len = usize::try_from([0, 10, 9_000, 70_000, 400_000][dice.roll(5) as usize]).unwrap();
+    let nth = usize::try_from(dice.roll(5)).unwrap();
+    let len = [0, 10, 9_000, 70_000, 400_000][nth];
     let done: tree::Result<()> = match dice.roll(14) {
         0..=3 => {
             let bytes = noise(dice.roll(30), len);
