@@ -13,6 +13,8 @@ use crate::types::{Clock, Millis};
 
 /// What the metrics and the log call it.
 pub const NAME: &str = "snapshot";
+/// Bases that stay, each with what follows it.
+const KEPT: usize = 2;
 /// Bytes of deltas that are worth a new base whatever its size.
 const DELTAS_MIN: u64 = 1024 * 1024;
 /// Deltas behind one base: files to be opened when the database is lost.
@@ -86,9 +88,18 @@ impl Snapshots {
         }
         let taken = written?;
         if taken.is_some_and(|taken| taken.kind == Kind::Base) {
-            self.folder.prune().await?;
+            self.folder.prune(KEPT).await?;
         }
         Ok(taken)
+    }
+
+    /// Writes a base and takes all other snapshots away, because another master key opens them.
+    pub async fn renew(&mut self, store: &Store) -> Result<()> {
+        self.chain = None;
+        if self.take(store).await?.is_none() {
+            return Err(Error::Busy);
+        }
+        self.folder.prune(1).await
     }
 
     async fn write(&mut self, store: &Store) -> Result<Option<Taken>> {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::crypto::{MasterKey, Origin};
 use crate::jobs::collect;
+use crate::jobs::snapshot::Snapshots;
 use crate::server::cli;
 use crate::server::config::Config;
 use crate::server::error::{Error, Result};
@@ -26,7 +27,20 @@ pub(super) async fn run(what: &cli::Rekey, config: &Config) -> Result<String> {
     let meta = open(&config.db_path).await?;
     let done = change(&meta, old, &what.new_key_file).await;
     meta.close().await;
-    done
+    let text = done?;
+    renew_snapshots(config, &what.new_key_file).await?;
+    Ok(text)
+}
+
+/// Takes a snapshot that the new key opens instead of those that only the old one does.
+async fn renew_snapshots(config: &Config, key_file: &Path) -> Result<()> {
+    let mut config = config.clone();
+    key_file.clone_into(&mut config.key_file);
+    let clock = Clock::system();
+    let store = startup::open(&config, clock.clone()).await?.store;
+    let renewed = Snapshots::new(&config.data_path, clock).renew(&store).await;
+    store.close().await;
+    Ok(renewed?)
 }
 
 /// Opens a database that is there.

@@ -14,8 +14,6 @@ const NAME: &str = "snapshot";
 const LOCK_FILE: &str = ".lock";
 /// What the name of a file ends in that is not complete.
 pub(super) const UNFINISHED: &str = "new";
-/// Bases that stay, each with what follows it.
-const KEPT: usize = 2;
 
 /// The folder of the snapshots.
 #[derive(Clone, Debug)]
@@ -96,14 +94,14 @@ impl Folder {
         Ok(())
     }
 
-    /// Takes away what lies before the last but one base.
-    pub async fn prune(&self) -> Result<()> {
+    /// Takes away what lies before the last `kept` bases.
+    pub async fn prune(&self, kept: usize) -> Result<()> {
         let folder = self.clone();
         blocking(move || {
             let failed = |error| Error::io("removing old snapshots")(error);
             let all = folder.entries().map_err(failed)?;
             let bases = all.iter().rev().filter(|entry| entry.kind == Kind::Base);
-            let Some(first) = bases.map(|entry| entry.number).nth(KEPT - 1) else {
+            let Some(first) = bases.map(|entry| entry.number).nth(kept.saturating_sub(1)) else {
                 return Ok(());
             };
             for entry in all.iter().filter(|entry| entry.number < first) {

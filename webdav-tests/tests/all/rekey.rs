@@ -23,6 +23,14 @@ fn refused(server: &TestServer, file: &Path, why: &str) {
     assert!(said.contains(why), "{said}");
 }
 
+/// The files of snapshots of the database.
+fn snapshots(server: &TestServer) -> Vec<String> {
+    let all = fs::read_dir(server.dir().join("data/snapshot")).expect("a folder");
+    let names = all.map(|entry| entry.expect("an entry").file_name().into_string());
+    let names = names.map(|name| name.expect("UTF-8"));
+    names.filter(|name| !name.starts_with('.')).collect()
+}
+
 /// The name of a key after a word.
 fn named<'a>(said: &'a str, before: &str) -> &'a str {
     let rest = said
@@ -50,6 +58,12 @@ fn everything_opens_with_the_new_key_and_nothing_with_the_old_one() {
 
     let said = server.cli_ok(&["rekey", "--new-key-file", &text(&new)], "");
 
+    let snapshots = snapshots(&server);
+    assert_eq!(
+        snapshots.len(),
+        1,
+        "what the old key opens goes: {snapshots:?}"
+    );
     assert!(
         said.contains(&format!("set SYNC_KEY_FILE={}\n", new.display())),
         "{said}"
