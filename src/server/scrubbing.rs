@@ -7,6 +7,7 @@ use super::config::Config;
 use super::ops::metrics::Metrics;
 use crate::jobs::scrub::{self, Done, How};
 use crate::jobs::{self, Site};
+use crate::types::Millis;
 
 /// Pause between two parts, in which others may go on with the pass.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -50,6 +51,6 @@ async fn part(site: &Site, how: &How, every: Duration, metrics: &Metrics) -> job
         ended,
         ..
     } = standing;
-    metrics.scrubbed(bytes, damaged, ended.map_or(0, |ended| ended.secs()));
+    metrics.scrubbed(bytes, damaged, ended.map_or(0, Millis::secs));
     Ok(done.is_some())
 }

@@ -62,14 +62,14 @@ async fn nobody_knows(going: &Going<'_>) -> Result<bool> {
         return Ok(false);
     };
     let now = going.now();
-    let begun = going.again(move |conn| {
+    let next = going.again(move |conn| {
         Box::pin(async move {
             conn.alone(Alone::Collecting).await?;
             process::expire(conn, now).await?;
             Ok(process::next_epoch(conn).await?)
         })
     });
-    let epoch = begun.await?;
+    let epoch = next.await?;
     let began = std::time::Instant::now();
     loop {
         going.store.process.beat(going.store).await?;

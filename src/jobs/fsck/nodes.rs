@@ -151,39 +151,55 @@ async fn look(
     (node, number): (NodeId, i64),
     repair: Option<Millis>,
 ) -> Result<Option<Sure>> {
-    let (window, space) = ((node.0 - 1, node.0), node.space());
-    match kind {
-        Kind::Lost => lost(conn, node, repair).await,
-        Kind::Sum | Kind::Order => {
-            let (of, wrong) = match kind {
-                Kind::Sum => (Of::Sums, "states other bytes than lie in it"),
-                _ => (Of::Seqs, "changed later than what is above it says"),
-            };
-            if audit::nodes(conn, of, window).await?.is_empty() {
-                return Ok(None);
-            }
-            let mut sure = Sure::new(kind, wrong);
-            if repair.is_some() {
-                tree::mend::sums(conn, space, node).await?;
-                sure = sure.done("worked out again");
-            }
-            Ok(Some(sure))
-        }
-        Kind::Version => version(conn, store, node, number, repair).await,
-        Kind::Name => {
-            let names = audit::names(conn, window).await?;
-            if names.iter().all(|(.., name, key)| is_named(name, key)) {
-                return Ok(None);
-            }
-            let mut sure = Sure::new(kind, "its name cannot be, or has another key");
-            if repair.is_some() {
-                tree::mend::name(conn, space, node).await?;
-                sure = sure.done("named again");
-            }
-            Ok(Some(sure))
-        }
-        _ => file(conn, store, node, repair).await,
+    if kind == Kind::Lost {
+        return lost(conn, node, repair).await;
     }
+    if kind == Kind::Sum {
+        return figure(conn, Of::Sums, node, repair.is_some()).await;
+    }
+    if kind == Kind::Order {
+        return figure(conn, Of::Seqs, node, repair.is_some()).await;
+    }
+    if kind == Kind::Version {
+        return version(conn, store, node, number, repair).await;
+    }
+    if kind == Kind::Name {
+        return name(conn, node, repair.is_some()).await;
+    }
+    file(conn, store, node, repair).await
+}
+
+/// What a collection says of what lies below.
+async fn figure(conn: &mut Conn, of: Of, node: NodeId, repair: bool) -> Result<Option<Sure>> {
+    if audit::nodes(conn, of, (node.0 - 1, node.0))
+        .await?
+        .is_empty()
+    {
+        return Ok(None);
+    }
+    let sure = if of == Of::Sums {
+        Sure::new(Kind::Sum, "states other bytes than lie in it")
+    } else {
+        Sure::new(Kind::Order, "changed later than what is above it says")
+    };
+    if !repair {
+        return Ok(Some(sure));
+    }
+    tree::mend::sums(conn, node.space(), node).await?;
+    Ok(Some(sure.done("worked out again")))
+}
+
+async fn name(conn: &mut Conn, node: NodeId, repair: bool) -> Result<Option<Sure>> {
+    let names = audit::names(conn, (node.0 - 1, node.0)).await?;
+    if names.iter().all(|(.., name, key)| is_named(name, key)) {
+        return Ok(None);
+    }
+    let sure = Sure::new(Kind::Name, "its name cannot be, or has another key");
+    if !repair {
+        return Ok(Some(sure));
+    }
+    tree::mend::name(conn, node.space(), node).await?;
+    Ok(Some(sure.done("named again")))
 }
 
 async fn lost(conn: &mut Conn, node: NodeId, repair: Option<Millis>) -> Result<Option<Sure>> {

@@ -23,10 +23,6 @@ const UNNAMED: &str = "a segment without a row";
 
 pub(super) async fn check(going: &mut Going<'_>) -> Result<()> {
     let (mut behind, mut pending) = (FIRST, Pending::default());
-    let mut file = Opened {
-        segment: None,
-        len: Ok(0),
-    };
     loop {
         let page = rows::records(&mut *going.store.meta.read().await?, behind, PAGE).await?;
         let Some(last) = page.last() else {
@@ -34,6 +30,11 @@ pub(super) async fn check(going: &mut Going<'_>) -> Result<()> {
         };
         behind = last.at;
         going.summary.chunks += page.len() as u64;
+        // Only looked at after the rows, because somebody may append to it.
+        let mut file = Opened {
+            segment: None,
+            len: Ok(0),
+        };
         for held in page.chunk_by(|one, other| one.at.segment == other.at.segment) {
             let hurt = segment(going, held, &mut file).await?;
             for hurt in hurt {
@@ -193,10 +194,10 @@ async fn begun(
 
 /// What an error says of a file; one of the system counts as damage, because the file cannot be read.
 fn judge(error: Error) -> Result<String> {
-    match error {
-        Error::Io { .. } => Ok(error.to_string()),
-        error => damage(error),
+    if matches!(error, Error::Io { .. }) {
+        return Ok(error.to_string());
     }
+    damage(error)
 }
 
 /// Whether the rows still say the same: then what was seen of the file is wrong with it.
@@ -222,9 +223,10 @@ async fn again(going: &Going<'_>, mut hurt: Hurt) -> Result<Option<Hurt>> {
     });
     hurt.at = standing.await?;
     if repair {
-        hurt.repaired = Some(match hurt.kind {
-            Kind::Marked => "the mark was taken off",
-            _ => "offered to nobody who uploads; the same bytes bring it back when they come again",
+        hurt.repaired = Some(if marked {
+            "the mark was taken off"
+        } else {
+            "offered to nobody who uploads; the same bytes bring it back when they come again"
         });
     }
     Ok(Some(hurt).filter(|hurt| !hurt.at.is_empty()))

@@ -57,25 +57,25 @@ async fn of_space(
 
 /// What is wrong in this way, in words.
 fn wrong(kind: Kind, facts: &SpaceFacts) -> Option<String> {
-    match kind {
-        Kind::Root if !facts.rooted => Some("its root is missing or is none".to_owned()),
-        Kind::Counters
-            if facts.seq < facts.least_seq() || facts.last_node < facts.least_nodes() =>
-        {
-            Some(format!(
-                "at turn {} and node {}, but {} and {} were reached",
-                facts.seq,
-                facts.last_node,
-                facts.least_seq(),
-                facts.least_nodes()
-            ))
-        }
-        Kind::Locks if facts.locks != facts.locked => Some(format!(
-            "counts {} locks and has {}",
-            facts.locks, facts.locked
-        )),
-        _ => None,
+    if kind == Kind::Root {
+        return (!facts.rooted).then(|| "its root is missing or is none".to_owned());
     }
+    let SpaceFacts {
+        seq,
+        last_node,
+        locks,
+        locked,
+        ..
+    } = facts;
+    if kind == Kind::Locks {
+        let text = format!("counts {locks} locks and has {locked}");
+        return (locks != locked).then_some(text);
+    }
+    let (least_seq, least_nodes) = (facts.least_seq(), facts.least_nodes());
+    let text = format!(
+        "is at turn {seq} and node {last_node}, but {least_seq} and {least_nodes} were reached"
+    );
+    (*seq < least_seq || *last_node < least_nodes).then_some(text)
 }
 
 async fn one(going: &mut Going<'_>, kind: Kind, space: SpaceId) -> Result<()> {
@@ -89,12 +89,12 @@ async fn one(going: &mut Going<'_>, kind: Kind, space: SpaceId) -> Result<()> {
             };
             let wrong = wrong(kind, facts);
             if wrong.is_some() && repair {
-                match kind {
-                    Kind::Root => tree::mend::root(conn, space, now).await?,
-                    Kind::Locks => {
-                        spaces::count_locks(conn, space).await?;
-                    }
-                    _ => mend::raise(conn, space, facts.least_seq(), facts.least_nodes()).await?,
+                if kind == Kind::Root {
+                    tree::mend::root(conn, space, now).await?;
+                } else if kind == Kind::Locks {
+                    spaces::count_locks(conn, space).await?;
+                } else {
+                    mend::raise(conn, space, facts.least_seq(), facts.least_nodes()).await?;
                 }
             }
             Ok(wrong)
@@ -104,9 +104,10 @@ async fn one(going: &mut Going<'_>, kind: Kind, space: SpaceId) -> Result<()> {
         return Ok(());
     };
     let mut finding = of_space(going, kind, space, wrong).await?;
-    let done = match kind {
-        Kind::Root => "made anew",
-        _ => "worked out again",
+    let done = if kind == Kind::Root {
+        "made anew"
+    } else {
+        "worked out again"
     };
     finding.repaired = repair.then(|| done.to_owned());
     going.tell(&finding, repair);

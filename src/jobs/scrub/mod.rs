@@ -64,7 +64,7 @@ struct State {
     /// The pass under way.
     pass: Option<Pass>,
     /// When the last complete one began and ended, and what it found that cannot have marks.
-    last: Option<Ended>,
+    last: Option<Complete>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,7 +78,7 @@ struct Pass {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Ended {
+struct Complete {
     began: i64,
     ended: i64,
     unmarked: u64,
@@ -173,12 +173,9 @@ async fn run(lease: &Lease, how: &How, start: Start, until: Option<Instant>) -> 
         let step = step::step(lease, &mut pass, pace.bytes_max()).await?;
         done.bytes += step.bytes;
         done.found += step.found;
-        let stop = &lease.site().stop;
-        if stop
-            .run_until_cancelled(pace.after(step.bytes))
-            .await
-            .is_none()
-        {
+        let paused = pace.after(step.bytes);
+        let paused = lease.site().stop.run_until_cancelled(paused).await;
+        if paused.is_none() {
             return Err(Error::Stopping);
         }
         if step.at_end && !pass.advance() {
@@ -195,7 +192,7 @@ async fn run(lease: &Lease, how: &How, start: Start, until: Option<Instant>) -> 
         }
     }
     state.pass = None;
-    state.last = Some(Ended {
+    state.last = Some(Complete {
         began: pass.began,
         ended: lease.now().0,
         unmarked: pass.unmarked,

@@ -261,13 +261,11 @@ pub(super) async fn read_chunk(
             Err(error) if error.is_damage() => error,
             read => return read,
         };
-        chunk = match moved(&store, &keys, &chunk).await? {
-            Some(moved) => moved,
-            None => {
-                damage::found(&store, keys.space, &chunk, &error).await;
-                return Err(error);
-            }
+        let Some(moved) = moved(&store, &keys, &chunk).await? else {
+            damage::found(&store, keys.space, &chunk, &error).await;
+            return Err(error);
         };
+        chunk = moved;
     }
 }
 

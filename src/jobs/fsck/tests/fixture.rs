@@ -14,8 +14,8 @@ use crate::crypto::MasterKey;
 use crate::jobs::Site;
 use crate::jobs::collect::{Collect, settle};
 use crate::jobs::fsck::{Finding, How, Kind, Summary, check};
-use crate::store::meta::testing;
 use crate::store::meta::versions::Keep;
+use crate::store::meta::{peek, testing};
 use crate::store::{Error, Store};
 use crate::tree::{self, NewSpace, NewUpload, Node, Tree, User, Write, create_space};
 use crate::types::{AccountId, Clock, Millis, NodePath, SpaceId};
@@ -57,23 +57,8 @@ impl Bench {
         let (database, data) = (testing::database(folder.path()), folder.path().join("data"));
         let store = Store::open(&database, &data, key, Keep::default()).await;
         let store = store.unwrap();
-        let inner = Arc::clone(&store);
-        let made = store.meta.write(move |conn| {
-            Box::pin(async move {
-                if let Some(space) = crate::store::meta::peek::space(conn, SPACE).await? {
-                    return Ok(space);
-                }
-                let new = NewSpace {
-                    name: SPACE,
-                    everyone: false,
-                    quota: None,
-                    folders: &[],
-                };
-                create_space(conn, &inner.keys, new, Millis(1)).await
-            })
-        });
-        let made: tree::Result<SpaceId> = made.await;
-        assert_eq!(made.unwrap(), ID);
+        assert_eq!(space(&store, SPACE).await, ID);
+        space(&store, "user:two").await;
         let user = User {
             account: AccountId(1),
             name: "one".to_owned(),
@@ -220,6 +205,27 @@ impl Bench {
     pub(super) fn segments(&self) -> Vec<PathBuf> {
         segments(&self.folder.path().join("data"))
     }
+}
+
+/// The space of a name, made when it is not there.
+async fn space(store: &Arc<Store>, name: &'static str) -> SpaceId {
+    let inner = Arc::clone(store);
+    let made = store.meta.write(move |conn| {
+        Box::pin(async move {
+            if let Some(space) = peek::space(conn, name).await? {
+                return Ok(space);
+            }
+            let new = NewSpace {
+                name,
+                everyone: false,
+                quota: None,
+                folders: &[],
+            };
+            create_space(conn, &inner.keys, new, Millis(1)).await
+        })
+    });
+    let made: tree::Result<SpaceId> = made.await;
+    made.unwrap()
 }
 
 fn segments(data: &Path) -> Vec<PathBuf> {

@@ -7,25 +7,24 @@ use super::fixture::{Bench, ID, SPACE, flip, noise, only, path};
 use crate::jobs::fsck::{Finding, Kind};
 use crate::store::content::RebuildError;
 
-#[tokio::test]
-async fn damaged_contents_are_named_not_served_and_healed_by_the_same_bytes() {
-    let bench = Bench::full().await;
+/// Damage of contents: kind, statement, its number, a file, and the bytes of that.
+async fn contents(bench: &Bench) -> Vec<(Kind, &'static str, i64, &'static str, Vec<u8>)> {
     let large = bench.node("/a/b/large").await.content.unwrap().0;
     let small = bench.node("/a/small").await.content.unwrap().0;
-    let cases: [(Kind, &str, i64, &str, &[u8]); 7] = [
+    vec![
         (
             Kind::Manifest,
             "UPDATE content SET manifest = root WHERE id = $1",
             large,
             "/a/b/large",
-            &noise(1, 100_000),
+            noise(1, 100_000),
         ),
         (
             Kind::Manifest,
             "UPDATE content SET size = size + 1 WHERE id = $1",
             large,
             "/a/b/large",
-            &noise(1, 100_000),
+            noise(1, 100_000),
         ),
         (
             Kind::Manifest,
@@ -33,38 +32,43 @@ async fn damaged_contents_are_named_not_served_and_healed_by_the_same_bytes() {
                 WHERE o.manifest IS NOT NULL AND o.id <> $1 ORDER BY o.id LIMIT 1) WHERE id = $1",
             large,
             "/a/b/large",
-            &noise(1, 100_000),
+            noise(1, 100_000),
         ),
         (
             Kind::Manifest,
             "UPDATE content SET manifest = NULL WHERE id = $1",
             large,
             "/a/b/large",
-            &noise(1, 100_000),
+            noise(1, 100_000),
         ),
         (
             Kind::Manifest,
             "DELETE FROM chunk WHERE id = (SELECT min(id) FROM chunk) AND $1 > 0",
             large,
             "/a/b/large",
-            &noise(1, 100_000),
+            noise(1, 100_000),
         ),
         (
             Kind::Inline,
             "UPDATE content SET sealed = root WHERE id = $1",
             small,
             "/a/small",
-            b"a few bytes",
+            b"a few bytes".to_vec(),
         ),
         (
             Kind::Inline,
             "UPDATE content SET size = size - 1 WHERE id = $1",
             small,
             "/a/small",
-            b"a few bytes",
+            b"a few bytes".to_vec(),
         ),
-    ];
-    for (kind, plant, number, file, bytes) in cases {
+    ]
+}
+
+#[tokio::test]
+async fn damaged_contents_are_named_not_served_and_healed_by_the_same_bytes() {
+    let bench = Bench::full().await;
+    for (kind, plant, number, file, bytes) in contents(&bench).await {
         bench.plant(plant, &[number]).await;
 
         let (found, summary) = bench.fsck(true, false).await;
@@ -84,7 +88,7 @@ async fn damaged_contents_are_named_not_served_and_healed_by_the_same_bytes() {
         assert!(!again.is_empty());
 
         // Somewhere else the same bytes come again.
-        bench.put("/c/healer", bytes).await;
+        bench.put("/c/healer", &bytes).await;
         assert!(
             bench.read(file).await.unwrap() == bytes,
             "{file} after {plant}"

@@ -45,9 +45,8 @@ async fn a_sound_store_has_no_findings() {
     assert!(summary.contents >= 7 && summary.chunks >= 8, "{summary:?}");
 }
 
-#[tokio::test]
-async fn what_follows_from_other_rows_is_found_named_and_worked_out_again() {
-    let bench = Bench::full().await;
+/// Damage of everything that follows from other rows.
+async fn figures(bench: &Bench) -> Vec<Case> {
     let [a, b, c] = [
         bench.node("/a").await.id.0,
         bench.node("/a/b").await.id.0,
@@ -59,74 +58,37 @@ async fn what_follows_from_other_rows_is_found_named_and_worked_out_again() {
     );
     let small = bench.node("/a/small").await.id.0;
     let root = b - 2;
-    let again = "worked out again";
-    let cases = [
-        case(
-            Kind::Sum,
-            "UPDATE node SET tree_size = 7 WHERE id = $1",
-            &[b],
-            "/a/b",
-            again,
-        ),
-        case(
-            Kind::Order,
-            "UPDATE node SET tree_seq = 0 WHERE id = $1",
-            &[a],
-            "/a",
-            again,
-        ),
-        case(
-            Kind::Size,
-            "UPDATE node SET size = size + 1 WHERE id = $1",
-            &[large],
-            "/a/b/large",
-            again,
-        ),
-        case(
-            Kind::Version,
-            "UPDATE version SET size = size + 1 WHERE node = $1",
-            &[changed],
-            "/c/changed",
-            again,
-        ),
-        case(
-            Kind::Counters,
-            "UPDATE space SET seq = 1, last_node = 1",
-            &[],
-            SPACE,
-            again,
-        ),
-        case(Kind::Locks, "UPDATE space SET locks = 3", &[], SPACE, again),
-        case(
-            Kind::Name,
-            "UPDATE node SET name_key = 'other' WHERE id = $1",
-            &[small],
-            "/a/small",
-            "named again",
-        ),
-        case(
-            Kind::Root,
-            "UPDATE node SET trashed = 5 WHERE id = $1",
-            &[root],
-            SPACE,
-            "made anew",
-        ),
-        case(
-            Kind::Root,
-            "DELETE FROM node WHERE id = $1",
-            &[root],
-            SPACE,
-            "made anew",
-        ),
-        case(
-            Kind::Lost,
-            "UPDATE node SET space = 99 WHERE id = $1",
-            &[c],
-            "/c",
-            "given back",
-        ),
-    ];
-    for case in cases {
+    let one = |kind, plant, node, file| case(kind, plant, &[node], file, "worked out again");
+    let all = |kind, plant| case(kind, plant, &[], SPACE, "worked out again");
+    let made = |plant| case(Kind::Root, plant, &[root], SPACE, "made anew");
+    let (name, lost) = (
+        "UPDATE node SET name_key = 'other' WHERE id = $1",
+        "UPDATE node SET space = 2 WHERE id = $1",
+    );
+    let (sum, order, size, version) = (
+        "UPDATE node SET tree_size = 7 WHERE id = $1",
+        "UPDATE node SET tree_seq = 0 WHERE id = $1",
+        "UPDATE node SET size = size + 1 WHERE id = $1",
+        "UPDATE version SET size = size + 1 WHERE node = $1",
+    );
+    vec![
+        one(Kind::Sum, sum, b, "/a/b"),
+        one(Kind::Order, order, a, "/a"),
+        one(Kind::Size, size, large, "/a/b/large"),
+        one(Kind::Version, version, changed, "/c/changed"),
+        all(Kind::Counters, "UPDATE space SET seq = 1, last_node = 1"),
+        all(Kind::Locks, "UPDATE space SET locks = 3"),
+        made("UPDATE node SET trashed = 5 WHERE id = $1"),
+        made("DELETE FROM node WHERE id = $1"),
+        case(Kind::Name, name, &[small], "/a/small", "named again"),
+        case(Kind::Lost, lost, &[c], "/c", "given back"),
+    ]
+}
+
+#[tokio::test]
+async fn what_follows_from_other_rows_is_found_named_and_worked_out_again() {
+    let bench = Bench::full().await;
+    for case in figures(&bench).await {
         let Case {
             kind,
             plant,
@@ -247,7 +209,8 @@ async fn what_cannot_be_helped_is_named_and_stays_named() {
         .await;
     bench
         .plant(
-            "UPDATE space SET wrapped_key = (SELECT root FROM content LIMIT 1)",
+            "UPDATE space SET wrapped_key = (SELECT root FROM content LIMIT 1)
+                WHERE id = 1",
             &[],
         )
         .await;

@@ -49,7 +49,8 @@ async fn what_lies_in_rows_is_verified_as_well() {
     bench.plant("UPDATE upload SET tail = manifest", &[]).await;
     bench
         .plant(
-            "UPDATE space SET wrapped_key = (SELECT root FROM content LIMIT 1)",
+            "UPDATE space SET wrapped_key = (SELECT root FROM content LIMIT 1)
+                WHERE id = 1",
             &[],
         )
         .await;

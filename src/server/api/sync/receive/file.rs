@@ -107,9 +107,10 @@ impl Incoming {
         if self.no_base && matches!(record, Record::Copy { .. } | Record::Patch { .. }) {
             return Err(need(Need::Base));
         }
-        let referred = match &record {
-            Record::Ref(chunk) => Some(Blinded(*chunk)),
-            _ => None,
+        let referred = if let Record::Ref(chunk) = &record {
+            Some(Blinded(*chunk))
+        } else {
+            None
         };
         let done = match (operate(rebuild, record).await, referred) {
             // One that does not open is as good as none.
@@ -186,11 +187,8 @@ impl Incoming {
 
 /// Whether what was to be built from cannot be: it is in another space, or damaged.
 fn is_useless(error: &RebuildError) -> bool {
-    match error {
-        RebuildError::OtherSpace => true,
-        RebuildError::Store(error) => error.is_damage(),
-        _ => false,
-    }
+    matches!(error, RebuildError::OtherSpace)
+        || matches!(error, RebuildError::Store(error) if error.is_damage())
 }
 
 /// The result of a file that an operation has failed for. When its base is damaged, the whole file is
