@@ -43,6 +43,7 @@ impl Known {
 type Files = BTreeMap<String, Known>;
 
 /// One line of a table.
+#[derive(Clone, Copy)]
 pub struct Cell {
     pub name: &'static str,
     pub fault: Fault,
