@@ -164,6 +164,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_may_be_over_soon_is_told_from_what_cannot_be_read() {
+        let system = std::io::Error::from_raw_os_error;
+        let full = 28;
+        for full in [
+            Error::io("x")(system(full)),
+            Error::writing("x")(system(full)),
+        ] {
+            assert!(matches!(full, Error::DiskFull));
+        }
+        let broken = 5;
+        assert!(matches!(Error::io("x")(system(broken)), Error::Io { .. }));
+        for later in [
+            Error::writing("x")(system(broken)),
+            Error::io("x")(system(EMFILE)),
+        ] {
+            assert!(matches!(later, Error::Later { .. }));
+        }
+    }
+
+    #[test]
     fn a_connection_that_breaks_is_told_from_a_statement_that_fails() {
         let broken = std::io::Error::from(ErrorKind::ConnectionReset);
         for away in [sqlx::Error::Io(broken), sqlx::Error::PoolTimedOut] {

@@ -1,7 +1,9 @@
 //! Databases of PostgreSQL for servers under test. `postgres/run.sh` starts a server for all of them
 //! and says where it is; it is thrown away with everything in it.
 
-use std::process::{self, Command};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{self, Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Names the PostgreSQL for tests. Unset: servers under test use SQLite.
@@ -33,4 +35,75 @@ pub fn server_and_schema(of: &crate::TestServer) -> Option<(String, String)> {
     let database = of.setting("SYNC_DB_PATH")?;
     let (server, schema) = database.split_once("?options[search_path]=")?;
     Some((server.to_owned(), schema.to_owned()))
+}
+
+/// A PostgreSQL of one test, which waits for the disk and can be taken down; gone when dropped.
+pub struct Own {
+    script: Child,
+    asked: Option<ChildStdin>,
+    says: BufReader<ChildStdout>,
+    address: String,
+}
+
+/// Says where it is; restarts it for each line.
+const SCRIPT: &str = r#"
+echo "$SYNC_TEST_POSTGRES"
+data=$(psql "$SYNC_TEST_POSTGRES" -Atqc 'SHOW data_directory')
+owner=
+[ "$(id -u)" != 0 ] || owner='setpriv --reuid=postgres --regid=postgres --init-groups'
+while read -r line; do
+    (cd "$data" && $owner pg_ctl -D "$data" -m immediate -w -l "$data/../log" restart >/dev/null) && echo up
+done
+"#;
+
+impl Own {
+    /// Starts one.
+    #[track_caller]
+    pub fn start() -> Self {
+        let run = Path::new(env!("CARGO_MANIFEST_DIR")).join("../postgres/run.sh");
+        let mut script = Command::new(run)
+            .args(["--sync", "sh", "-c", SCRIPT])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("postgres/run.sh starts");
+        let asked = script.stdin.take();
+        let says = BufReader::new(script.stdout.take().expect("it is piped"));
+        let mut new = Self {
+            script,
+            asked,
+            says,
+            address: String::new(),
+        };
+        new.address = new.line();
+        assert!(new.address.starts_with("postgres"), "it did not start");
+        new
+    }
+
+    /// The address of its database.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Ends it as a crash would, and starts it again.
+    #[track_caller]
+    pub fn crash(&mut self) {
+        let asked = self.asked.as_mut().expect("open until dropped");
+        asked.write_all(b"crash\n").expect("the script runs");
+        assert_eq!(self.line(), "up");
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.says.read_line(&mut line).expect("the script runs");
+        line.trim_end().to_owned()
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        // The end of its input ends the script, which takes everything away.
+        drop(self.asked.take());
+        let _ended = self.script.wait();
+    }
 }

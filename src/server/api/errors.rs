@@ -293,6 +293,7 @@ mod tests {
             (E::StaleCursor, 410, "stale-cursor"),
             (E::Store(store::Error::DiskFull), 507, "disk-full"),
             (E::Store(store::Error::Closing), 503, "busy"),
+            (E::Store(store::Error::Suspect), 503, "busy"),
             (
                 E::Store(store::Error::Away(sqlx::Error::PoolTimedOut)),
                 503,

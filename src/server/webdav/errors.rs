@@ -268,6 +268,7 @@ mod tests {
                 "sufficient-disk-space",
             ),
             (E::Store(store::Error::Closing), 503, ""),
+            (E::Store(store::Error::Suspect), 503, ""),
             (
                 E::Store(store::Error::Away(sqlx::Error::PoolTimedOut)),
                 503,

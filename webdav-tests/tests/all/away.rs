@@ -56,21 +56,22 @@ fn a_database_that_is_away_is_a_503_and_nothing_answered_is_lost() {
     assert_eq!(names, ["0", "1", "2", "before"]);
 }
 
-#[test]
-fn writes_that_are_cut_off_are_there_or_not_and_those_answered_are() {
-    let (server, proxy) = behind_a_proxy();
+/// Four clients write files that hold their own names until all have tried `each`, while `meanwhile`
+/// happens; the names of those that were answered with done.
+fn write_while(server: &TestServer, each: usize, meanwhile: impl FnOnce()) -> Vec<String> {
     let writers: Vec<_> = (0..4)
         .map(|nth| {
             let dav = server.admin();
             thread::spawn(move || {
                 let mut answered = Vec::new();
-                for n in 0..60 {
+                for n in 0..each {
                     let name = format!("{nth}-{n}");
                     let path = format!("/dav/documents/{name}");
                     let answer = dav.put(&path, name.as_bytes()).expect(&[201, 503]);
                     if answer.status == 201 {
                         answered.push(name);
                     } else {
+                        assert!(answer.header("retry-after").is_some(), "{answer}");
                         thread::sleep(Duration::from_millis(20));
                     }
                 }
@@ -78,29 +79,110 @@ fn writes_that_are_cut_off_are_there_or_not_and_those_answered_are() {
             })
         })
         .collect();
-    for _ in 0..3 {
-        thread::sleep(Duration::from_millis(150));
-        proxy.cut();
-        thread::sleep(Duration::from_millis(100));
-        proxy.mend();
-    }
-    let mut answered = Vec::new();
-    for writer in writers {
-        answered.extend(writer.join().expect("a writer"));
-    }
+    meanwhile();
+    let writers = writers.into_iter();
+    writers.flat_map(|w| w.join().expect("a writer")).collect()
+}
+
+/// Whoever was answered with done is there, and whatever is there is whole. How many are there.
+#[track_caller]
+fn check(server: &TestServer, answered: &[String]) -> usize {
     let dav = server.admin();
     comes_back(&dav);
     assert!(!answered.is_empty());
     let there = dav.tree("/dav/documents/");
-    for name in &answered {
+    for name in answered {
         let bytes = there.get(&format!("/{name}")).cloned().flatten();
         assert_eq!(bytes.as_deref(), Some(name.as_bytes()), "{name}");
     }
-    for (path, bytes) in there {
-        assert_eq!(
-            bytes.as_deref(),
-            Some(&path.as_bytes()[1..]),
-            "whole or not at all"
-        );
+    for (path, bytes) in &there {
+        let whole = Some(&path.as_bytes()[1..]);
+        assert_eq!(bytes.as_deref(), whole, "whole or not at all");
     }
+    there.len()
+}
+
+#[test]
+fn writes_that_are_cut_off_are_there_or_not_and_those_answered_are() {
+    let (server, proxy) = behind_a_proxy();
+    let answered = write_while(&server, 60, || {
+        for _ in 0..3 {
+            thread::sleep(Duration::from_millis(150));
+            proxy.cut();
+            thread::sleep(Duration::from_millis(100));
+            proxy.mend();
+        }
+    });
+    check(&server, &answered);
+}
+
+#[test]
+fn a_commit_whose_answer_is_lost_is_refused_and_whole() {
+    let (server, proxy) = behind_a_proxy();
+    let answered = write_while(&server, 60, || {
+        for _ in 0..3 {
+            thread::sleep(Duration::from_millis(150));
+            proxy.cut_behind_commits();
+            thread::sleep(Duration::from_millis(150));
+            proxy.mend();
+        }
+    });
+    let there = check(&server, &answered);
+    let cut = proxy.commits_cut();
+    println!(
+        "{cut} commits cut, {} files answered, {there} there",
+        answered.len()
+    );
+    assert!(
+        cut > 0 && there > answered.len(),
+        "no commit was cut behind"
+    );
+    // Repeating does no harm.
+    let again = write_again(&server);
+    assert_eq!(check(&server, &again), 240);
+}
+
+/// Writes all the files once more; their names.
+fn write_again(server: &TestServer) -> Vec<String> {
+    let dav = server.admin();
+    let names = (0..4).flat_map(|nth| (0..60).map(move |n| format!("{nth}-{n}")));
+    let names: Vec<_> = names.collect();
+    for name in &names {
+        let path = format!("/dav/documents/{name}");
+        dav.put(&path, name.as_bytes()).expect(&[201, 204]);
+    }
+    names
+}
+
+#[test]
+fn a_database_that_stands_still_is_waited_for() {
+    let (server, proxy) = behind_a_proxy();
+    let answered = write_while(&server, 40, || {
+        thread::sleep(Duration::from_millis(100));
+        proxy.stand_still();
+        thread::sleep(Duration::from_millis(1500));
+        proxy.mend();
+    });
+    assert_eq!(answered.len(), 160, "nothing was refused");
+    check(&server, &answered);
+}
+
+#[test]
+fn what_was_answered_outlives_crashes_of_the_database() {
+    let mut database = postgres::Own::start();
+    let server = Setup::default()
+        .env("SYNC_DB_PATH", database.address())
+        .start();
+    let answered = write_while(&server, 60, || {
+        for _ in 0..3 {
+            thread::sleep(Duration::from_millis(300));
+            database.crash();
+            comes_back(&server.anonymous());
+        }
+    });
+    let there = check(&server, &answered);
+    println!(
+        "3 crashes, {} files answered, {there} there",
+        answered.len()
+    );
 }

@@ -43,6 +43,7 @@ impl Known {
 type Files = BTreeMap<String, Known>;
 
 /// One line of a table.
+#[derive(Clone, Copy)]
 pub struct Cell {
     pub name: &'static str,
     pub fault: Fault,
@@ -305,7 +306,7 @@ fn write_until_cut(
             1 | 2 => look(&clients.dav, &path, known, stage),
             _ => {
                 let limit = [6000, 6000, 6000, 120_000][(random.number() % 4) as usize];
-                let len = (random.number() % limit) as usize;
+                let len = usize::try_from(random.number() % limit).expect("small");
                 change(clients, &path, known, Some((random.number(), len)), stage)
             }
         };
@@ -318,12 +319,11 @@ fn write_until_cut(
 /// One write; whether the server still answers.
 fn change(clients: &Clients, path: &str, known: &mut Known, next: State, stage: &Stage) -> bool {
     let before = stage.now.load(SeqCst);
-    let answer = match next {
-        Some((seed, len)) => clients.put(path, &noise(seed, len)),
-        None => {
-            let dav = &clients.dav;
-            dav.try_send("DELETE", path, &[], Body::None, None)
-        }
+    let answer = if let Some((seed, len)) = next {
+        clients.put(path, &noise(seed, len))
+    } else {
+        let dav = &clients.dav;
+        dav.try_send("DELETE", path, &[], Body::None, None)
     };
     known.maybe.push(next);
     let Ok(answer) = answer else { return false };
