@@ -30,14 +30,14 @@ mkdir -p "$work"
 
 one() { # target: says what was done, fails when something was found
     local target=$1 found=$work/$1 kept=fuzz/regressions/$1 log=$work/$1.log
-    mkdir -p "$found"
+    mkdir -p "$found" "$kept"
     # Bytes are bounded so that many are tried; memory so that what grows without bound is found.
-    if SYNC_FUZZ_TARGET=$target "$program" "$found" "fuzz/corpus/$target" -max_total_time="$seconds" \
+    if SYNC_FUZZ_TARGET=$target "$program" "$found" "fuzz/corpus/$target" "$kept" -max_total_time="$seconds" \
         -max_len=4096 -timeout=10 -rss_limit_mb=2048 -artifact_prefix="$work/$target-" >"$log" 2>&1; then
+        rmdir --ignore-fail-on-non-empty "$kept"
         printf '%-12s %s\n' "$target" "$(grep -oE 'Done [0-9]+ runs' "$log")"
         return
     fi
-    mkdir -p "$kept"
     find "$work" -maxdepth 1 -name "$target-*" -exec mv -t "$kept" {} +
     echo "fuzz: $target failed, see $kept"
     tail -n 40 "$log"

@@ -50,9 +50,9 @@ pub(crate) fn choice(bytes: &[u8]) -> (u8, &[u8]) {
 /// Changes single bytes: each three are a place and what is added there.
 pub(crate) fn damage(whole: &mut [u8], instructions: &[u8]) -> Vec<usize> {
     let length = whole.len();
-    let changes = instructions.as_chunks::<3>().0.iter();
+    let steps = instructions.as_chunks::<3>().0.iter();
     let mut changed = Vec::new();
-    for [high, low, bits] in changes.filter(|_| length > 0) {
+    for [high, low, bits] in steps.filter(|_| length > 0) {
         let at = usize::from(u16::from_be_bytes([*high, *low])) % length;
         whole[at] ^= bits;
         if *bits != 0 {

@@ -33,9 +33,9 @@ pub(crate) fn credentials(bytes: &[u8]) {
     }
 }
 
-/// The token that `fuzz/corpus/credentials/` holds.
+/// The token that `fuzz/regressions/credentials/` holds, so that it is never thrown out.
 #[test]
-fn the_token_of_the_corpus_is_taken() {
+fn the_token_that_is_kept_is_taken() {
     let signer = Signer::new(&[7; 32]);
     let access = Access {
         account: AccountId(1),
@@ -46,7 +46,7 @@ fn the_token_of_the_corpus_is_taken() {
     let (token, _) = signer.issue(access, NOW, Millis(i64::MAX));
     let file = concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/fuzz/corpus/credentials/access"
+        "/fuzz/regressions/credentials/access"
     );
     assert_eq!(std::fs::read_to_string(file).unwrap_or_default(), token);
     assert!(signer.read(&token, NOW).is_ok());

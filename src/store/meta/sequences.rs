@@ -67,5 +67,5 @@ pub async fn set(conn: &mut Conn, table: &str, last: i64) -> Result<()> {
 /// Every statement here, for the test that prepares them all.
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static str> {
-    vec![LAST_ALL, FORGET, SET, LAST, SET_VALUE]
+    vec![LAST_ALL, FORGET, SET]
 }

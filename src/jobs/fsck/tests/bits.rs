@@ -2,6 +2,7 @@
 //! column of the rows that lead to bytes.
 
 use std::fs;
+use std::ops::Range;
 
 use super::fixture::{Bench, ID, flip, noise};
 use crate::crypto::SegmentId;
@@ -45,16 +46,18 @@ async fn three() -> (Bench, std::path::PathBuf, Vec<u8>) {
     (bench, segment, whole)
 }
 
-/// Where each record begins, and the end of the last.
-fn bounds(segment: &[u8]) -> Vec<usize> {
-    let mut all = vec![32];
-    for _ in FILES {
-        let at = all[all.len() - 1];
+/// Where the record of each file lies. Behind each is one that only a lost database needs.
+fn records(segment: &[u8]) -> Vec<Range<usize>> {
+    let mut all = Vec::new();
+    let mut at = 32;
+    while at < segment.len() {
         let stored = segment[at + 12..at + 16].try_into().unwrap();
-        all.push(at + u32::from_be_bytes(stored) as usize);
+        let end = at + u32::from_be_bytes(stored) as usize;
+        all.push(at..end);
+        at = end;
     }
-    assert_eq!(all.last(), Some(&segment.len()));
-    all
+    assert_eq!((at, all.len()), (segment.len(), 2 * FILES.len()));
+    all.into_iter().step_by(2).collect()
 }
 
 async fn reopen(bench: &Bench) {
@@ -96,12 +99,13 @@ async fn rotate(bench: &Bench, table: &str, column: &str) {
 #[tokio::test]
 async fn each_byte_of_a_segment_fails_exactly_the_files_that_need_it() {
     let (bench, segment, whole) = three().await;
-    let bounds = bounds(&whole);
+    let records = records(&whole);
     for at in 0..whole.len() {
         flip(&segment, at as u64);
         reopen(&bench).await;
-        let expected: Vec<_> = (0..3)
-            .map(|nth| at >= 32 && !(bounds[nth]..bounds[nth + 1]).contains(&at))
+        let expected: Vec<_> = records
+            .iter()
+            .map(|record| at >= 32 && !record.contains(&at))
             .collect();
         assert_eq!(readable(&bench).await, expected, "byte {at}");
         flip(&segment, at as u64);
@@ -113,15 +117,16 @@ async fn each_byte_of_a_segment_fails_exactly_the_files_that_need_it() {
 #[tokio::test]
 async fn a_segment_that_is_cut_short_fails_exactly_what_was_cut_off() {
     let (bench, segment, whole) = three().await;
-    let bounds = bounds(&whole);
-    for bound in &bounds {
-        for len in [bound - 1, *bound, bound + 1] {
+    let records = records(&whole);
+    let bounds = records.iter().flat_map(|record| [record.start, record.end]);
+    for bound in bounds {
+        for len in [bound - 1, bound, bound + 1] {
             if len > whole.len() {
                 continue;
             }
             fs::write(&segment, &whole[..len]).unwrap();
             reopen(&bench).await;
-            let expected: Vec<_> = (0..3).map(|nth| len >= bounds[nth + 1]).collect();
+            let expected: Vec<_> = records.iter().map(|record| len >= record.end).collect();
             assert_eq!(readable(&bench).await, expected, "{len} bytes are left");
         }
     }

@@ -254,8 +254,10 @@ pub(super) const UNITS: &[Unit] = &[
 #[cfg(test)]
 pub(super) const LEFT_OUT: &[(&str, &str)] = &[
     ("space", "locks"),
+    ("content", "damaged"),
     ("content", "dead"),
     ("content", "dead_at"),
+    ("chunk", "damaged"),
     ("chunk", "dead"),
     ("segment", "process"),
     ("segment", "closing"),

@@ -82,8 +82,8 @@ pub(super) async fn append(
 }
 
 pub(super) fn plain(error: UploadError) -> Error {
-    match error {
-        UploadError::Tree(error) => error,
-        other => panic!("{other}"),
+    if let UploadError::Tree(error) = error {
+        return error;
     }
+    panic!("{error}")
 }

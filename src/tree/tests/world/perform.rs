@@ -25,9 +25,9 @@ use crate::tree::{
 use crate::types::{Clock, ETag, NodeId, SpaceId, UploadId};
 
 /// Bytes the first account's own files may have.
-const QUOTA: u64 = 1_000_000;
+const QUOTA: u64 = 150_000;
 /// More rounds than any collection needs.
-const ROUNDS: usize = 8;
+const ROUNDS: usize = 5;
 
 /// An upload that somebody left alone.
 struct Parked {
@@ -105,14 +105,14 @@ impl Stage {
             Verb::Batch(items) => self.batch(items).await,
             Verb::Mkdir(at) => {
                 let done = self.trees[at.who].mkdir(&path(&at.text()), None).await;
-                self.agree(verb, done.map(drop), |world| world.mkdir(at));
+                self.agree(verb, &done.map(drop), |world| world.mkdir(at));
             }
             Verb::Move(from, to, over) => self.place(verb, (from, to), *over, true).await,
             Verb::Copy(from, to, over) => self.place(verb, (from, to), *over, false).await,
             Verb::Remove(at) => {
                 self.learn(at).await;
                 let done = self.trees[at.who].remove(&path(&at.text())).await;
-                self.agree(verb, done, |world| world.remove(at));
+                self.agree(verb, &done, |world| world.remove(at));
             }
             Verb::Restore(who, nth) => self.restore(*who, usize::from(*nth)).await,
             Verb::Purge(who, nth) => self.purge(*who, usize::from(*nth)).await,
@@ -123,7 +123,7 @@ impl Stage {
                 let done = tree
                     .patch_properties(&path(&at.text()), changes, Times::default())
                     .await;
-                self.agree(verb, done.map(drop), |world| world.colour(at, *colour));
+                self.agree(verb, &done.map(drop), |world| world.colour(at, *colour));
             }
             Verb::Lock(at) => self.lock(at).await,
             Verb::Pass(days) => {
@@ -141,7 +141,7 @@ impl Stage {
     fn agree(
         &mut self,
         what: &dyn std::fmt::Debug,
-        got: Result<()>,
+        got: &Result<()>,
         apply: impl FnOnce(&mut World) -> Option<()>,
     ) {
         let mut after = self.world.clone();
@@ -209,7 +209,7 @@ impl Stage {
             When::Current => there == Some(true),
             When::Other => false,
         };
-        self.agree(&(at, when), done, |world| {
+        self.agree(&(at, when), &done, |world| {
             if holds {
                 world.put(at, bytes).map(drop)
             } else {
@@ -232,7 +232,9 @@ impl Stage {
             finished.map(drop)
         };
         let done = done.await.map_err(plain);
-        self.agree(&("parts", at), done, |world| world.put(at, bytes).map(drop));
+        self.agree(&("parts", at), &done, |world| {
+            world.put(at, bytes).map(drop)
+        });
     }
 
     async fn park(&mut self, at: &At, bytes: state::Bytes) {
@@ -275,7 +277,7 @@ impl Stage {
         if done.is_err() {
             tree.upload_abort(id).await.unwrap();
         }
-        self.agree(&("finish", &at), done, |world| {
+        self.agree(&("finish", &at), &done, |world| {
             world.put(&at, &bytes).map(drop)
         });
     }
@@ -306,7 +308,7 @@ impl Stage {
         let results = self.trees[first.who].commit_batch(batch).await.unwrap();
         assert_eq!(results.len(), sent.len());
         for ((at, bytes), result) in sent.into_iter().zip(results) {
-            self.agree(&("batch", at), result.map(drop), |world| {
+            self.agree(&("batch", at), &result.map(drop), |world| {
                 world.put(at, &bytes).map(drop)
             });
         }
@@ -322,7 +324,7 @@ impl Stage {
         } else {
             tree.copy(&source, &target, overwrite, Reach::Deep).await
         };
-        self.agree(verb, done.map(drop), |world| {
+        self.agree(verb, &done.map(drop), |world| {
             world.place(from, to, over, moves)
         });
     }
@@ -340,7 +342,7 @@ impl Stage {
         let done = self.trees[who].restore(id).await;
         let mut name = None;
         let got = done.map(|node| name = Some(node.name));
-        self.agree(&("restore", item), got, |world| {
+        self.agree(&("restore", item), &got, |world| {
             let given = world.restore(item);
             assert_eq!(name.unwrap_or_else(|| given.clone()), given);
             Some(())
@@ -365,7 +367,7 @@ impl Stage {
         let tree = &self.trees[at.who];
         let id = tree.lookup(&path(&at.text())).await.unwrap().id;
         let done = tree.restore_version(id, number).await.map(drop);
-        self.agree(&("version", at, number), done, |world| {
+        self.agree(&("version", at, number), &done, |world| {
             world.restore_version(at, nth).map(drop)
         });
     }
@@ -401,7 +403,9 @@ impl Stage {
         let held = holder
             .patch_properties(&to, changes(), Times::default())
             .await;
-        self.agree(&("locked", at), held.map(drop), |world| world.colour(at, 7));
+        self.agree(&("locked", at), &held.map(drop), |world| {
+            world.colour(at, 7)
+        });
         assert!(self.world.item(nth).colour == Some(7));
         tree.unlock(&to, &lock.token).await.unwrap();
     }
@@ -438,6 +442,7 @@ impl Stage {
                 "contents after collection"
             );
         }
+        self.changes += 1;
         self.check().await;
     }
 

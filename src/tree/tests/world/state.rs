@@ -398,7 +398,9 @@ impl World {
             .filter(|(_, item)| overdue(item))
             .map(|(nth, _)| *nth)
             .collect();
-        old.into_iter().for_each(|nth| self.purge(nth));
+        for nth in old {
+            self.purge(nth);
+        }
         for file in self
             .items
             .values_mut()

@@ -67,12 +67,12 @@ pub(super) enum Verb {
 impl Verb {
     /// Its name; moves and copies from one space to another have one of their own.
     pub(super) fn kind(&self) -> String {
-        let across = match self {
-            Self::Move(from, to, _) | Self::Copy(from, to, _) if from.shared != to.shared => {
-                "Across"
-            }
-            _ => "",
-        };
+        let mut across = "";
+        if let Self::Move(from, to, _) | Self::Copy(from, to, _) = self
+            && from.shared != to.shared
+        {
+            across = "Across";
+        }
         let text = format!("{self:?}");
         let name = text
             .split(|c: char| !c.is_alphanumeric())
@@ -83,6 +83,15 @@ impl Verb {
 }
 
 impl At {
+    /// The collection that every life begins with, in each space.
+    pub(super) fn first() -> [Self; 3] {
+        [(0, false), (1, false), (0, true)].map(|(who, shared)| Self {
+            who,
+            shared,
+            names: vec!["a".to_owned()],
+        })
+    }
+
     /// The space it lies in.
     pub(super) fn space(&self) -> usize {
         if self.shared { SHARED } else { self.who }
@@ -110,8 +119,15 @@ impl Body {
     }
 }
 
+/// Few places, so that things meet; `a` is a collection in the beginning.
 fn at() -> impl Strategy<Value = At> {
-    let names = prop::collection::vec(prop::sample::select(vec!["a", "b", "c"]), 1..4);
+    let name = || prop::sample::select(vec!["a", "b", "c"]);
+    let names = prop_oneof![
+        5 => name().prop_map(|one| vec![one]),
+        5 => name().prop_map(|one| vec!["a", one]),
+        1 => name().prop_map(|one| vec!["b", one]),
+        2 => name().prop_map(|one| vec!["a", "b", one]),
+    ];
     (0..2_usize, prop::bool::weighted(0.4), names).prop_map(|(who, shared, names)| At {
         who,
         shared,

@@ -110,23 +110,20 @@ fn tear(server: &TestServer, random: &mut Noise) -> usize {
 
 /// Where the last record ends that a row names, by segment.
 fn ends(server: &TestServer) -> BTreeMap<String, u64> {
-    let mut command = match postgres::server_and_schema(server) {
-        Some((address, schema)) => {
-            let mut psql = Command::new("psql");
-            let query = format!(
-                "SELECT encode(s.name, 'hex'), max(c.start + c.stored) FROM {schema}.segment s
-                 JOIN {schema}.chunk c ON c.segment = s.id GROUP BY s.name"
-            );
-            psql.args([&address, "-qAtX", "-F", " ", "-c", &query]);
-            psql
-        }
-        None => {
-            let mut python = Command::new("python3");
-            python
-                .args(["-c", ENDS])
-                .arg(server.dir().join("db/sync.db"));
-            python
-        }
+    let mut command = if let Some((address, schema)) = postgres::server_and_schema(server) {
+        let mut psql = Command::new("psql");
+        let query = format!(
+            "SELECT encode(s.name, 'hex'), max(c.start + c.stored) FROM {schema}.segment s
+             JOIN {schema}.chunk c ON c.segment = s.id GROUP BY s.name"
+        );
+        psql.args([&address, "-qAtX", "-F", " ", "-c", &query]);
+        psql
+    } else {
+        let mut python = Command::new("python3");
+        python
+            .args(["-c", ENDS])
+            .arg(server.dir().join("db/sync.db"));
+        python
     };
     let output = command.output().expect("it starts");
     assert!(

@@ -136,7 +136,7 @@ impl Writer {
     /// Does something; `None` when there was no answer.
     fn step(&mut self, lines: &Lines) -> Option<()> {
         let names: Vec<String> = self.folder.files.keys().cloned().collect();
-        match (self.below(20), names.first().is_some()) {
+        match (self.below(20), !names.is_empty()) {
             (0..=6, _) | (_, false) => self.put(lines),
             (7..=8, _) => self.push(lines),
             (9..=10, _) => self.parts(lines),
@@ -218,7 +218,7 @@ impl Writer {
             offset,
         } = parts;
         if offset == content.1 {
-            let after = self.folder.with(|folder| folder.put(&name, content));
+            let after = self.folder.with(|folder| folder.put(name, content));
             let finished = self.change(
                 vec![after],
                 |_| lines.api("POST", &format!("uploads/{id}/finish"), &[], b""),
