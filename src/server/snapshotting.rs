@@ -8,9 +8,12 @@ use super::ops::metrics::Metrics;
 use crate::jobs::Site;
 use crate::jobs::snapshot::{NAME, Snapshots};
 use crate::store;
+use crate::store::snapshot::Kind;
 
-/// Snapshots take no more than one part in so many of the time.
+/// Looks for what changed take no more than one part in so many of the time.
 const SHARE: u32 = 50;
+/// After a whole base, which is rare, the next look comes after so many times what that took.
+const BASE_SHARE: u32 = 2;
 
 /// Takes snapshots at intervals until told to stop.
 pub(super) async fn run(Site { store, clock, stop }: Site, config: Config, metrics: Arc<Metrics>) {
@@ -19,7 +22,9 @@ pub(super) async fn run(Site { store, clock, stop }: Site, config: Config, metri
     while let Some(()) = stop.run_until_cancelled(tokio::time::sleep(pause)).await {
         let began = Instant::now();
         let taken = stop.run_until_cancelled(snapshots.take(&store)).await;
-        pause = config.snapshot.every.max(began.elapsed() * SHARE);
+        let is_base = matches!(&taken, Some(Ok(Some(taken))) if taken.kind == Kind::Base);
+        let share = if is_base { BASE_SHARE } else { SHARE };
+        pause = config.snapshot.every.max(began.elapsed() * share);
         match taken {
             None | Some(Err(store::Error::Closing)) => return,
             Some(Ok(taken)) => {
