@@ -147,7 +147,7 @@ const LOG: [Cell; 9] = [
     )),
 ];
 
-const DATABASE: [Cell; 9] = [
+const DATABASE: [Cell; 8] = [
     cell("write the database, ENOSPC", DB, WRITE, How::Full, NONE),
     degraded(cell(
         "write the database, EIO",
@@ -181,16 +181,6 @@ const DATABASE: [Cell; 9] = [
     cell("sync the database, stall", DB, SYNC, How::Stalls(700), NONE),
     reading(
         cell("read the database, EIO", DB | WAL, READ, How::Broken, LATER),
-        LATER,
-    ),
-    reading(
-        at_once(cell(
-            "open the database, EMFILE",
-            DB | WAL | SHM,
-            OPEN | CREATE,
-            How::Crowded,
-            LATER,
-        )),
         LATER,
     ),
 ];
@@ -238,4 +228,28 @@ fn a_folder_of_the_database_that_cannot_be_synced_stops_the_start() {
     faults.end();
     server.start_again();
     assert_eq!(server.admin().get("/dav/a").body, b"x");
+}
+
+#[test]
+fn a_database_that_cannot_be_opened_for_too_many_files_is_named_and_disturbs_nobody() {
+    let faults = Faults::new();
+    let server = faults.setup().start();
+    let dav = server.admin();
+    dav.put("/dav/a", b"x").expect(&[201]);
+    faults.begin(Fault {
+        classes: DB | WAL | SHM,
+        calls: OPEN | CREATE,
+        how: How::Crowded,
+        evict: false,
+    });
+    let refused = server.cli(&["user", "list"], "");
+    assert!(!refused.status.success());
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("unable to open database"), "{said}");
+    assert!(faults.hits() > 0);
+    dav.put("/dav/a", b"y").expect(&[204, 503]);
+    faults.end();
+    server.cli_ok(&["user", "list"], "");
+    dav.put("/dav/a", b"z").expect(&[204]);
+    assert_eq!(dav.get("/dav/a").body, b"z");
 }
