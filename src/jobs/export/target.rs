@@ -110,7 +110,8 @@ impl Folder {
         name: &str,
         modified: Millis,
     ) -> io::Result<()> {
-        part.0.set_modified(SystemTime::from(modified))?;
+        let Part(file) = part;
+        file.set_modified(SystemTime::from(modified))?;
         rustix::fs::renameat(&top.0, PART, &self.0, name)?;
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! `sync-server export`: every file as a plain file, outside of the store.
 
-use std::io::{Write, stdout};
+use std::fmt::Write as _;
+use std::io::{Write as _, stdout};
 
 use super::size;
 use crate::jobs::export::{self, Export};
@@ -22,7 +23,7 @@ pub(super) async fn run(what: cli::Export, config: &Config) -> Result<()> {
     let done = done?;
     let mut text = format!("files\t{}\nbytes\t{}\n", done.files, size(done.bytes));
     if done.equal > 0 {
-        text.push_str(&format!("there already\t{}\n", done.equal));
+        writeln!(text, "there already\t{}", done.equal).expect("writing to a String never fails");
     }
     if done.restless > 0 {
         text.push_str("files were written all the time; --resume brings what came last\n");

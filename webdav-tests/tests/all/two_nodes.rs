@@ -283,14 +283,14 @@ fn an_upload_that_a_killed_server_had_goes_on_at_the_other() {
     assert!(raw.send(&[1; 1000][..]), "the server takes the part");
     while part(&there, upload, 0, b"").status != 409 {}
     one.kill9();
-    let since = Instant::now();
-    while part(&there, upload, 0, &[2; 100_000]).status != 200 {
+    let (since, all) = (Instant::now(), vec![2; 100_000]);
+    while part(&there, upload, 0, &all).status != 200 {
         assert!(since.elapsed() < Duration::from_secs(40), "it stays taken");
     }
     there
         .post_nothing(&format!("uploads/{upload}/finish"))
         .expect(&[200]);
-    assert!(there.download("/documents/a") == [2; 100_000]);
+    assert!(there.download("/documents/a") == all);
 }
 
 #[test]
