@@ -24,8 +24,8 @@ done
 
 # The crates we depend on are those of the ordinary build; only ours are built anew.
 RUSTC_WORKSPACE_WRAPPER=$PWD/fuzz/rustc.sh cargo build --release --locked --package sync-fuzz --features run
-program=$PWD/target/release/sync-fuzz
-work=$PWD/target/fuzz
+program=$PWD/${CARGO_TARGET_DIR:-target}/release/sync-fuzz
+work=$PWD/${CARGO_TARGET_DIR:-target}/fuzz
 mkdir -p "$work"
 
 one() { # target: says what was done, fails when something was found
