@@ -16,6 +16,8 @@ const FINGERPRINT: &str = "master_key_fingerprint";
 pub struct KeyRing {
     master: MasterKey,
     opened: RwLock<HashMap<SpaceId, Arc<SpaceKeys>>>,
+    /// Held by whoever opens one: all others who come at once wait for him, not for connections.
+    opening: tokio::sync::Mutex<()>,
 }
 
 impl KeyRing {
@@ -37,6 +39,7 @@ impl KeyRing {
         Self {
             master,
             opened: RwLock::default(),
+            opening: tokio::sync::Mutex::default(),
         }
     }
 
@@ -96,13 +99,12 @@ impl KeyRing {
 
     /// The keys of a space.
     pub async fn of(&self, meta: &Meta, space: SpaceId) -> Result<Arc<SpaceKeys>> {
-        if let Some(keys) = self
-            .opened
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&space)
-        {
-            return Ok(Arc::clone(keys));
+        if let Some(keys) = self.known(space) {
+            return Ok(keys);
+        }
+        let _opening = self.opening.lock().await;
+        if let Some(keys) = self.known(space) {
+            return Ok(keys);
         }
         let wrapped = spaces::wrapped_key(&mut *meta.read().await?, space).await?;
         let keys = Arc::new(SpaceKeys::derive(
@@ -114,6 +116,11 @@ impl KeyRing {
             .unwrap_or_else(PoisonError::into_inner)
             .insert(space, Arc::clone(&keys));
         Ok(keys)
+    }
+
+    fn known(&self, space: SpaceId) -> Option<Arc<SpaceKeys>> {
+        let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
+        opened.get(&space).cloned()
     }
 }
 
