@@ -115,9 +115,9 @@ fn a_damaged_file_is_listed_with_code_3_and_the_others_are_all_there() {
         .iter()
         .max_by_key(|(_, (bytes, _))| bytes.as_ref().map_or(0, Vec::len))
         .expect("segments");
-    // In the last record: of the largest file, which was put last.
+    // In the last chunk: of the largest file, which was put last. Behind it is what only a lost database needs.
     let mut damaged = bytes.clone().expect("bytes");
-    let at = damaged.len() - 100;
+    let at = damaged.len() - 4000;
     damaged[at] ^= 0x10;
     fs::write(server.dir().join("data/seg").join(name), damaged).expect("written");
     put.remove(Path::new("user:admin/documents/sub/5"));

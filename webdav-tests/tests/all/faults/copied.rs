@@ -105,11 +105,11 @@ fn is_copied_again(evict: bool) {
         evict,
     });
     let since = Instant::now();
-    while dav.get("/health").status == 200 {
+    // Who reads may meet what is gone a moment before the writer does.
+    while !dav.get("/health").text().contains("degraded") {
         files.put(&dav);
         assert!(since.elapsed() < LIMIT, "nothing was synced");
     }
-    assert!(dav.get("/health").text().contains("degraded"));
     dav.put("/dav/n", b"x").expect(&[503]);
     assert!(faults.hits() > 0 && faults.lost() > 0);
     faults.end();
