@@ -31,7 +31,6 @@ fn all() -> Vec<(&'static str, Vec<&'static str>)> {
         ("props", props::statements()),
         ("rescue", rescue::statements()),
         ("segments", segments::statements()),
-        ("sequences", sequences::statements()),
         ("settings", settings::statements()),
         ("spaces", spaces::statements()),
         ("subtree", subtree::statements()),

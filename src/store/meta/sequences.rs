@@ -63,9 +63,3 @@ pub async fn set(conn: &mut Conn, table: &str, last: i64) -> Result<()> {
     sql::query(SET).bind(table).bind(last).execute(conn).await?;
     Ok(())
 }
-
-/// Every statement here, for the test that prepares them all.
-#[cfg(test)]
-pub(super) fn statements() -> Vec<&'static str> {
-    vec![LAST_ALL, FORGET, SET]
-}

@@ -304,7 +304,7 @@ fn a_device_revoked_at_one_server_is_out_at_the_other_within_a_second() {
     let camera = camera.strip_prefix("device ").expect("its number");
     let dav = other.anonymous().login("admin", secret);
     // Known to the other, both of them, and one holds a socket.
-    there.get("status").expect(&[200]);
+    there.get("sync/status").expect(&[200]);
     assert_eq!(dav.names("/dav/documents/").len(), 0);
     let mut events = Events::open(&there, None).expect("a socket");
 
@@ -316,7 +316,7 @@ fn a_device_revoked_at_one_server_is_out_at_the_other_within_a_second() {
     let mut out = [None, None];
     while out.contains(&None) {
         let answers = [
-            there.get("status").status,
+            there.get("sync/status").status,
             dav.again()
                 .request("PROPFIND", "/dav/", &[("Depth", "0")], b"")
                 .status,

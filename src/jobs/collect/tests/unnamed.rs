@@ -1,5 +1,9 @@
 //! What goes, and what stays because something names it.
 
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+
 use super::fixture::{Fixture, noise, path, put, read};
 use crate::jobs::collect::traces;
 use crate::store::meta::versions::Keep;
@@ -129,8 +133,15 @@ async fn what_refused_and_given_up_writes_left_goes() {
     let mut upload = side.tree.upload(&at, None, None).await.unwrap();
     upload.push(noise(4, 2 * LEN).into()).await.unwrap();
     upload.send().await.unwrap();
+    let since = Instant::now();
+    while f.stored() <= before + LEN as u64 * 3 {
+        assert!(
+            since.elapsed() < Duration::from_secs(30),
+            "nothing is stored"
+        );
+        sleep(Duration::from_millis(5)).await;
+    }
     drop(upload);
-    assert!(f.stored() > before + LEN as u64 * 3);
     side.close_segments().await;
 
     side.collect().await;

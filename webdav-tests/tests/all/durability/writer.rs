@@ -165,6 +165,7 @@ impl Writer {
     /// Three files in one stream; each is done or not.
     fn push(&mut self, lines: &Lines) -> Option<()> {
         let (mut body, mut or) = (Vec::new(), vec![self.folder.clone()]);
+        let (mut done, mut files) = (self.folder.clone(), Vec::new());
         stream::magic(&mut body);
         for _ in 0..3 {
             let (name, content) = (self.name(), self.content());
@@ -178,6 +179,7 @@ impl Writer {
                 .map(|folder| folder.with(|folder| folder.put(&name, content)))
                 .collect();
             or.extend(more);
+            files.push((name, content));
         }
         let headers = [("Content-Type", "application/vnd.sync-server.stream")];
         let answer = self.change(
@@ -187,10 +189,16 @@ impl Writer {
         )?;
         let said: Value = serde_json::from_slice(&answer.body).expect("JSON");
         let results = said["results"].as_array().expect("results");
-        assert!(
-            results.len() == 3 && results.iter().all(|result| result["status"] == "done"),
-            "{said}"
-        );
+        assert_eq!(results.len(), 3, "{said}");
+        for (result, (name, content)) in results.iter().zip(files) {
+            if result["status"] == "done" {
+                done = done.with(|folder| folder.put(&name, content));
+            } else {
+                // Collection was in the way.
+                assert_eq!(result["problem"]["status"], 503, "{said}");
+            }
+        }
+        self.folder = done;
         Some(())
     }
 
