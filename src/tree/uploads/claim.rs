@@ -40,6 +40,8 @@ impl Tree {
         }
         let until = Instant::now() + PATIENCE;
         while !take(&self.store, id, &self.clock).await? {
+            // Nobody has one that was given up.
+            self.upload_row(id).await?;
             if Instant::now() >= until {
                 return Err(UploadError::Busy);
             }
