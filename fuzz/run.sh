@@ -2,18 +2,18 @@
 # Throws bytes at every parser of the server for a while, guided by which of its branches they reach. What
 # fails is kept in fuzz/regressions/, where an ordinary test finds it from then on.
 #
-#   fuzz/run.sh                        every target for 5 seconds
-#   fuzz/run.sh --seconds N            … for N seconds
+#   fuzz/run.sh                        every target with 20,000 inputs, the same each time
+#   fuzz/run.sh --seconds N            … with others for N seconds
 #   fuzz/run.sh --seconds N TARGET…    these targets
 #   fuzz/run.sh --minimize             and keeps in fuzz/corpus/ what reaches something new
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-seconds=5 minimize=''
+limit='-runs=20000 -seed=1 -max_total_time=60' said='20000 inputs' minimize=''
 targets=()
 while [ $# -gt 0 ]; do
     case "$1" in
-        --seconds) seconds=${2:?}; shift ;;
+        --seconds) limit="-max_total_time=${2:?}" said="$2 s"; shift ;;
         --minimize) minimize=1 ;;
         -*) echo "usage: fuzz/run.sh [--seconds N] [--minimize] [TARGET…]" >&2; exit 2 ;;
         *) targets+=("$1") ;;
@@ -31,8 +31,10 @@ mkdir -p "$work"
 one() { # target: says what was done, fails when something was found
     local target=$1 found=$work/$1 kept=fuzz/regressions/$1 log=$work/$1.log
     mkdir -p "$found" "$kept"
+    # What an earlier run found would make this one another.
+    [ "${limit#-runs}" = "$limit" ] || rm -f "$found"/*
     # Bytes are bounded so that many are tried; memory so that what grows without bound is found.
-    if SYNC_FUZZ_TARGET=$target "$program" "$found" "fuzz/corpus/$target" "$kept" -max_total_time="$seconds" \
+    if SYNC_FUZZ_TARGET=$target "$program" "$found" "fuzz/corpus/$target" "$kept" $limit \
         -max_len=4096 -timeout=10 -rss_limit_mb=2048 -artifact_prefix="$work/$target-" >"$log" 2>&1; then
         rmdir --ignore-fail-on-non-empty "$kept"
         printf '%-12s %s\n' "$target" "$(grep -oE 'Done [0-9]+ runs' "$log")"
@@ -54,11 +56,11 @@ minimize() { # target
 }
 
 export -f one minimize
-export work program seconds
+export work program limit
 failed=''
 printf '%s\n' "${targets[@]}" | xargs -P "$(nproc)" -I{} bash -c 'one {}' || failed=1
 if [ -n "$minimize" ]; then
     for target in "${targets[@]}"; do minimize "$target"; done
 fi
 [ -z "$failed" ] || { echo "fuzz: FAILED"; exit 1; }
-echo "fuzz: ${#targets[@]} targets, ${seconds}s each, nothing found"
+echo "fuzz: ${#targets[@]} targets, $said each, nothing found"

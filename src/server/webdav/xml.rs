@@ -178,7 +178,7 @@ impl Builder {
                 return Err(XmlError::Malformed);
             }
             ResolveResult::Unbound => String::new(),
-            ResolveResult::Bound(namespace) => unescape(namespace.into_inner())?,
+            ResolveResult::Bound(namespace) => unescape(&normalized(namespace.into_inner()))?,
             ResolveResult::Unknown(_) => return Err(XmlError::Malformed),
         };
         let name = local.into_inner().to_owned();
@@ -269,6 +269,11 @@ fn resolve(reference: &BytesRef<'_>) -> Result<String, XmlError> {
     quick_xml::escape::resolve_predefined_entity(&name)
         .map(ToOwned::to_owned)
         .ok_or(XmlError::Malformed)
+}
+
+/// White space of an attribute's value, as XML 1.0 section 3.3.3 has it.
+fn normalized(value: &str) -> String {
+    value.replace("\r\n", " ").replace(['\t', '\n', '\r'], " ")
 }
 
 fn unescape(text: &str) -> Result<String, XmlError> {

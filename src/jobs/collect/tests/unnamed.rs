@@ -89,7 +89,7 @@ async fn a_content_stays_for_the_grace_and_can_be_named_again_meanwhile() {
     side.put("/a", &noise(1, LEN)).await;
     side.purge("/a").await;
     let how = crate::jobs::collect::Collect {
-        grace: std::time::Duration::from_mins(1),
+        grace: Duration::from_mins(1),
         ..super::fixture::at_once()
     };
     let stop = tokio_util::sync::CancellationToken::new();
