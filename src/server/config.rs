@@ -7,6 +7,7 @@
 mod environment;
 #[cfg(any(test, fuzzing))]
 pub(super) mod fuzzing;
+mod keeping;
 mod scrub;
 mod snapshot;
 #[cfg(test)]
@@ -28,6 +29,7 @@ use tracing_subscriber::EnvFilter;
 use crate::store::meta::Database;
 
 pub use environment::Environment;
+pub use keeping::{Activity, Feed, Trash, Versions};
 pub use scrub::{SCRUB_RATE_MIN, Scrubbing};
 pub use snapshot::Snapshotting;
 pub use text::Secret;
@@ -139,48 +141,6 @@ pub struct Http {
     pub drain: Duration,
 }
 
-/// How many previous contents of a file stay.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Versions {
-    /// The newest ones that always stay.
-    #[serde(deserialize_with = "text::number")]
-    pub keep_always: u32,
-    /// The most that stay at all.
-    #[serde(deserialize_with = "text::number")]
-    pub keep: u32,
-    /// How long those between the two numbers stay.
-    #[serde(with = "humantime_serde")]
-    pub max_age: Duration,
-}
-
-/// How long deleted files stay.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Trash {
-    /// Time until a deleted file is gone for good.
-    #[serde(with = "humantime_serde")]
-    pub keep: Duration,
-}
-
-/// How long the activity log goes back.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Activity {
-    /// Time until a line is deleted.
-    #[serde(with = "humantime_serde")]
-    pub keep: Duration,
-}
-
-/// How long devices may stay away.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Feed {
-    /// Time until it is forgotten that something is gone; cursors hold as long.
-    #[serde(with = "humantime_serde")]
-    pub keep: Duration,
-}
-
 /// What the server does by itself.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -280,40 +240,6 @@ impl Default for Http {
             connections_max: 512,
             connections_per_ip_max: 256,
             drain: Duration::from_secs(8),
-        }
-    }
-}
-
-impl Default for Versions {
-    fn default() -> Self {
-        Self {
-            keep_always: 5,
-            keep: 10,
-            max_age: Duration::from_hours(30 * 24),
-        }
-    }
-}
-
-impl Default for Trash {
-    fn default() -> Self {
-        Self {
-            keep: Duration::from_hours(30 * 24),
-        }
-    }
-}
-
-impl Default for Activity {
-    fn default() -> Self {
-        Self {
-            keep: Duration::from_hours(365 * 24),
-        }
-    }
-}
-
-impl Default for Feed {
-    fn default() -> Self {
-        Self {
-            keep: Duration::from_hours(90 * 24),
         }
     }
 }
@@ -489,12 +415,6 @@ impl Http {
         ]
         .iter()
         .all(|timeout| !timeout.is_zero())
-    }
-}
-
-impl Versions {
-    fn is_ordered(&self) -> bool {
-        self.keep >= self.keep_always
     }
 }
 

@@ -2,15 +2,16 @@
 //!
 //! Invariant: a key is only ever made together with its database, never beside an existing one.
 
+mod served;
+
 use std::fmt::Write as _;
-use std::fs::{DirBuilder, File, TryLockError};
-use std::io::Write as _;
+use std::fs::DirBuilder;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
+pub(crate) use self::served::{is_old, is_served, lock, lock_out};
 use super::config::{Config, Secret, Versions};
 use super::error::{Error, Result};
 use crate::accounts::{self, Accounts, NewAccount};
@@ -29,14 +30,6 @@ pub(crate) const FIRST_ACCOUNT: &str = "admin";
 pub(crate) const SHARED_SPACE: &str = "shared";
 /// Personal spaces are named after their account behind this; account names hold no `:`.
 const PERSONAL: &str = "user:";
-/// Held by a running server, inside the data folder.
-const LOCK_FILE: &str = ".lock";
-/// What it holds while a server runs that knows of collection. Older ones leave it empty.
-const LOCK_TEXT: &[u8] = b"collects\n";
-/// How long a server waits for one that starts at the same time, and may bring the schema up to date.
-const LET_IN: Duration = Duration::from_mins(1);
-/// How often it asks.
-const ASK: Duration = Duration::from_millis(50);
 /// Letters of a made password that nobody confuses when typing from a screen.
 const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
 /// Groups of four letters; 5 × 4 × 5 bits = 100 bits.
@@ -229,104 +222,6 @@ pub(crate) fn url(address: SocketAddr, tls: bool) -> String {
     }
 }
 
-/// A data folder that is served, until this is dropped.
-pub(crate) struct Served {
-    file: File,
-    alone: bool,
-}
-
-/// Marks the data folder as served by this process. Servers that share a database may share the folder:
-/// each writes files of its own. The command line tools work beside a server and do not take it.
-pub(crate) async fn lock(config: &Config) -> Result<Served> {
-    let data = &config.data_path;
-    let mut taken = take_lock(data, false);
-    let alone = taken.is_ok();
-    let until = Instant::now() + LET_IN;
-    while matches!(taken, Err(Error::InUse(_))) && config.db_path.is_shared() {
-        if Instant::now() >= until {
-            break;
-        }
-        // One that starts has it for itself for a moment.
-        tokio::time::sleep(ASK).await;
-        taken = take_lock(data, true);
-    }
-    let file = taken?;
-    Ok(Served { file, alone })
-}
-
-impl Served {
-    /// Whether no other server has the folder.
-    pub(crate) fn is_alone(&self) -> bool {
-        self.alone
-    }
-
-    /// Lets servers in that share the database.
-    pub(crate) fn let_in(&mut self, config: &Config) -> Result<()> {
-        self.alone = false;
-        let shared = self.file.lock_shared();
-        shared.map_err(|source| Error::File {
-            path: config.data_path.join(LOCK_FILE),
-            source,
-        })
-    }
-}
-
-/// Keeps every server off the data folder, until the file is dropped.
-pub(crate) fn lock_out(config: &Config) -> Result<File> {
-    take_lock(&config.data_path, false)
-}
-
-/// Whether a server works on the data folder.
-pub(crate) fn is_served(data: &Path) -> bool {
-    take_lock(data, false).is_err()
-}
-
-/// Keeps servers from the data folder, until the file is dropped; with `shared` those that do not share.
-pub(crate) fn take_lock(data: &Path, shared: bool) -> Result<File> {
-    make_folder(data)?;
-    let path = data.join(LOCK_FILE);
-    let failed = |source| Error::File {
-        path: path.clone(),
-        source,
-    };
-    let mut options = File::options();
-    let options = options.write(true).create(true).truncate(false);
-    let mut file = options.open(&path).map_err(failed)?;
-    let taken = if shared {
-        file.try_lock_shared()
-    } else {
-        file.try_lock()
-    };
-    match taken {
-        Ok(()) => {
-            // Others who share it have written the same.
-            if !shared {
-                file.set_len(0).map_err(failed)?;
-            }
-            file.write_all(LOCK_TEXT).map_err(failed)?;
-            Ok(file)
-        }
-        Err(TryLockError::WouldBlock) => Err(Error::InUse(data.to_owned())),
-        Err(TryLockError::Error(source)) => Err(failed(source)),
-    }
-}
-
-/// Whether a server runs on the data folder that would not notice what collection takes away.
-pub(crate) fn is_old(data: &Path) -> Result<bool> {
-    let path = data.join(LOCK_FILE);
-    match std::fs::read(&path) {
-        // Asked first: a server that starts now must not find its lock taken.
-        Ok(text) if text == LOCK_TEXT => Ok(false),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Ok(_empty) => match take_lock(data, false) {
-            Ok(_free) => Ok(false),
-            Err(Error::InUse(_)) => Ok(true),
-            Err(error) => Err(error),
-        },
-        Err(source) => Err(Error::File { path, source }),
-    }
-}
-
 async fn make_shared_space(store: &Arc<Store>, clock: &Clock) -> Result<()> {
     let (inner, now) = (Arc::clone(store), clock.now());
     let made = store.meta.write(move |conn| {
@@ -488,41 +383,6 @@ mod tests {
             .unwrap()
             .to_string();
         assert!(wrong.contains("wrong master key"), "{wrong}");
-    }
-
-    #[test]
-    fn a_data_folder_is_served_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let held = take_lock(folder.path(), false).unwrap();
-        for shared in [false, true] {
-            let refused = take_lock(folder.path(), shared);
-            assert!(matches!(refused, Err(Error::InUse(_))));
-        }
-        assert!(is_served(folder.path()));
-        drop(held);
-        assert!(!is_served(folder.path()));
-    }
-
-    #[test]
-    fn servers_that_share_a_database_share_the_data_folder_with_no_other() {
-        let folder = tempfile::tempdir().unwrap();
-        let one = take_lock(folder.path(), true).unwrap();
-        let _other = take_lock(folder.path(), true).unwrap();
-        drop(one);
-        assert!(take_lock(folder.path(), false).is_err());
-        assert!(is_served(folder.path()));
-    }
-
-    #[test]
-    fn an_older_server_is_known_by_its_empty_lock() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(!is_old(folder.path()).unwrap());
-        let held = take_lock(folder.path(), false).unwrap();
-        assert!(!is_old(folder.path()).unwrap());
-        held.set_len(0).unwrap();
-        assert!(is_old(folder.path()).unwrap());
-        drop(held);
-        assert!(!is_old(folder.path()).unwrap());
     }
 
     #[test]

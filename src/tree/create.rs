@@ -5,7 +5,7 @@ use super::locate::root_of;
 use crate::store::KeyRing;
 use crate::store::meta::nodes::{self, NewNode};
 use crate::store::meta::{Conn, spaces};
-use crate::types::{Millis, NodeId, NodeName, SpaceId};
+use crate::types::{Millis, NodeId, NodeName, Seq, SpaceId};
 
 /// The folders of a new account.
 pub const DEFAULT_FOLDERS: &[&str] = &["documents", "photos", "backups"];
@@ -37,18 +37,7 @@ pub async fn create_space(
     let nodes = i64::try_from(new.folders.len()).unwrap_or(0) + 1;
     let turn = spaces::turn(conn, space, nodes).await?;
     let root = root_of(space);
-    let top = NewNode {
-        id: root,
-        space,
-        parent: None,
-        name: None,
-        content: None,
-        mtime: now,
-        created: now,
-        written: now,
-        device: None,
-        seq: turn.seq,
-    };
+    let top = bare(space, root, turn.seq, now);
     nodes::insert(conn, &[top]).await?;
     for (folder, id) in new.folders.iter().zip(root.0 + 1..) {
         let name = NodeName::parse(folder)?;
@@ -63,4 +52,20 @@ pub async fn create_space(
     let key = keys.new_space_key(conn, space).await?;
     spaces::set_key_and_root(conn, space, &key, root).await?;
     Ok(space)
+}
+
+/// A collection that hangs on nothing.
+pub(super) fn bare(space: SpaceId, id: NodeId, seq: Seq, now: Millis) -> NewNode<'static> {
+    NewNode {
+        id,
+        space,
+        parent: None,
+        name: None,
+        content: None,
+        mtime: now,
+        created: now,
+        written: now,
+        device: None,
+        seq,
+    }
 }

@@ -2,6 +2,7 @@
 //! the space for themselves and have looked again. Each takes a turn, so that the feed tells it.
 
 use super::Result;
+use super::create::bare;
 use super::locate::root_of;
 use crate::store::meta::nodes::{self, NewNode};
 use crate::store::meta::{Conn, mend, spaces};
@@ -100,22 +101,6 @@ pub async fn root(conn: &mut Conn, space: SpaceId, now: Millis) -> Result<()> {
         nodes::insert(conn, &[bare(space, root, seq, now)]).await?;
     }
     told(conn, root, seq).await
-}
-
-/// A collection that hangs on nothing.
-fn bare(space: SpaceId, id: NodeId, seq: Seq, now: Millis) -> NewNode<'static> {
-    NewNode {
-        id,
-        space,
-        parent: None,
-        name: None,
-        content: None,
-        mtime: now,
-        created: now,
-        written: now,
-        device: None,
-        seq,
-    }
 }
 
 /// Brings a node and all above it up to date with a turn.

@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
+pub(in crate::jobs) use super::begin::path;
 use crate::crypto::MasterKey;
 use crate::jobs::{JOBS, Lease, Result, Rules, Site};
 use crate::store::Store;
@@ -17,7 +18,7 @@ use crate::store::meta::testing;
 use crate::store::meta::versions::Keep;
 use crate::tree::retain::Freed;
 use crate::tree::{DEFAULT_FOLDERS, NewSpace, Node, Tree, User, Write, create_space};
-use crate::types::{AccountId, Clock, Millis, NodePath, SpaceId};
+use crate::types::{AccountId, Clock, Millis, SpaceId};
 
 /// Noon of some day.
 pub(in crate::jobs) const START: i64 = 1_800_000_000_000;
@@ -41,10 +42,6 @@ pub(in crate::jobs) struct Fixture {
     pub(in crate::jobs) site: Site,
     pub(in crate::jobs) now: Arc<AtomicI64>,
     pub(in crate::jobs) folder: TempDir,
-}
-
-pub(in crate::jobs) fn path(text: &str) -> NodePath {
-    NodePath::parse(text).unwrap()
 }
 
 impl Fixture {

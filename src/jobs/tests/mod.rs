@@ -1,5 +1,6 @@
 //! Jobs over a real store, with a clock that tests move.
 
+pub(super) mod begin;
 mod cleaning;
 mod feeding;
 pub(super) mod fixture;

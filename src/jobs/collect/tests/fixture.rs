@@ -12,11 +12,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::crypto::MasterKey;
 use crate::jobs::collect::{Collect, Round, round};
+use crate::jobs::tests::begin::space;
+pub(super) use crate::jobs::tests::begin::{noise, path};
 use crate::store::meta::versions::Keep;
 use crate::store::meta::{peek, process, testing};
 use crate::store::{Error, Store};
-use crate::tree::{self, NewSpace, Tree, User, Write, create_space};
-use crate::types::{AccountId, Clock, Millis, NodePath, SpaceId};
+use crate::tree::{self, Tree, User, Write};
+use crate::types::{AccountId, Clock, Millis};
 
 /// Enough for more than one of everything to pass by.
 const ROUNDS: usize = 6;
@@ -33,20 +35,6 @@ pub(super) struct Side {
 pub(super) struct Fixture {
     pub(super) folder: TempDir,
     pub(super) side: Side,
-}
-
-pub(super) fn path(text: &str) -> NodePath {
-    NodePath::parse(text).unwrap()
-}
-
-/// Bytes of a kind; the same for the same seed.
-pub(super) fn noise(seed: u64, len: usize) -> Vec<u8> {
-    let mut bytes = vec![0; len];
-    let key = blake3::derive_key("tests of collection", &seed.to_be_bytes());
-    blake3::Hasher::new_keyed(&key)
-        .finalize_xof()
-        .fill(&mut bytes);
-    bytes
 }
 
 /// How tests collect: at once.
@@ -175,27 +163,6 @@ pub(super) fn segment_files(folder: &Path) -> Vec<PathBuf> {
         .flat_map(|folder| fs::read_dir(folder.unwrap().path()).unwrap())
         .map(|file| file.unwrap().path())
         .collect()
-}
-
-/// The space of a name, made when it is not there.
-async fn space(store: &Arc<Store>, name: &'static str, everyone: bool) -> SpaceId {
-    let inner = Arc::clone(store);
-    let made = store.meta.write(move |conn| {
-        Box::pin(async move {
-            if let Some(there) = peek::space(conn, name).await? {
-                return Ok(there);
-            }
-            let new = NewSpace {
-                name,
-                everyone,
-                quota: None,
-                folders: &[],
-            };
-            create_space(conn, &inner.keys, new, Millis(1)).await
-        })
-    });
-    let made: tree::Result<SpaceId> = made.await;
-    made.unwrap()
 }
 
 pub(super) async fn put(tree: &Tree, at: &str, bytes: &[u8]) -> tree::Result<()> {

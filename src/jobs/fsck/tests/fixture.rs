@@ -14,11 +14,13 @@ use crate::crypto::MasterKey;
 use crate::jobs::Site;
 use crate::jobs::collect::{Collect, settle};
 use crate::jobs::fsck::{Finding, How, Kind, Summary, check};
+use crate::jobs::tests::begin::space;
+pub(super) use crate::jobs::tests::begin::{noise, path};
+use crate::store::meta::testing;
 use crate::store::meta::versions::Keep;
-use crate::store::meta::{peek, testing};
 use crate::store::{Error, Store};
-use crate::tree::{self, NewSpace, NewUpload, Node, Tree, User, Write, create_space};
-use crate::types::{AccountId, Clock, Millis, NodePath, SpaceId};
+use crate::tree::{self, NewUpload, Node, Tree, User, Write};
+use crate::types::{AccountId, Clock, SpaceId};
 
 /// The space of the tests.
 pub(super) const SPACE: &str = "user:one";
@@ -29,20 +31,6 @@ pub(super) struct Bench {
     pub(super) folder: TempDir,
     pub(super) store: Arc<Store>,
     pub(super) tree: Tree,
-}
-
-pub(super) fn path(text: &str) -> NodePath {
-    NodePath::parse(text).unwrap()
-}
-
-/// Bytes that do not compress; the same for the same seed.
-pub(super) fn noise(seed: u64, len: usize) -> Vec<u8> {
-    let mut bytes = vec![0; len];
-    let key = blake3::derive_key("tests of checks", &seed.to_be_bytes());
-    blake3::Hasher::new_keyed(&key)
-        .finalize_xof()
-        .fill(&mut bytes);
-    bytes
 }
 
 impl Bench {
@@ -57,8 +45,8 @@ impl Bench {
         let (database, data) = (testing::database(folder.path()), folder.path().join("data"));
         let store = Store::open(&database, &data, key, Keep::default()).await;
         let store = store.unwrap();
-        assert_eq!(space(&store, SPACE).await, ID);
-        space(&store, "user:two").await;
+        assert_eq!(space(&store, SPACE, false).await, ID);
+        space(&store, "user:two", false).await;
         let user = User {
             account: AccountId(1),
             name: "one".to_owned(),
@@ -205,27 +193,6 @@ impl Bench {
     pub(super) fn segments(&self) -> Vec<PathBuf> {
         segments(&self.folder.path().join("data"))
     }
-}
-
-/// The space of a name, made when it is not there.
-async fn space(store: &Arc<Store>, name: &'static str) -> SpaceId {
-    let inner = Arc::clone(store);
-    let made = store.meta.write(move |conn| {
-        Box::pin(async move {
-            if let Some(space) = peek::space(conn, name).await? {
-                return Ok(space);
-            }
-            let new = NewSpace {
-                name,
-                everyone: false,
-                quota: None,
-                folders: &[],
-            };
-            create_space(conn, &inner.keys, new, Millis(1)).await
-        })
-    });
-    let made: tree::Result<SpaceId> = made.await;
-    made.unwrap()
 }
 
 fn segments(data: &Path) -> Vec<PathBuf> {

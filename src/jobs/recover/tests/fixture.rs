@@ -9,12 +9,14 @@ use tempfile::TempDir;
 use crate::crypto::MasterKey;
 use crate::jobs::recover::{self, RecoverError, Recovered, load};
 use crate::jobs::snapshot::{Snapshots, Taken};
+use crate::jobs::tests::begin::space;
+pub(super) use crate::jobs::tests::begin::{noise, path};
 use crate::store::Store;
 use crate::store::meta::versions::Keep;
-use crate::store::meta::{Database, Meta, dump, peek, testing};
+use crate::store::meta::{Database, Meta, dump, testing};
 use crate::store::snapshot::{Folder, Page};
-use crate::tree::{self, NewSpace, Tree, User, Write, create_space};
-use crate::types::{AccountId, Clock, Millis, NodePath, SpaceId};
+use crate::tree::{self, Tree, User, Write};
+use crate::types::{AccountId, Clock};
 
 pub(super) struct Site {
     pub(super) folder: TempDir,
@@ -26,20 +28,6 @@ pub(super) struct Site {
 pub(super) struct Opened {
     pub(super) store: Arc<Store>,
     pub(super) tree: Tree,
-}
-
-pub(super) fn path(text: &str) -> NodePath {
-    NodePath::parse(text).unwrap()
-}
-
-/// Bytes of a kind; the same for the same seed.
-pub(super) fn noise(seed: u64, len: usize) -> Vec<u8> {
-    let mut bytes = vec![0; len];
-    let key = blake3::derive_key("tests of recovery", &seed.to_be_bytes());
-    blake3::Hasher::new_keyed(&key)
-        .finalize_xof()
-        .fill(&mut bytes);
-    bytes
 }
 
 impl Site {
@@ -161,27 +149,6 @@ impl Opened {
             tokio::time::sleep(std::time::Duration::from_millis(2)).await;
         }
     }
-}
-
-/// The space of a name, made when it is not there.
-async fn space(store: &Arc<Store>, name: &'static str, everyone: bool) -> SpaceId {
-    let inner = Arc::clone(store);
-    let made = store.meta.write(move |conn| {
-        Box::pin(async move {
-            if let Some(there) = peek::space(conn, name).await? {
-                return Ok(there);
-            }
-            let new = NewSpace {
-                name,
-                everyone,
-                quota: None,
-                folders: &[],
-            };
-            create_space(conn, &inner.keys, new, Millis(1)).await
-        })
-    });
-    let made: tree::Result<SpaceId> = made.await;
-    made.unwrap()
 }
 
 /// A store over an empty database with what the snapshots of a data folder hold, and nothing else.
