@@ -59,7 +59,7 @@ use crate::types::{AccountId, Clock, DeviceId, FamilyId, SpaceId, millis};
 /// How old the proof may be that a log-in still holds: other processes end log-ins, too. Where servers
 /// share a database, so that whoever is shut out at one is out at the others within a second.
 pub(crate) fn recheck(meta: &Meta) -> Duration {
-    Duration::from_millis(if meta.is_shared() { 900 } else { 5000 })
+    Duration::from_millis(if meta.is_shared() { 500 } else { 5000 })
 }
 
 /// Whether a proof of so many milliseconds ago still counts.

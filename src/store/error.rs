@@ -2,6 +2,8 @@
 
 use std::io::ErrorKind;
 
+use rustix::io::Errno;
+
 use crate::crypto;
 
 /// Result of a store operation.
@@ -86,7 +88,7 @@ impl Error {
     pub fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> Self {
         move |source| match source.raw_os_error() {
             _ if is_full(&source) => Self::DiskFull,
-            Some(EMFILE | ENFILE) => Self::Later { what, source },
+            Some(code) if is_too_many(code) => Self::Later { what, source },
             _ => Self::Io { what, source },
         }
     }
@@ -103,9 +105,12 @@ impl Error {
     }
 }
 
-/// Linux's for too many open files, of the process and of the system.
-const EMFILE: i32 = 24;
-const ENFILE: i32 = 23;
+/// Too many open files, of the process or of the system.
+fn is_too_many(code: i32) -> bool {
+    [Errno::MFILE, Errno::NFILE]
+        .map(Errno::raw_os_error)
+        .contains(&code)
+}
 
 fn is_full(error: &std::io::Error) -> bool {
     matches!(
@@ -177,7 +182,7 @@ mod tests {
         assert!(matches!(Error::io("x")(system(broken)), Error::Io { .. }));
         for later in [
             Error::writing("x")(system(broken)),
-            Error::io("x")(system(EMFILE)),
+            Error::io("x")(Errno::MFILE.into()),
         ] {
             assert!(matches!(later, Error::Later { .. }));
         }

@@ -48,11 +48,8 @@ pub struct Own {
 /// Says where it is; restarts it for each line.
 const SCRIPT: &str = r#"
 echo "$SYNC_TEST_POSTGRES"
-data=$(psql "$SYNC_TEST_POSTGRES" -Atqc 'SHOW data_directory')
-owner=
-[ "$(id -u)" != 0 ] || owner='setpriv --reuid=postgres --regid=postgres --init-groups'
 while read -r line; do
-    (cd "$data" && $owner pg_ctl -D "$data" -m immediate -w -l "$data/../log" restart >/dev/null) && echo up
+    "$SYNC_TEST_POSTGRES_CRASH" && echo up
 done
 "#;
 

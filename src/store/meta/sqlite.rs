@@ -30,6 +30,12 @@ pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("src/store/meta/migratio
 
 /// Opens or creates the file and brings its schema up to date: the readers and the writer.
 pub(super) async fn open(path: &Path) -> Result<(SqlitePool, Group)> {
+    let (written, readers) = written(path).await?;
+    Ok((readers, Group::start(written)))
+}
+
+/// The same before anybody can write.
+pub(super) async fn written(path: &Path) -> Result<(Written, SqlitePool)> {
     let options = options(path).create_if_missing(true);
     let write = options
         .clone()
@@ -46,7 +52,7 @@ pub(super) async fn open(path: &Path) -> Result<(SqlitePool, Group)> {
     let readers = readers(options).await?;
     let conn = Conn::lite(writing);
     let written = Written::new(path, write, readers.clone(), writers, conn)?;
-    Ok((readers, Group::start(written)))
+    Ok((written, readers))
 }
 
 /// How the file is opened, when it is there.

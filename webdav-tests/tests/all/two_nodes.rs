@@ -281,7 +281,10 @@ fn an_upload_that_a_killed_server_had_goes_on_at_the_other() {
     let headers = [("Upload-Offset", "0"), ("Content-Length", "100000")];
     raw.send(here.head("PATCH", &format!("uploads/{upload}"), &headers) + "\r\n");
     assert!(raw.send(&[1; 1000][..]), "the server takes the part");
-    while part(&there, upload, 0, b"").status != 409 {}
+    let since = Instant::now();
+    while part(&there, upload, 0, b"").status != 409 {
+        assert!(since.elapsed() < PATIENCE, "the other never hears of it");
+    }
     one.kill9();
     let (since, all) = (Instant::now(), vec![2; 100_000]);
     while part(&there, upload, 0, &all).status != 200 {

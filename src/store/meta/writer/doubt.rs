@@ -127,17 +127,28 @@ impl Written {
     /// To be called after each commit: notes an I/O error, and copies the log when it has grown, or cannot
     /// grow: afterwards it is used again from its beginning.
     pub(super) async fn look_after(&mut self) {
-        let Some(conn) = &mut self.conn else { return };
+        let Some(conn) = self.conn.as_mut().filter(|_| self.trust.is_whole()) else {
+            return;
+        };
         if std::mem::take(&mut conn.broken) {
             return self.doubt(READ);
         }
         let log = std::fs::metadata(log_of(&self.file)).map_or(0, |log| log.len());
-        if !std::mem::take(&mut conn.full) && log <= LOG_KEPT {
+        let is_due = std::mem::take(&mut conn.full) || log > LOG_KEPT;
+        // One that failed may have written all of the log for nothing.
+        if !is_due || Instant::now() < self.again {
             return;
+        }
+        if self.unsynced
+            && let Ok(turns) = turns(conn).await
+        {
+            // To be compared with, when the sync behind this copy fails.
+            self.turns = self.turns.max(turns);
         }
         if let Err(error) = copy(conn, &mut self.unsynced).await {
             tracing::error!("copying the log of the database into its file: {error}");
             conn.full = false;
+            self.again = Instant::now() + AGAIN;
             if std::mem::take(&mut conn.broken) {
                 self.doubt(if self.unsynced { NOTHING } else { READ });
             }
@@ -214,15 +225,13 @@ impl Written {
     /// Closes every connection, none of which copies the log: what was copied before would count.
     async fn close_all(&mut self) -> Result<()> {
         let mut reading = hold(&self.readers).await?;
+        if self.conn.is_some() && reading.is_empty() {
+            // Before the other is taken: an error must leave it where it is.
+            reading.push(Conn::lite(self.readers.acquire().await?));
+        }
         if let Some(mut writing) = self.conn.take() {
-            if reading.is_empty() {
-                reading.push(Conn::lite(self.readers.acquire().await?));
-            }
             // Holds the file from now on, and cannot write to it.
-            let turns = sql::query_scalar::<i64>(TURNS)
-                .fetch_one(&mut reading[0])
-                .await;
-            match turns {
+            match turns(&mut reading[0]).await {
                 Ok(turns) if self.trust.level() < NOTHING => self.turns = self.turns.max(turns),
                 Err(error) if !is_damage(&error) => {
                     writing.broken = false;
@@ -251,7 +260,7 @@ impl Written {
             .await?;
         let mut conn = Conn::lite(pool.acquire().await?);
         let (busy, _, _): (i64, i64, i64) = sql::query_as(COPY_ALL).fetch_one(&mut conn).await?;
-        let turns: i64 = sql::query_scalar(TURNS).fetch_one(&mut conn).await?;
+        let turns = turns(&mut conn).await?;
         close(conn).await;
         pool.close().await;
         if busy != 0 {
@@ -290,6 +299,10 @@ async fn hold(readers: &SqlitePool) -> Result<Vec<Conn>> {
         }
     }
     Ok(held)
+}
+
+async fn turns(conn: &mut Conn) -> Result<i64, sqlx::Error> {
+    sql::query_scalar(TURNS).fetch_one(conn).await
 }
 
 /// Copies what it can of the log into the file, and syncs that when it was all.
@@ -332,4 +345,58 @@ const DAMAGED: [u32; 2] = [11, 26];
 
 fn is_damage(error: &sqlx::Error) -> bool {
     sql::sqlite_code(error).is_some_and(|code| DAMAGED.contains(&code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::meta::{spaces, sqlite};
+
+    /// A file with a space of one turn, in doubt.
+    async fn in_doubt(folder: &Path) -> Written {
+        let file = folder.join("db");
+        let (mut written, _readers) = sqlite::written(&file).await.unwrap();
+        let conn = written.conn().unwrap();
+        let space = spaces::create(conn, "s", false, None).await.unwrap();
+        spaces::turn(conn, space, 1).await.unwrap();
+        written.doubt(READ);
+        written
+    }
+
+    #[tokio::test]
+    async fn a_file_that_holds_what_was_answered_is_sound_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut written = in_doubt(folder.path()).await;
+        assert!(written.conn().is_none());
+
+        written.prove().await;
+
+        assert!(written.trust.is_whole());
+        assert_eq!(turns(written.conn().unwrap()).await.unwrap(), 1);
+        written.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_file_that_holds_less_than_was_answered_is_not_served() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut written = in_doubt(folder.path()).await;
+        written.turns = 2;
+
+        written.prove().await;
+
+        assert!(matches!(written.trust.to_read().await, Err(Error::Suspect)));
+        assert_eq!(written.trust.level(), BROKEN);
+    }
+
+    #[tokio::test]
+    async fn a_proof_that_cannot_begin_leaves_the_writer_where_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut written = in_doubt(folder.path()).await;
+        written.readers.close().await;
+
+        written.prove().await;
+
+        assert!(written.conn.is_some(), "it would hold the file for ever");
+        assert_eq!(written.trust.level(), READ);
+    }
 }
