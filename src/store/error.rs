@@ -1,5 +1,6 @@
 //! What can go wrong below the rules.
 
+use std::borrow::Cow;
 use std::io::ErrorKind;
 
 use rustix::io::Errno;
@@ -128,21 +129,23 @@ const POSTGRES_FULL: &str = "53100";
 const POSTGRES_BUSY: [&str; 5] = ["40P01", "40001", "55P03", "57014", "53200"];
 /// PostgreSQL's while it stops, starts or has too many connections.
 const POSTGRES_AWAY: [&str; 5] = ["57P01", "57P02", "57P03", "57P05", "53300"];
+/// PostgreSQL's for a file it cannot read or write.
+const POSTGRES_IO: &str = "58030";
 /// How PostgreSQL's for a broken connection begin.
 const POSTGRES_BROKEN: &str = "08";
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
-        if let Some(error) = error.as_database_error() {
-            let code = error.code().unwrap_or_default();
-            match &*code {
-                SQLITE_FULL | POSTGRES_FULL => return Self::DiskFull,
-                code if POSTGRES_BUSY.contains(&code) => return Self::Busy,
-                _ => {}
-            }
+        match code_of(&error).as_deref() {
+            Some(SQLITE_FULL | POSTGRES_FULL) => return Self::DiskFull,
+            Some(code) if POSTGRES_BUSY.contains(&code) => return Self::Busy,
+            _ => {}
         }
         if is_away(&error) {
             Self::Away(error)
+        } else if code_of(&error).as_deref() == Some(POSTGRES_IO) {
+            let (what, source) = ("the disk of the database", std::io::Error::other(error));
+            Self::Later { what, source }
         } else if matches!(error, sqlx::Error::PoolClosed) {
             Self::Closing
         } else {
@@ -151,11 +154,14 @@ impl From<sqlx::Error> for Error {
     }
 }
 
+/// What the database calls it.
+fn code_of(error: &sqlx::Error) -> Option<Cow<'_, str>> {
+    let error = error.as_database_error()?;
+    error.code()
+}
+
 fn is_away(error: &sqlx::Error) -> bool {
-    let code = error
-        .as_database_error()
-        .and_then(sqlx::error::DatabaseError::code);
-    let said = code.is_some_and(|code| {
+    let said = code_of(error).is_some_and(|code| {
         POSTGRES_AWAY.contains(&&*code) || code.len() == 5 && code.starts_with(POSTGRES_BROKEN)
     });
     said || matches!(

@@ -1,8 +1,10 @@
 //! A PostgreSQL that goes away for a while. `postgres/run.sh` runs these.
 
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use webdav_tests::content::{assert_same, noise};
 use webdav_tests::proxy::Proxy;
 use webdav_tests::{Api, Dav, Setup, TestServer, postgres};
 
@@ -152,6 +154,66 @@ fn write_again(server: &TestServer) -> Vec<String> {
         dav.put(&path, name.as_bytes()).expect(&[201, 204]);
     }
     names
+}
+
+/// Runs statements as the owner of the server's tables.
+#[track_caller]
+fn run(server: &TestServer, statements: &str) {
+    let (address, schema) =
+        postgres::server_and_schema(server).expect("run this by postgres/run.sh");
+    let statements = format!("SET search_path = {schema}; {statements}");
+    let mut psql = Command::new("psql");
+    let psql = psql.args([&address, "-qX", "-v", "ON_ERROR_STOP=1", "-c", &statements]);
+    assert!(
+        psql.status().expect("psql starts").success(),
+        "{statements}"
+    );
+}
+
+/// The tables are those that each kind of content ends in.
+const FAILING: [&str; 3] = ["node", "content", "chunk"];
+
+fn fail(server: &TestServer, code: &str) {
+    let mut all = format!(
+        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS
+         $$ BEGIN RAISE EXCEPTION 'as told' USING ERRCODE = '{code}'; END $$;"
+    );
+    for table in FAILING {
+        all += &format!(
+            "CREATE TRIGGER fail BEFORE INSERT OR UPDATE ON {table}
+             FOR EACH STATEMENT EXECUTE FUNCTION fail();"
+        );
+    }
+    run(server, &all);
+}
+
+#[test]
+fn a_database_whose_disk_is_full_or_broken_refuses_writes_and_goes_on_when_that_is_over() {
+    let server = TestServer::start();
+    let (dav, api) = (server.admin(), Api::admin(&server));
+    let large = noise(1, 300_000);
+    dav.put("/dav/documents/before", b"answered").expect(&[201]);
+    for (nth, (code, status)) in [("53100", 507), ("58030", 503)].into_iter().enumerate() {
+        fail(&server, code);
+        for bytes in [&b"small"[..], &large] {
+            let refused = dav.put("/dav/documents/new", bytes).expect(&[status]);
+            let later = refused.header("retry-after").is_some();
+            assert_eq!(later, status == 503, "{refused}");
+        }
+        let before = dav.put("/dav/documents/before", b"other");
+        before.expect(&[status]);
+        let refused = api.post("files/mkdir", &serde_json::json!({"path": "/documents/d"}));
+        assert_eq!(refused.status, status, "{refused}");
+        let kept = dav.get("/dav/documents/before").expect(&[200]);
+        assert_eq!(kept.body, b"answered");
+        dav.get("/dav/documents/new").expect(&[404]);
+
+        run(&server, "DROP FUNCTION fail() CASCADE;");
+        let path = format!("/dav/documents/{nth}");
+        dav.put(&path, &large).expect(&[201]);
+        assert_same(&dav.get(&path).expect(&[200]).body, &large, "after it");
+    }
+    assert_eq!(dav.names("/dav/documents/"), ["0", "1", "before"]);
 }
 
 #[test]
