@@ -17,7 +17,7 @@ use crate::types::{Millis, SpaceId};
 pub struct SegmentFile {
     /// The segment.
     pub segment: SegmentId,
-    /// The space it says it is of; `None` when it has no header.
+    /// The space it says it is of; `None` when it has no header, or none that can be read.
     pub space: Option<SpaceId>,
     /// Bytes.
     pub len: u64,
@@ -43,7 +43,7 @@ fn all(folder: &Path) -> io::Result<Vec<SegmentFile>> {
         for entry in fs::read_dir(group)? {
             let path = entry?.path();
             if let Some(segment) = name(&path) {
-                found.push(look(&path, segment)?);
+                found.extend(look(&path, segment));
             }
         }
     }
@@ -60,19 +60,32 @@ fn name(path: &Path) -> Option<SegmentId> {
     (stem.len() == 32).then_some(SegmentId(name.to_be_bytes()))
 }
 
-fn look(path: &Path, segment: SegmentId) -> io::Result<SegmentFile> {
-    let file = File::open(path)?;
-    let data = file.metadata()?;
-    let mut header = [0; SEGMENT_HEADER_LEN];
-    let space = match file.read_exact_at(&mut header, 0) {
-        Ok(()) => space_of(&header, segment),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => None,
-        Err(error) => return Err(error),
+/// What can be learned of one file; what cannot does not stand in the way of the others. `None` when it
+/// was taken away meanwhile.
+fn look(path: &Path, segment: SegmentId) -> Option<SegmentFile> {
+    let unreadable =
+        |error: io::Error| tracing::warn!(%segment, "a segment cannot be read: {error}");
+    let data = match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        data => data.map_err(unreadable).ok(),
     };
-    Ok(SegmentFile {
+    let space = space(path, segment).map_err(unreadable).ok().flatten();
+    Some(SegmentFile {
         segment,
         space,
-        len: data.len(),
-        modified: data.modified()?.into(),
+        len: data.as_ref().map_or(0, fs::Metadata::len),
+        modified: data
+            .and_then(|data| data.modified().ok())
+            .map_or(Millis(0), Millis::from),
     })
+}
+
+/// The space that a file says it is of; `None` when it has no header.
+fn space(path: &Path, segment: SegmentId) -> io::Result<Option<SpaceId>> {
+    let mut header = [0; SEGMENT_HEADER_LEN];
+    match File::open(path)?.read_exact_at(&mut header, 0) {
+        Ok(()) => Ok(space_of(&header, segment)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(error),
+    }
 }

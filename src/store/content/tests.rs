@@ -22,10 +22,10 @@ mod signatures;
 
 const MIB: usize = 1 << 20;
 
-struct Fixture {
+pub(super) struct Fixture {
     folder: tempfile::TempDir,
-    store: Arc<Store>,
-    space: SpaceId,
+    pub(super) store: Arc<Store>,
+    pub(super) space: SpaceId,
 }
 
 async fn open(folder: &Path) -> Result<Arc<Store>> {
@@ -39,7 +39,7 @@ async fn open(folder: &Path) -> Result<Arc<Store>> {
     .await
 }
 
-async fn fixture() -> Fixture {
+pub(super) async fn fixture() -> Fixture {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).await.unwrap();
     let ring = Arc::clone(&store);

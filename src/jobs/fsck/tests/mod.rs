@@ -6,3 +6,4 @@ mod fixture;
 mod healed;
 mod planted;
 mod scrubbing;
+mod uploads;
