@@ -7,7 +7,7 @@ use super::needed::files_of;
 use super::{Finding, Going, Kind, Result, damage};
 use crate::chunk::Manifest;
 use crate::crypto::{Blinded, SpaceKeys};
-use crate::store::content::{Parked, Rows, StagedBody, inline_damage, load, rows, tally};
+use crate::store::content::{Loaded, Parked, Rows, StagedBody, inline_damage, rows};
 use crate::store::meta::audit::{self, Facts};
 use crate::store::meta::collect::{self, Holder};
 use crate::store::meta::damage as marks;
@@ -108,10 +108,10 @@ async fn look(
         let (group, others) = rest.split_at(number);
         rest = others;
         let runs = group.iter().flat_map(|(_, manifest)| manifest.runs());
-        let loaded = load(conn, space, runs.copied().collect()).await?;
+        let loaded = Loaded::of(conn, space, runs.copied().collect()).await?;
         for ((id, root, size, known, damaged), manifest) in group {
             let sound = root_of(root).is_some_and(|root| {
-                let found = tally(keys, &loaded, (root, *known), manifest);
+                let found = loaded.tally(keys, (root, *known), manifest);
                 wrong(&found, *size).is_none()
             });
             if !sound || *damaged {

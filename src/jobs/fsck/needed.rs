@@ -103,13 +103,12 @@ impl Pending {
                 && last.subject == hurt.subject
                 && last.wrong == hurt.wrong
         };
-        match self.hurt.last_mut().filter(same) {
-            Some(last) => last.at.extend(hurt.at),
-            None => {
-                self.bytes += HURT_BYTES;
-                self.hurt.push(hurt);
-            }
+        if let Some(last) = self.hurt.last_mut().filter(same) {
+            last.at.extend(hurt.at);
+            return;
         }
+        self.bytes += HURT_BYTES;
+        self.hurt.push(hurt);
     }
 
     /// Looks for the files that need what is damaged, and tells.

@@ -6,10 +6,11 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::inspect::names;
 use super::record::{SEGMENT_HEADER_LEN, space_of};
 use super::{Segments, blocking};
 use crate::crypto::SegmentId;
-use crate::store::{Error, Result};
+use crate::store::Result;
 use crate::types::{Millis, SpaceId};
 
 /// The file of a segment.
@@ -29,22 +30,15 @@ impl Segments {
     /// All segment files, in the order of their names; 48 bytes of memory each.
     pub async fn files(&self) -> Result<Vec<SegmentFile>> {
         let inner = Arc::clone(&self.0);
-        blocking(move || all(&inner.folder).map_err(Error::io("listing the segments"))).await
+        blocking(move || all(&inner.folder)).await
     }
 }
 
-fn all(folder: &Path) -> io::Result<Vec<SegmentFile>> {
+fn all(folder: &Path) -> Result<Vec<SegmentFile>> {
     let mut found = Vec::new();
-    for group in fs::read_dir(folder)? {
-        let group = group?.path();
-        if !group.is_dir() {
-            continue;
-        }
-        for entry in fs::read_dir(group)? {
-            let path = entry?.path();
-            if let Some(segment) = name(&path) {
-                found.extend(look(&path, segment));
-            }
+    for group in names(folder)? {
+        for path in names(&group)? {
+            found.extend(name(&path).and_then(|segment| look(&path, segment)));
         }
     }
     found.sort_by_key(|file| file.segment.0);
@@ -55,9 +49,7 @@ fn name(path: &Path) -> Option<SegmentId> {
     if path.extension()? != "seg" {
         return None;
     }
-    let stem = path.file_stem()?.to_str()?;
-    let name = u128::from_str_radix(stem, 16).ok()?;
-    (stem.len() == 32).then_some(SegmentId(name.to_be_bytes()))
+    SegmentId::parse(path.file_stem()?.to_str()?)
 }
 
 /// What can be learned of one file; what cannot does not stand in the way of the others. `None` when it

@@ -107,12 +107,44 @@ pub async fn rows(
     Ok(tally.finish(root, class_known))
 }
 
-/// The rows of the chunks of some runs, in as few statements as possible; for not too many of them.
-pub async fn load(
-    conn: &mut Conn,
-    space: SpaceId,
-    runs: Vec<(ChunkRow, u32)>,
-) -> Result<HashMap<i64, Known>> {
+/// Rows of chunks, read in as few statements as possible.
+pub struct Loaded(HashMap<i64, Known>);
+
+impl Loaded {
+    /// Those of some runs; for not too many of them.
+    pub async fn of(conn: &mut Conn, space: SpaceId, runs: Vec<(ChunkRow, u32)>) -> Result<Self> {
+        let mut rows = HashMap::new();
+        for (first, end) in joined(runs) {
+            let count = u32::try_from(end - first).unwrap_or(u32::MAX);
+            // A row that says what cannot be is as good as none; the records tell it.
+            let known = match chunks::known(conn, space, ChunkRow(first), count).await {
+                Err(error) if error.is_damage() => Vec::new(),
+                known => known?,
+            };
+            rows.extend(known.into_iter().map(|known| (known.row.0, known)));
+        }
+        Ok(Self(rows))
+    }
+
+    /// What they say together of a manifest's chunks.
+    pub fn tally(
+        &self,
+        keys: &SpaceKeys,
+        (root, class_known): (Blinded, bool),
+        manifest: &Manifest,
+    ) -> Rows {
+        let mut tally = Tally::new(keys);
+        for (first, count) in manifest.runs() {
+            for row in first.0..first.0.saturating_add(i64::from(*count)) {
+                tally.add(self.0.get(&row));
+            }
+        }
+        tally.finish(root, class_known)
+    }
+}
+
+/// First row and the one behind the last of runs that lie close together, in order.
+fn joined(runs: Vec<(ChunkRow, u32)>) -> Vec<(i64, i64)> {
     let ends =
         |(first, count): (ChunkRow, u32)| (first.0, first.0.saturating_add(i64::from(count)));
     let mut runs: Vec<(i64, i64)> = runs.into_iter().map(ends).collect();
@@ -124,33 +156,7 @@ pub async fn load(
             Some(_) | None => joined.push((first, end)),
         }
     }
-    let mut rows = HashMap::new();
-    for (first, end) in joined {
-        let count = u32::try_from(end - first).unwrap_or(u32::MAX);
-        // A row that says what cannot be is as good as none; the records tell it.
-        let known = match chunks::known(conn, space, ChunkRow(first), count).await {
-            Err(error) if error.is_damage() => Vec::new(),
-            known => known?,
-        };
-        rows.extend(known.into_iter().map(|known| (known.row.0, known)));
-    }
-    Ok(rows)
-}
-
-/// What those rows say together of a manifest's chunks.
-pub fn tally(
-    keys: &SpaceKeys,
-    loaded: &HashMap<i64, Known>,
-    (root, class_known): (Blinded, bool),
-    manifest: &Manifest,
-) -> Rows {
-    let mut tally = Tally::new(keys);
-    for (first, count) in manifest.runs() {
-        for row in first.0..first.0.saturating_add(i64::from(*count)) {
-            tally.add(loaded.get(&row));
-        }
-    }
-    tally.finish(root, class_known)
+    joined
 }
 
 /// Refuses a content whose chunks cannot be those that its root was made of. What was proven a moment
@@ -169,9 +175,9 @@ pub(super) async fn prove(store: &Store, keys: &SpaceKeys, of: &Content) -> Resu
     }
     let loaded = {
         let mut conn = store.meta.read().await?;
-        load(&mut conn, keys.space, manifest.runs().to_vec()).await?
+        Loaded::of(&mut conn, keys.space, manifest.runs().to_vec()).await?
     };
-    let rows = tally(keys, &loaded, (of.root, true), manifest);
+    let rows = loaded.tally(keys, (of.root, true), manifest);
     if !rows.complete {
         return Err(Error::Corrupt("a chunk row is missing"));
     }

@@ -167,10 +167,11 @@ async fn commit_all(conn: &mut Conn, batch: &mut [Box<dyn Job>]) -> Result<(), R
     let committed = commit_batch(conn, batch).await;
     committed.map_err(|error| {
         tracing::error!(db.batch = batch.len(), "commit failed: {error}");
-        match Error::from(error) {
-            Error::DiskFull => Reason::Full,
-            error => Reason::Failed(error.to_string()),
+        let said = error.to_string();
+        if matches!(Error::from(error), Error::DiskFull) {
+            return Reason::Full;
         }
+        Reason::Failed(said)
     })
 }
 
