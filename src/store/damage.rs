@@ -10,6 +10,7 @@ use crate::types::{Millis, SpaceId};
 pub(super) async fn found(store: &Store, space: SpaceId, chunk: &Located, error: &Error) {
     let (segment, offset) = (chunk.place.segment, chunk.place.offset);
     tracing::error!(%segment, offset, %error, "a damaged record is not served");
+    store.proofs.clear();
     if chunk.damaged {
         return;
     }

@@ -12,6 +12,7 @@ pub mod meta;
 mod mounts;
 mod others;
 mod process;
+mod proofs;
 mod shares;
 mod shelf;
 pub mod snapshot;
@@ -31,6 +32,7 @@ pub use others::watch_others;
 pub use process::{Pin, Process};
 pub use shares::{Held, Shares};
 
+use self::proofs::Proofs;
 use self::shelf::Shelf;
 use crate::crypto::{self, MasterKey};
 use crate::types::{Epoch, SpaceId};
@@ -57,6 +59,8 @@ pub struct Store {
     pub patching: Shares<SpaceId>,
     /// The chunks that readers will go on with.
     pub shelf: Arc<Shelf>,
+    /// The contents whose rows were proven a moment ago.
+    pub proofs: Proofs,
     /// Which database this is, for its cursors.
     pub epoch: Epoch,
     /// Who waits for changes.
@@ -146,6 +150,7 @@ impl Store {
             comparing: Shares::new(content::DIFF_SHARES),
             patching: Shares::new(content::PATCH_SHARES),
             shelf: Arc::default(),
+            proofs: Proofs::default(),
             events: Events::default(),
             process: Arc::default(),
             number: (number >> 1).cast_signed(),

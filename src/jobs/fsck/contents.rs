@@ -7,28 +7,24 @@ use super::needed::files_of;
 use super::{Finding, Going, Kind, Result, damage};
 use crate::chunk::Manifest;
 use crate::crypto::{Blinded, SpaceKeys};
-use crate::store::content::{Parked, Rows, StagedBody, Tally, inline_damage, rows};
+use crate::store::content::{Loaded, Parked, Rows, StagedBody, inline_damage, rows};
 use crate::store::meta::audit::{self, Facts};
-use crate::store::meta::chunks::{self, Known};
 use crate::store::meta::collect::{self, Holder};
 use crate::store::meta::damage as marks;
 use crate::store::meta::{Alone, Conn, contents};
 use crate::store::{self, Error};
-use crate::types::{ChunkRow, ContentId, SpaceId, UploadId};
+use crate::tree;
+use crate::types::{ContentId, SpaceId, UploadId};
 
 /// Contents in one read.
 const PAGE: i64 = 256;
 /// Chunk rows in memory at once.
 const ROWS_MAX: u64 = 32 * 1024;
-/// Rows that nobody asked for and that are read nevertheless, for the sake of one statement less.
-const GAP: i64 = 64;
 
 pub(super) async fn check(going: &mut Going<'_>) -> Result<()> {
     let spaces = collect::spaces(&mut *going.store.meta.read().await?).await?;
     for space in spaces {
-        if !going.is_closed(space) {
-            chunked(going, space).await?;
-        }
+        chunked(going, space).await?;
     }
     sealed(going).await?;
     twofold(going).await?;
@@ -47,7 +43,9 @@ fn wrong(found: &Rows, size: i64) -> Option<&'static str> {
 }
 
 async fn chunked(going: &mut Going<'_>, space: SpaceId) -> Result<()> {
-    let keys = going.store.keys.of(&going.store.meta, space).await?;
+    let Some(keys) = going.keys(space).await? else {
+        return Ok(());
+    };
     let mut behind = 0;
     loop {
         let mut conn = going.store.meta.read().await?;
@@ -109,10 +107,11 @@ async fn look(
         }
         let (group, others) = rest.split_at(number);
         rest = others;
-        let cache = load(conn, space, group).await?;
+        let runs = group.iter().flat_map(|(_, manifest)| manifest.runs());
+        let loaded = Loaded::of(conn, space, runs.copied().collect()).await?;
         for ((id, root, size, known, damaged), manifest) in group {
             let sound = root_of(root).is_some_and(|root| {
-                let found = tally(keys, &cache, (root, *known), manifest);
+                let found = loaded.tally(keys, (root, *known), manifest);
                 wrong(&found, *size).is_none()
             });
             if !sound || *damaged {
@@ -125,52 +124,6 @@ async fn look(
 
 fn root_of(bytes: &[u8]) -> Option<Blinded> {
     bytes.try_into().ok().map(Blinded)
-}
-
-fn tally(
-    keys: &SpaceKeys,
-    cache: &HashMap<i64, Known>,
-    (root, known): (Blinded, bool),
-    manifest: &Manifest,
-) -> Rows {
-    let mut tally = Tally::new(keys);
-    for (first, count) in manifest.runs() {
-        for row in first.0..first.0.saturating_add(i64::from(*count)) {
-            tally.add(cache.get(&row));
-        }
-    }
-    tally.finish(root, known)
-}
-
-/// The rows of all chunks of some contents, in as few statements as possible.
-async fn load(
-    conn: &mut Conn,
-    space: SpaceId,
-    group: &[(Facts, Manifest)],
-) -> Result<HashMap<i64, Known>> {
-    let runs = group.iter().flat_map(|(_, manifest)| manifest.runs());
-    let mut runs: Vec<(i64, i64)> = runs
-        .map(|(first, count)| (first.0, first.0.saturating_add(i64::from(*count))))
-        .collect();
-    runs.sort_unstable();
-    let mut joined: Vec<(i64, i64)> = Vec::new();
-    for (first, end) in runs {
-        match joined.last_mut() {
-            Some(last) if first.saturating_sub(last.1) <= GAP => last.1 = last.1.max(end),
-            Some(_) | None => joined.push((first, end)),
-        }
-    }
-    let mut cache = HashMap::new();
-    for (first, end) in joined {
-        let count = u32::try_from(end - first).unwrap_or(u32::MAX);
-        // A row that says what cannot be is as good as none; the records tell it.
-        let known = match chunks::known(conn, space, ChunkRow(first), count).await {
-            Err(error) if error.is_damage() => Vec::new(),
-            known => known?,
-        };
-        cache.extend(known.into_iter().map(|known| (known.row.0, known)));
-    }
-    Ok(cache)
 }
 
 /// Looks again at one content, with the right to name chunks: nobody takes any away meanwhile.
@@ -205,12 +158,19 @@ pub(super) async fn is_sound(
     store: &store::Store,
     content: ContentId,
 ) -> Result<bool> {
-    if let Some(row) = marks::sealed_row(conn, content).await? {
-        let keys = store.keys.of(&store.meta, row.space).await?;
-        return Ok(inline_damage(&keys, &row)?.is_none());
+    let sound = async {
+        if let Some(row) = marks::sealed_row(conn, content).await? {
+            let keys = store.keys.of(&store.meta, row.space).await?;
+            return Ok(inline_damage(&keys, &row)?.is_none());
+        }
+        let judged = judge(conn, store, content).await?;
+        Ok(matches!(judged, Judged::Sound(_)))
+    };
+    match sound.await {
+        // The key of its space does not open, which is told for itself.
+        Err(tree::Error::Store(error)) if error.is_damage() => Ok(false),
+        sound => sound,
     }
-    let judged = judge(conn, store, content).await?;
-    Ok(matches!(judged, Judged::Sound(_)))
 }
 
 /// What a second look at a content says.
@@ -306,10 +266,9 @@ async fn sealed(going: &mut Going<'_>) -> Result<()> {
         behind = last.id;
         going.summary.contents += page.len() as u64;
         for row in page {
-            if going.is_closed(row.space) {
+            let Some(keys) = going.keys(row.space).await? else {
                 continue;
-            }
-            let keys = going.store.keys.of(&going.store.meta, row.space).await?;
+            };
             if row.damaged || inline_damage(&keys, &row)?.is_some() {
                 inline(going, row.id).await?;
             }
@@ -346,8 +305,10 @@ async fn inline(going: &mut Going<'_>, content: ContentId) -> Result<()> {
 async fn twofold(going: &mut Going<'_>) -> Result<()> {
     let last = audit::last_content(&mut *going.store.meta.read().await?).await?;
     let found = audit::twofold(&mut *going.store.meta.read().await?, (0, last)).await?;
-    for (content, _) in found {
-        one(going, ContentId(content)).await?;
+    for (content, space) in found {
+        if going.keys(SpaceId(space)).await?.is_some() {
+            one(going, ContentId(content)).await?;
+        }
     }
     Ok(())
 }
@@ -360,14 +321,14 @@ async fn uploads(going: &mut Going<'_>) -> Result<()> {
             return Ok(());
         };
         behind = *id;
-        if !going.is_closed(SpaceId(*space)) {
-            upload(going, UploadId(*id), SpaceId(*space)).await?;
-        }
+        upload(going, UploadId(*id), SpaceId(*space)).await?;
     }
 }
 
 async fn upload(going: &mut Going<'_>, id: UploadId, space: SpaceId) -> Result<()> {
-    let keys = going.store.keys.of(&going.store.meta, space).await?;
+    let Some(keys) = going.keys(space).await? else {
+        return Ok(());
+    };
     let found = going.again(move |conn| {
         Box::pin(async move {
             conn.alone(Alone::Naming).await?;

@@ -19,13 +19,14 @@ mod spaces;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 
+use crate::crypto::SpaceKeys;
 use crate::store::meta::{Conn, audit};
 use crate::store::{self, Store};
 use crate::tree;
@@ -171,8 +172,10 @@ struct Going<'r> {
     told: &'r mut (dyn FnMut(&Finding) + Send),
     summary: Summary,
     names: HashMap<SpaceId, String>,
-    /// Spaces whose keys do not open: nothing of theirs can be looked at.
+    /// Spaces whose keys do not open, or which have no row: nothing of theirs can be looked at.
     closed: Vec<SpaceId>,
+    /// What was told of the tree and not repaired: it is found by each time that it is gone through.
+    left: HashSet<(Kind, String)>,
 }
 
 /// Checks everything, and calls `told` with each thing that is wrong as soon as it is known.
@@ -188,6 +191,7 @@ pub async fn check(
         summary: Summary::default(),
         names: HashMap::new(),
         closed: Vec::new(),
+        left: HashSet::new(),
     };
     spaces::check(&mut going).await?;
     nodes::check(&mut going).await?;
@@ -257,6 +261,20 @@ impl Going<'_> {
         T: Send + 'static,
     {
         self.store.meta.write(work).await
+    }
+
+    /// The keys of a space; `None` when they do not open, which is told once.
+    async fn keys(&mut self, space: SpaceId) -> Result<Option<Arc<SpaceKeys>>> {
+        if self.closed.contains(&space) {
+            return Ok(None);
+        }
+        match self.store.keys.of(&self.store.meta, space).await {
+            Ok(keys) => Ok(Some(keys)),
+            Err(error) => {
+                spaces::closed(self, space, damage(error)?).await?;
+                Ok(None)
+            }
+        }
     }
 
     /// Whether the keys of a space do not open.

@@ -11,8 +11,12 @@ use crate::store::meta::collect::{self, Holder};
 use crate::store::meta::damage::{At, Record};
 use crate::types::{ContentId, NodeId, SpaceId};
 
-/// Damaged chunks that are gathered before the files that need them are looked for: 24 MiB.
-const PENDING_MAX: usize = 512 * 1024;
+/// Bytes of what is gathered before the files that need it are looked for.
+const PENDING_MAX: usize = 24 * 1024 * 1024;
+/// What a damaged chunk takes of them: its place, and its row while files are looked for.
+const CHUNK_BYTES: usize = size_of::<At>() + size_of::<(i64, usize)>();
+/// What a damaged segment or record takes besides: itself, two short texts, and the first few contents.
+const HURT_BYTES: usize = size_of::<Hurt>() + 160 + FILES_MAX * 16;
 /// Manifests in one read.
 const PAGE: i64 = 256;
 /// Files that a finding names.
@@ -83,31 +87,33 @@ impl Hurt {
 #[derive(Default)]
 pub(super) struct Pending {
     hurt: Vec<Hurt>,
-    chunks: usize,
+    bytes: usize,
 }
 
 impl Pending {
     pub(super) fn is_full(&self) -> bool {
-        self.chunks >= PENDING_MAX
+        self.bytes >= PENDING_MAX
     }
 
     pub(super) fn add(&mut self, hurt: Hurt) {
-        self.chunks += hurt.at.len();
+        self.bytes += hurt.at.len() * CHUNK_BYTES;
         let same = |last: &&mut Hurt| {
             hurt.kind == Kind::Segment
                 && last.kind == Kind::Segment
                 && last.subject == hurt.subject
                 && last.wrong == hurt.wrong
         };
-        match self.hurt.last_mut().filter(same) {
-            Some(last) => last.at.extend(hurt.at),
-            None => self.hurt.push(hurt),
+        if let Some(last) = self.hurt.last_mut().filter(same) {
+            last.at.extend(hurt.at);
+            return;
         }
+        self.bytes += HURT_BYTES;
+        self.hurt.push(hurt);
     }
 
     /// Looks for the files that need what is damaged, and tells.
     pub(super) async fn tell(mut self, going: &mut Going<'_>) -> Result<()> {
-        let mut chunks: Vec<(i64, usize)> = Vec::with_capacity(self.chunks);
+        let mut chunks: Vec<(i64, usize)> = Vec::new();
         for (nth, hurt) in self.hurt.iter().enumerate() {
             if hurt.kind != Kind::Marked {
                 chunks.extend(hurt.at.iter().map(|at| (at.row.0, nth)));

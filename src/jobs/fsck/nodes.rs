@@ -134,6 +134,9 @@ async fn one(going: &mut Going<'_>, kind: Kind, node: NodeId, number: i64) -> Re
 
 fn told(going: &mut Going<'_>, finding: Finding, sure: Sure) {
     let whole = sure.repaired.is_some();
+    if !whole && !going.left.insert((sure.kind, finding.subject.clone())) {
+        return;
+    }
     let finding = Finding {
         kind: sure.kind,
         wrong: sure.wrong,

@@ -150,8 +150,11 @@ async fn opened(
 }
 
 async fn open(going: &Going<'_>, chunk: &Located, space: SpaceId) -> Result<Option<String>> {
-    let keys = going.store.keys.of(&going.store.meta, space).await?;
-    match check_chunk(going.store, &keys, chunk).await {
+    let opened = match going.store.keys.of(&going.store.meta, space).await {
+        Ok(keys) => check_chunk(going.store, &keys, chunk).await,
+        Err(error) => Err(error),
+    };
+    match opened {
         Ok(()) => Ok(None),
         Err(error) => judge(error).map(Some),
     }

@@ -30,10 +30,16 @@ async fn keys(going: &mut Going<'_>) -> Result<()> {
         let Err(error) = opened else {
             continue;
         };
-        going.closed.push(space);
-        let finding = of_space(going, Kind::Key, space, damage(error)?).await?;
-        going.tell(&finding, false);
+        closed(going, space, damage(error)?).await?;
     }
+    Ok(())
+}
+
+/// Tells that the keys of a space do not open, and leaves alone what is sealed by them.
+pub(super) async fn closed(going: &mut Going<'_>, space: SpaceId, wrong: String) -> Result<()> {
+    going.closed.push(space);
+    let finding = of_space(going, Kind::Key, space, wrong).await?;
+    going.tell(&finding, false);
     Ok(())
 }
 

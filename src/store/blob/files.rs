@@ -6,10 +6,11 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::inspect::names;
 use super::record::{SEGMENT_HEADER_LEN, space_of};
 use super::{Segments, blocking};
 use crate::crypto::SegmentId;
-use crate::store::{Error, Result};
+use crate::store::Result;
 use crate::types::{Millis, SpaceId};
 
 /// The file of a segment.
@@ -17,7 +18,7 @@ use crate::types::{Millis, SpaceId};
 pub struct SegmentFile {
     /// The segment.
     pub segment: SegmentId,
-    /// The space it says it is of; `None` when it has no header.
+    /// The space it says it is of; `None` when it has no header, or none that can be read.
     pub space: Option<SpaceId>,
     /// Bytes.
     pub len: u64,
@@ -29,22 +30,15 @@ impl Segments {
     /// All segment files, in the order of their names; 48 bytes of memory each.
     pub async fn files(&self) -> Result<Vec<SegmentFile>> {
         let inner = Arc::clone(&self.0);
-        blocking(move || all(&inner.folder).map_err(Error::io("listing the segments"))).await
+        blocking(move || all(&inner.folder)).await
     }
 }
 
-fn all(folder: &Path) -> io::Result<Vec<SegmentFile>> {
+fn all(folder: &Path) -> Result<Vec<SegmentFile>> {
     let mut found = Vec::new();
-    for group in fs::read_dir(folder)? {
-        let group = group?.path();
-        if !group.is_dir() {
-            continue;
-        }
-        for entry in fs::read_dir(group)? {
-            let path = entry?.path();
-            if let Some(segment) = name(&path) {
-                found.push(look(&path, segment)?);
-            }
+    for group in names(folder)? {
+        for path in names(&group)? {
+            found.extend(name(&path).and_then(|segment| look(&path, segment)));
         }
     }
     found.sort_by_key(|file| file.segment.0);
@@ -55,24 +49,35 @@ fn name(path: &Path) -> Option<SegmentId> {
     if path.extension()? != "seg" {
         return None;
     }
-    let stem = path.file_stem()?.to_str()?;
-    let name = u128::from_str_radix(stem, 16).ok()?;
-    (stem.len() == 32).then_some(SegmentId(name.to_be_bytes()))
+    SegmentId::parse(path.file_stem()?.to_str()?)
 }
 
-fn look(path: &Path, segment: SegmentId) -> io::Result<SegmentFile> {
-    let file = File::open(path)?;
-    let data = file.metadata()?;
-    let mut header = [0; SEGMENT_HEADER_LEN];
-    let space = match file.read_exact_at(&mut header, 0) {
-        Ok(()) => space_of(&header, segment),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => None,
-        Err(error) => return Err(error),
+/// What can be learned of one file; what cannot does not stand in the way of the others. `None` when it
+/// was taken away meanwhile.
+fn look(path: &Path, segment: SegmentId) -> Option<SegmentFile> {
+    let unreadable =
+        |error: io::Error| tracing::warn!(%segment, "a segment cannot be read: {error}");
+    let data = match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        data => data.map_err(unreadable).ok(),
     };
-    Ok(SegmentFile {
+    let space = space(path, segment).map_err(unreadable).ok().flatten();
+    Some(SegmentFile {
         segment,
         space,
-        len: data.len(),
-        modified: data.modified()?.into(),
+        len: data.as_ref().map_or(0, fs::Metadata::len),
+        modified: data
+            .and_then(|data| data.modified().ok())
+            .map_or(Millis(0), Millis::from),
     })
+}
+
+/// The space that a file says it is of; `None` when it has no header.
+fn space(path: &Path, segment: SegmentId) -> io::Result<Option<SpaceId>> {
+    let mut header = [0; SEGMENT_HEADER_LEN];
+    match File::open(path)?.read_exact_at(&mut header, 0) {
+        Ok(()) => Ok(space_of(&header, segment)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(error),
+    }
 }

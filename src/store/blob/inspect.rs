@@ -91,7 +91,8 @@ fn begins(file: &File, place: Place, raw: u32) -> bool {
     header.is_some_and(|header| header.stored == place.stored && header.raw_len == raw)
 }
 
-fn names(folder: &Path) -> Result<Vec<PathBuf>> {
+/// What lies in a folder; nothing when it is none.
+pub(super) fn names(folder: &Path) -> Result<Vec<PathBuf>> {
     let failed = || Error::io("listing segments");
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,

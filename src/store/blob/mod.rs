@@ -126,7 +126,8 @@ impl Segments {
     pub async fn read(&self, keys: &Arc<SpaceKeys>, place: Place) -> Result<(ChunkId, Bytes)> {
         let (inner, keys) = (Arc::clone(&self.0), Arc::clone(keys));
         let read = blocking(move || inner.read(&keys, place)).await;
-        if let Err(error @ (Error::Io { .. } | Error::Corrupt(_) | Error::Crypto(_))) = &read {
+        // Damage is told by those who know whether the record has only moved.
+        if let Err(error @ Error::Io { .. }) = &read {
             tracing::error!(segment = %place.segment, offset = place.offset, "a record cannot be read: {error}");
         }
         read

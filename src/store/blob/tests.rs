@@ -194,6 +194,29 @@ async fn a_scan_finds_what_is_whole_and_no_more() {
 }
 
 #[tokio::test]
+async fn a_file_that_cannot_be_read_does_not_end_the_listing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, places, bytes) = small_segment(folder.path()).await;
+    let group = folder.path().join("seg/ab");
+    fs::create_dir_all(&group).unwrap();
+    let at = |digit: &str| group.join(format!("ab{}.seg", digit.repeat(30)));
+    fs::create_dir(at("1")).unwrap();
+    // One that was taken away meanwhile is as good as never listed.
+    std::os::unix::fs::symlink(group.join("nothing"), at("2")).unwrap();
+
+    let found = Segments::at(folder.path()).files().await.unwrap();
+
+    let (readable, others): (Vec<_>, Vec<_>) = found
+        .into_iter()
+        .partition(|file| file.segment == places[0].segment);
+    assert_eq!(readable.len(), 1);
+    assert_eq!(readable[0].space, Some(SpaceId(1)));
+    assert_eq!(readable[0].len, bytes.len() as u64);
+    let spaces: Vec<_> = others.iter().map(|file| file.space).collect();
+    assert_eq!(spaces, [None]);
+}
+
+#[tokio::test]
 async fn those_who_wait_together_share_one_sync() {
     let folder = tempfile::tempdir().unwrap();
     let (keys, segments) = (keys(1), Segments::open(folder.path()).await.unwrap());

@@ -37,7 +37,8 @@ impl Subject {
         }
     }
 
-    /// Whether a list of the content is there, or the snapshot has it: equal bytes were stored before.
+    /// Whether a list of the content is there, or the snapshot has it, and has a name for it: equal bytes
+    /// were stored before, and a file or version has them. Of others the list may be too old to count.
     pub(super) async fn is_listed(&self, store: &Store, keys: &SpaceKeys) -> Result<bool> {
         let mut conn = store.meta.read().await?;
         rescue::has_root(&mut conn, keys.space, self.root).await

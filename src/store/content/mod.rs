@@ -30,7 +30,7 @@ pub use read::{Reader, check_chunk};
 pub use rebuild::{PATCH_SHARES, Rebuild, RebuildError};
 pub use relocate::{Step, relocate};
 pub use signatures::{RANGES_MAX, SignatureError, Signatures};
-pub use sound::{Rows, Tally, inline_damage, rows};
+pub use sound::{Loaded, Rows, inline_damage, rows};
 pub use upload::{Staged, StagedBody, UPLOAD_SHARES, Upload};
 
 /// Objects up to this many bytes are sealed into their database row: one fsync, no segment record.

@@ -291,7 +291,48 @@ async fn read_at(store: &Store, keys: &Arc<SpaceKeys>, chunk: &Located) -> Resul
 /// before it takes a segment away.
 async fn moved(store: &Store, keys: &SpaceKeys, chunk: &Located) -> Result<Option<Located>> {
     let mut conn = store.meta.read().await?;
-    let now = chunks::located(&mut conn, keys.space, chunk.row, 1).await;
-    let now = now.unwrap_or_default().into_iter().next();
+    let now = match chunks::located(&mut conn, keys.space, chunk.row, 1).await {
+        Err(error) if error.is_damage() => return Ok(None),
+        now => now?.into_iter().next(),
+    };
     Ok(now.filter(|now| now.place != chunk.place && now.blinded == chunk.blinded))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::fixture;
+    use super::*;
+    use crate::store::blob::Place;
+    use crate::store::meta::testing;
+    use crate::types::ChunkRow;
+
+    /// An error of the database would else count as damage of the chunk.
+    #[tokio::test]
+    async fn a_chunk_that_cannot_be_looked_for_is_not_believed_to_be_where_it_was() {
+        let fixture = fixture().await;
+        let (store, space) = (&fixture.store, fixture.space);
+        let keys = store.keys.of(&store.meta, space).await.unwrap();
+        let chunk = Located {
+            row: ChunkRow(1),
+            blinded: Blinded([0; 16]),
+            place: Place {
+                segment: crate::crypto::SegmentId([0; 16]),
+                offset: 32,
+                stored: 100,
+            },
+            raw: 10,
+            damaged: false,
+        };
+        assert!(moved(store, &keys, &chunk).await.unwrap().is_none());
+        let hide = "ALTER TABLE chunk RENAME TO hidden";
+        let hidden: Result<u64> = store
+            .meta
+            .write(move |conn| Box::pin(async move { testing::execute(conn, hide, &[]).await }))
+            .await;
+        hidden.unwrap();
+
+        let looked = moved(store, &keys, &chunk).await;
+
+        assert!(matches!(looked, Err(Error::Database(_))), "{looked:?}");
+    }
 }

@@ -1,5 +1,7 @@
 //! Whether the rows of a content lead to its bytes and to no others.
 
+use std::collections::HashMap;
+
 use super::StagedBody;
 use crate::chunk::Manifest;
 use crate::crypto::{Blinded, RootHasher, SpaceKeys};
@@ -7,11 +9,14 @@ use crate::store::meta::Conn;
 use crate::store::meta::chunks::{self, Known};
 use crate::store::meta::contents::Content;
 use crate::store::meta::damage::Sealed;
+use crate::store::proofs::Proof;
 use crate::store::{Error, Result, Store};
-use crate::types::ChunkRow;
+use crate::types::{ChunkRow, SpaceId};
 
 /// Chunk rows looked at in one read.
 const BATCH: u32 = 1024;
+/// Rows that nobody asked for and that are read nevertheless, for the sake of one statement less.
+const GAP: i64 = 64;
 /// Chunks whose rows a reader holds against the root before it gives a byte: some 2 ms. Those of
 /// longer contents are looked at by `fsck`, because readers come for a few bytes of them.
 const PROVEN_MAX: u64 = 1024;
@@ -37,14 +42,14 @@ impl Rows {
 }
 
 /// Adds up what the rows of a content's chunks say.
-pub struct Tally {
+struct Tally {
     found: Rows,
     root: RootHasher,
 }
 
 impl Tally {
     /// Of no chunk yet.
-    pub fn new(keys: &SpaceKeys) -> Self {
+    fn new(keys: &SpaceKeys) -> Self {
         let found = Rows {
             complete: true,
             damaged: false,
@@ -56,7 +61,7 @@ impl Tally {
     }
 
     /// Takes the next chunk; `None` when it has no row.
-    pub fn add(&mut self, chunk: Option<&Known>) {
+    fn add(&mut self, chunk: Option<&Known>) {
         match chunk {
             None => self.found.complete = false,
             Some(chunk) => {
@@ -68,7 +73,7 @@ impl Tally {
     }
 
     /// The sum, for a content with this root.
-    pub fn finish(self, root: Blinded, class_known: bool) -> Rows {
+    fn finish(self, root: Blinded, class_known: bool) -> Rows {
         Rows {
             proven: class_known.then(|| self.root.finish() == root),
             ..self.found
@@ -102,7 +107,60 @@ pub async fn rows(
     Ok(tally.finish(root, class_known))
 }
 
-/// Refuses a content whose chunks cannot be those that its root was made of.
+/// Rows of chunks, read in as few statements as possible.
+pub struct Loaded(HashMap<i64, Known>);
+
+impl Loaded {
+    /// Those of some runs; for not too many of them.
+    pub async fn of(conn: &mut Conn, space: SpaceId, runs: Vec<(ChunkRow, u32)>) -> Result<Self> {
+        let mut rows = HashMap::new();
+        for (first, end) in joined(runs) {
+            let count = u32::try_from(end - first).unwrap_or(u32::MAX);
+            // A row that says what cannot be is as good as none; the records tell it.
+            let known = match chunks::known(conn, space, ChunkRow(first), count).await {
+                Err(error) if error.is_damage() => Vec::new(),
+                known => known?,
+            };
+            rows.extend(known.into_iter().map(|known| (known.row.0, known)));
+        }
+        Ok(Self(rows))
+    }
+
+    /// What they say together of a manifest's chunks.
+    pub fn tally(
+        &self,
+        keys: &SpaceKeys,
+        (root, class_known): (Blinded, bool),
+        manifest: &Manifest,
+    ) -> Rows {
+        let mut tally = Tally::new(keys);
+        for (first, count) in manifest.runs() {
+            for row in first.0..first.0.saturating_add(i64::from(*count)) {
+                tally.add(self.0.get(&row));
+            }
+        }
+        tally.finish(root, class_known)
+    }
+}
+
+/// First row and the one behind the last of runs that lie close together, in order.
+fn joined(runs: Vec<(ChunkRow, u32)>) -> Vec<(i64, i64)> {
+    let ends =
+        |(first, count): (ChunkRow, u32)| (first.0, first.0.saturating_add(i64::from(count)));
+    let mut runs: Vec<(i64, i64)> = runs.into_iter().map(ends).collect();
+    runs.sort_unstable();
+    let mut joined: Vec<(i64, i64)> = Vec::new();
+    for (first, end) in runs {
+        match joined.last_mut() {
+            Some(last) if first.saturating_sub(last.1) <= GAP => last.1 = last.1.max(end),
+            Some(_) | None => joined.push((first, end)),
+        }
+    }
+    joined
+}
+
+/// Refuses a content whose chunks cannot be those that its root was made of. What was proven a moment
+/// ago is not looked at again.
 pub(super) async fn prove(store: &Store, keys: &SpaceKeys, of: &Content) -> Result<()> {
     let StagedBody::Chunks(manifest) = &of.body else {
         // Its seal holds the root.
@@ -111,14 +169,22 @@ pub(super) async fn prove(store: &Store, keys: &SpaceKeys, of: &Content) -> Resu
     if !of.class_known || manifest.rows() > PROVEN_MAX {
         return Ok(());
     }
-    let mut conn = store.meta.read().await?;
-    let rows = rows(&mut conn, keys, (of.root, true), manifest).await?;
+    let proof = Proof::of(of, manifest);
+    if store.proofs.holds(proof) {
+        return Ok(());
+    }
+    let loaded = {
+        let mut conn = store.meta.read().await?;
+        Loaded::of(&mut conn, keys.space, manifest.runs().to_vec()).await?
+    };
+    let rows = loaded.tally(keys, (of.root, true), manifest);
     if !rows.complete {
         return Err(Error::Corrupt("a chunk row is missing"));
     }
     if rows.bytes != of.size || rows.proven == Some(false) {
         return Err(Error::Corrupt("a content names other chunks than its own"));
     }
+    store.proofs.add(proof);
     Ok(())
 }
 

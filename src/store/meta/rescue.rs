@@ -37,7 +37,11 @@ const SPOIL: &str = "UPDATE content SET root = $2 WHERE id = $1";
 const UNNAMED: &str = "DELETE FROM content WHERE id = $1
     AND NOT EXISTS (SELECT 1 FROM node WHERE node.content = content.id)
     AND NOT EXISTS (SELECT 1 FROM version WHERE version.content = content.id)";
-const HAS_ROOT: &str = "SELECT id FROM content WHERE space = $1 AND root = $2";
+// What nothing names has no file, and what is damaged is healed by being put together again.
+const HAS_ROOT: &str = "SELECT id FROM content
+    WHERE space = $1 AND root = $2 AND damaged IS NULL
+      AND (EXISTS (SELECT 1 FROM node WHERE node.content = content.id)
+        OR EXISTS (SELECT 1 FROM version WHERE version.content = content.id))";
 const USES: &str = "SELECT count(*) FROM node WHERE content = $1 AND trashed IS NULL";
 
 /// Lets turns and numbers go on where none can have been given out before.
@@ -139,7 +143,7 @@ pub async fn spoil(conn: &mut Conn, content: ContentId, nobody: [u8; 16]) -> Res
     Ok(files.unsigned_abs())
 }
 
-/// Whether the space has a content with this root.
+/// Whether a file or version of the space has a sound content with this root.
 pub async fn has_root(conn: &mut Conn, space: SpaceId, root: Blinded) -> Result<bool> {
     let query = sql::query_scalar::<i64>(HAS_ROOT)
         .bind(space.0)

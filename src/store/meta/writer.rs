@@ -32,6 +32,8 @@ trait Job: Send {
 
 /// Why there was no commit.
 enum Reason {
+    /// The disk is full.
+    Full,
     /// It was tried.
     Failed(String),
     /// The database is in doubt.
@@ -67,6 +69,7 @@ where
             (Some(Err(error)), _) => Err(error),
             (Some(Ok(value)), Ok(())) => Ok(value),
             (_, Err(Reason::Suspect)) => Err(Error::Suspect.into()),
+            (_, Err(Reason::Full)) => Err(Error::DiskFull.into()),
             (_, Err(Reason::Failed(reason))) => Err(failed(reason).into()),
             (None, Ok(())) => Err(failed("the work stopped half way").into()),
         };
@@ -76,9 +79,6 @@ where
 }
 
 fn failed(reason: &str) -> Error {
-    if reason.contains("database or disk is full") {
-        return Error::DiskFull;
-    }
     Error::Database(sqlx::Error::Protocol(reason.to_owned()))
 }
 
@@ -167,7 +167,11 @@ async fn commit_all(conn: &mut Conn, batch: &mut [Box<dyn Job>]) -> Result<(), R
     let committed = commit_batch(conn, batch).await;
     committed.map_err(|error| {
         tracing::error!(db.batch = batch.len(), "commit failed: {error}");
-        Reason::Failed(error.to_string())
+        let said = error.to_string();
+        if matches!(Error::from(error), Error::DiskFull) {
+            return Reason::Full;
+        }
+        Reason::Failed(said)
     })
 }
 

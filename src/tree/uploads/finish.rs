@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Result, UploadError, parse_base};
 use crate::chunk::Manifest;
+use crate::crypto::Blinded;
 use crate::store;
-use crate::store::content::{Checksum, Staged, proves};
+use crate::store::content::{Checksum, Parked, Staged, proves, rows};
 use crate::store::meta::Conn;
 use crate::store::meta::uploads::{self, UploadRow};
 use crate::tree::locate::Place;
@@ -18,14 +19,23 @@ impl Tree {
     /// Names the bytes of an upload that are all there, as [`Tree::commit`] would. Asked again, it
     /// answers what it answered first, whatever became of the file since.
     ///
-    /// A refusal leaves the upload as it is, so that it can be tried again; only bytes that do not
-    /// have the stated checksum are of no use, and the upload is forgotten.
+    /// A refusal leaves the upload as it is, so that it can be tried again. Only bytes that do not have
+    /// the stated checksum are of no use, and those of which some were lost: then the upload is
+    /// forgotten, and in the second case `NotFound`, so that its client begins anew.
     pub async fn upload_finish(&self, id: UploadId) -> Result<Written> {
         let (row, _taken) = self.upload_taken(id).await?;
         if let Some(made) = &row.made {
             return Ok(read_receipt(made)?);
         }
         match self.finish_taken(&row).await {
+            Err(UploadError::Tree(Error::Store(error)))
+                if (error.is_damage() || matches!(error, store::Error::Stale))
+                    && self.has_lost_bytes(&row).await? =>
+            {
+                tracing::error!(upload = row.id, %error, "an upload has lost bytes and is given up");
+                self.upload_abort(id).await?;
+                Err(Error::NotFound.into())
+            }
             // A request that was given up may have finished it after all.
             Err(UploadError::Tree(Error::NotFound)) => {
                 let made = self.upload_row(id).await?.made.ok_or(Error::NotFound)?;
@@ -57,6 +67,28 @@ impl Tree {
             Box::pin(async move { put_once(conn, &tree, id, &place, &staged, &how).await })
         });
         Ok(written.await?)
+    }
+
+    /// Whether what its row holds does not lead to the bytes that arrived. Sending more never helps then.
+    async fn has_lost_bytes(&self, row: &UploadRow) -> Result<bool> {
+        let (id, space) = (UploadId(row.id), SpaceId(row.space));
+        let keys = self.store.keys.of(&self.store.meta, space).await?;
+        let mut conn = self.store.meta.read().await?;
+        let Some(held) = uploads::held(&mut conn, id).await? else {
+            return Ok(false);
+        };
+        let received = row::bytes(held.received);
+        let parked = Parked::open(&keys, id, received, &held.manifest, held.tail).await;
+        let parked = match parked {
+            Err(error) if error.is_damage() => return Ok(true),
+            parked => parked?,
+        };
+        // A root of nobody's: it has none yet.
+        let none = (Blinded([0; 16]), false);
+        match rows(&mut conn, &keys, none, &parked.manifest).await {
+            Err(error) if error.is_damage() => Ok(true),
+            found => Ok(!found?.are_sound(parked.covered)),
+        }
     }
 
     /// The whole content, held against the stated checksum.

@@ -6,3 +6,5 @@ mod fixture;
 mod healed;
 mod planted;
 mod scrubbing;
+mod told;
+mod uploads;

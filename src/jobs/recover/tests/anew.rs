@@ -196,3 +196,33 @@ async fn nothing_is_written_when_nothing_changed() {
     assert!(delta.bytes <= base.bytes * 2, "{base:?} {delta:?}");
     assert_eq!(site.snapshot_files().len(), 2);
 }
+
+/// The row of a content stays for a while when nothing names it any more.
+#[tokio::test]
+async fn bytes_that_nothing_named_when_the_snapshot_was_taken_come_back_with_a_name() {
+    let mut site = Site::new().await;
+    let bytes = noise(1, 300_000);
+    site.opened.put("/a", &bytes).await;
+    let node = site.opened.tree.lookup(&path("/a")).await.unwrap();
+    site.opened.tree.remove(&path("/a")).await.unwrap();
+    site.opened.tree.purge(node.id).await.unwrap();
+    site.take().await.unwrap();
+    let how = Collect {
+        grace: Duration::ZERO,
+        rate: None,
+        clock: Clock::system(),
+    };
+    for _ in 0..4 {
+        site.opened.close_segments().await;
+        let done = round(&site.opened.store, &how, &CancellationToken::new()).await;
+        done.unwrap();
+    }
+    site.opened.put("/a", &bytes).await;
+    site.opened.store.close().await;
+
+    let done = site.recover("anew").await.unwrap();
+
+    assert_eq!((done.placed, done.torn), (1, 0), "{done:?}");
+    let opened = site.open("anew").await;
+    assert!(opened.read("/recovered/a").await.unwrap() == bytes);
+}

@@ -2,5 +2,6 @@
 
 mod anew;
 mod fixture;
+mod marks;
 mod refused;
 mod same;

@@ -10,7 +10,8 @@ use super::fixture::{Opened, Site, load_into, noise, path, rows};
 use crate::accounts::{Accounts, DeviceKind, NewAccount};
 use crate::jobs::collect::{Collect, round};
 use crate::jobs::snapshot::Snapshots;
-use crate::store::meta::Database;
+use crate::store::Result;
+use crate::store::meta::{Database, testing};
 use crate::store::snapshot::Kind;
 use crate::tree::{
     self, Base, DEFAULT_FOLDERS, NewSpace, Overwrite, Property, PropertyChange, Reach, Times,
@@ -51,14 +52,36 @@ async fn base_and_deltas_make_the_database_that_there_was() {
             for _ in 0..STEPS {
                 step(&site.opened, &dice).await;
             }
+            mark(&site.opened, (3, i64::try_from(dice.roll(3)).unwrap())).await;
             let taken = site.take().await;
             deltas += u32::from(taken.is_some_and(|taken| taken.kind == Kind::Delta));
             if nth % 5 == 4 {
                 same(&site, &format!("{seed}-{nth}")).await;
             }
+            // What has a mark is named by none of the steps.
+            mark(&site.opened, (1, -1)).await;
         }
+        site.take().await;
         assert!(deltas > 0, "there was a base only");
         assert_eq!(site.take().await, None, "nothing has changed");
+    }
+}
+
+/// Marks the chunks and contents whose numbers leave a rest, and no others.
+async fn mark(opened: &Opened, (divisor, rest): (i64, i64)) {
+    const TEXTS: [&str; 2] = [
+        "UPDATE chunk SET damaged = CASE WHEN id % $1 = $2 THEN $1 END",
+        "UPDATE content SET damaged = CASE WHEN id % $1 = $2 THEN $1 END",
+    ];
+    for text in TEXTS {
+        let done: Result<u64> = opened
+            .store
+            .meta
+            .write(move |conn| {
+                Box::pin(async move { testing::execute(conn, text, &[divisor, rest]).await })
+            })
+            .await;
+        done.unwrap();
     }
 }
 

@@ -2,12 +2,13 @@
 //!
 //! Whether a page may have changed is told by a few sums over its rows, which the database forms
 //! without giving the rows. Every write to a node raises one of its numbers, all other tables of
-//! windows only gain and lose rows or move them.
+//! windows only gain and lose rows or move them, or get a mark of damage or lose it.
 
 mod cells;
 mod tables;
 
 use std::collections::BTreeMap;
+use std::iter;
 
 use self::cells::Cells;
 use self::tables::{Kind, TEXTS, Texts, UNITS, Unit};
@@ -22,6 +23,9 @@ const FIRST: [u8; 2] = [1, 2];
 /// Most tables of a unit that has windows, times the figures of each.
 const FIGURES: usize = 12;
 
+/// Where the figures of marks lie among those of a page; units with marks have one table.
+const MARKS: usize = 4;
+
 /// Figures that differ when a page does.
 pub type Probe = [i64; FIGURES];
 
@@ -32,18 +36,22 @@ const TRACES: &str = "SELECT
     (SELECT COALESCE(MAX(id), 0) FROM sync_log),
     (SELECT COALESCE(MAX(id), 0) FROM conflict),
     (SELECT count(*) FROM conflict WHERE resolved_at IS NULL),
-    (SELECT COALESCE(MAX(CAST(value AS BIGINT)), 0) FROM setting WHERE key = 'collect_epoch')";
+    (SELECT COALESCE(MAX(CAST(value AS BIGINT)), 0) FROM setting WHERE key = 'collect_epoch'),
+    (SELECT count(*) FROM chunk WHERE damaged IS NOT NULL),
+    (SELECT CAST(COALESCE(SUM(id), 0) AS BIGINT) FROM chunk WHERE damaged IS NOT NULL),
+    (SELECT count(*) FROM content WHERE damaged IS NOT NULL),
+    (SELECT CAST(COALESCE(SUM(id), 0) AS BIGINT) FROM content WHERE damaged IS NOT NULL)";
 
 /// Figures that change with everything worth a new snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Traces {
-    figures: (i64, i64, i64, i64, i64, i64, i64),
+    figures: Row,
     owners: Probe,
 }
 
 /// The present figures. Small tables are read, nothing else.
 pub async fn traces(conn: &mut Conn) -> Result<Traces> {
-    let figures = sql::query_as(TRACES).fetch_one(&mut *conn).await?;
+    let Cells(figures) = sql::query_as(TRACES).fetch_one(&mut *conn).await?;
     let owners = Window { unit: 1, at: 0 };
     let owners = digest(&page(conn, owners).await?);
     Ok(Traces { figures, owners })
@@ -57,17 +65,21 @@ pub async fn probes(conn: &mut Conn) -> Result<BTreeMap<Window, Probe>> {
             digested(conn, unit.code, &mut all).await?;
             continue;
         }
+        let mut probes: Vec<(usize, &'static str)> = Vec::new();
         for (nth, texts) in texts.iter().enumerate() {
-            let probe = texts.probe.as_deref().unwrap_or_default();
+            probes.extend(texts.probe.as_deref().map(|text| (nth * 4, text)));
+            probes.extend(texts.marks.as_deref().map(|text| (MARKS, text)));
+        }
+        for (from, text) in probes {
             let rows: Vec<(i64, i64, i64, i64, i64)> =
-                sql::query_as(probe).fetch_all(&mut *conn).await?;
+                sql::query_as(text).fetch_all(&mut *conn).await?;
             for (at, rows, one, two, three) in rows {
                 let window = Window {
                     unit: unit.code,
                     at,
                 };
                 let probe: &mut Probe = all.entry(window).or_default();
-                probe[nth * 4..][..4].copy_from_slice(&[rows, one, two, three]);
+                probe[from..][..4].copy_from_slice(&[rows, one, two, three]);
             }
         }
     }
@@ -130,7 +142,8 @@ pub async fn put(conn: &mut Conn, page: &Page) -> Result<()> {
         return Err(OTHER);
     }
     for (texts, rows) in texts.iter().zip(&page.tables) {
-        if rows.iter().any(|row| row.len() != texts.kinds.len()) {
+        let columns = texts.least..=texts.kinds.len();
+        if rows.iter().any(|row| !columns.contains(&row.len())) {
             return Err(OTHER);
         }
         put_rows(conn, texts, rows).await?;
@@ -144,7 +157,12 @@ const OTHER: Error = Error::Corrupt("a snapshot has other tables than this versi
 async fn put_rows(conn: &mut Conn, texts: &'static Texts, rows: &[Row]) -> Result<()> {
     for (text, batch) in texts.insert.batches(rows) {
         let mut query = sql::query(text);
-        for (cell, kind) in batch.iter().flat_map(|row| row.iter().zip(&texts.kinds)) {
+        // What an older snapshot does not have is empty.
+        let missing = || iter::repeat(&Cell::Null);
+        for (cell, kind) in batch
+            .iter()
+            .flat_map(|row| row.iter().chain(missing()).zip(&texts.kinds))
+        {
             query = match (kind, cell) {
                 (Kind::Int, Cell::Int(number)) => query.bind(*number),
                 (Kind::Int, Cell::Null) => query.bind(None::<i64>),

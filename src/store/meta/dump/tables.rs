@@ -14,6 +14,10 @@ pub(super) enum Kind {
 }
 use Kind::{Bool, Bytes, Int, Text};
 
+/// The column that says when a row was found damaged. Few rows have it, and it changes alone; a partial
+/// index tells which.
+const MARK: &str = "damaged";
+
 /// A table of a unit.
 struct Table {
     name: &'static str,
@@ -189,6 +193,7 @@ pub(super) const UNITS: &[Unit] = &[
                 ("manifest", Bytes),
                 ("checksum", Text),
                 ("class", Int),
+                (MARK, Int),
             ],
         }],
     },
@@ -207,6 +212,7 @@ pub(super) const UNITS: &[Unit] = &[
                 ("start", Int),
                 ("stored", Int),
                 ("raw", Int),
+                (MARK, Int),
             ],
         }],
     },
@@ -254,10 +260,8 @@ pub(super) const UNITS: &[Unit] = &[
 #[cfg(test)]
 pub(super) const LEFT_OUT: &[(&str, &str)] = &[
     ("space", "locks"),
-    ("content", "damaged"),
     ("content", "dead"),
     ("content", "dead_at"),
-    ("chunk", "damaged"),
     ("chunk", "dead"),
     ("segment", "process"),
     ("segment", "closing"),
@@ -273,6 +277,9 @@ pub(super) const LEFT_OUT: &[(&str, &str)] = &[
     ("watch_pairing", ""),
 ];
 
+/// Columns at the end of tables that older snapshots do not have, as `(table, column)`: empty there.
+const LATER: &[(&str, &str)] = &[("content", MARK), ("chunk", MARK)];
+
 /// Settings of one database and not of its content.
 const OWN_SETTINGS: &str = "WHERE key NOT IN ('master_key_fingerprint', 'epoch', 'collect_epoch')";
 
@@ -282,9 +289,13 @@ pub(super) struct Texts {
     pub(super) read: String,
     /// A window's number and four figures; nothing when the unit is one page.
     pub(super) probe: Option<String>,
+    /// The same of the rows that have a mark, where rows can have one.
+    pub(super) marks: Option<String>,
     pub(super) insert: Insert,
     pub(super) clear: String,
     pub(super) kinds: Vec<Kind>,
+    /// The fewest columns that rows of a snapshot have.
+    pub(super) least: usize,
 }
 
 /// The statements of each table of each unit.
@@ -319,9 +330,16 @@ impl Table {
                 read.join(", ")
             ),
             probe: span.map(|span| self.probe(span)),
+            marks: span
+                .filter(|_| names.contains(&MARK))
+                .map(|span| self.marks(span)),
             insert: Insert::new(&head, names.len(), ""),
             clear: format!("DELETE FROM {name}"),
             kinds: self.columns.iter().map(|(_, kind)| *kind).collect(),
+            least: names
+                .iter()
+                .filter(|column| !LATER.contains(&(*name, **column)))
+                .count(),
         }
     }
 
@@ -334,6 +352,15 @@ impl Table {
         format!(
             "SELECT {key} / {span}, count(*), {} FROM {name} GROUP BY {key} / {span}",
             sums.join(", ")
+        )
+    }
+
+    fn marks(&self, span: i64) -> String {
+        let Self { name, key, .. } = self;
+        format!(
+            "SELECT {key} / {span}, count(*), CAST(SUM({key}) AS BIGINT),
+                CAST(SUM({MARK}) AS BIGINT), CAST(0 AS BIGINT)
+            FROM {name} WHERE {MARK} IS NOT NULL GROUP BY {key} / {span}"
         )
     }
 }
@@ -352,6 +379,7 @@ pub(super) fn statements() -> Vec<&'static str> {
     for texts in TEXTS.iter().flatten() {
         all.extend([texts.read.as_str(), texts.clear.as_str()]);
         all.extend(texts.probe.as_deref());
+        all.extend(texts.marks.as_deref());
         all.extend(texts.insert.texts());
     }
     all
