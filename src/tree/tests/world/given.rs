@@ -11,19 +11,22 @@ use super::state::MONTH;
 use super::verbs::At;
 use crate::crypto::MasterKey;
 use crate::jobs::Rules;
-use crate::store::Store;
 use crate::store::meta::testing;
 use crate::store::meta::versions::Keep;
+use crate::store::{self, Store};
 use crate::tree::tests::fixture::path;
 use crate::tree::{Base, Error, NewUpload, Property, Result, Tree, UploadError, User};
 use crate::types::{AccountId, Clock, Millis, SpaceId, UploadId};
 
-pub(super) async fn open(folder: &TempDir) -> Arc<Store> {
+/// Where nobody waits for the disk, if there is such a place: what a power cut takes is up to the plan.
+pub(super) fn folder() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_none| tempfile::tempdir().unwrap())
+}
+
+pub(super) async fn open(folder: &TempDir) -> store::Result<Arc<Store>> {
     let (key, _) = MasterKey::load_or_create(&folder.path().join("key")).unwrap();
     let (database, data) = (testing::database(folder.path()), folder.path().join("data"));
-    Store::open(&database, &data, key, Keep::default())
-        .await
-        .unwrap()
+    Store::open(&database, &data, key, Keep::default()).await
 }
 
 pub(super) fn trees(store: &Arc<Store>, spaces: [SpaceId; 3], clock: &Arc<AtomicI64>) -> [Tree; 2] {
