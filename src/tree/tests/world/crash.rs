@@ -66,8 +66,7 @@ impl Life {
 }
 
 impl Stage {
-    /// Ends the process before a step of a verb. The next one is held against the world, and does the verb
-    /// again.
+    /// Ends the process before a step of a verb, and holds the next one against the world.
     pub(super) fn crash(&mut self, life: &mut Life, verb: &Verb, step: u64, loss: Loss) -> End {
         let turns = life.run(self.turns());
         life.plan.stop_after(step);
@@ -84,8 +83,6 @@ impl Stage {
         *life = Life::begin();
         self.plan = Arc::clone(&life.plan);
         life.run(self.rise(verb, turns));
-        life.run(self.perform(verb));
-        life.run(self.check());
         self.count("Crash");
         End { before, owed }
     }

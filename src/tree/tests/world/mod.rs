@@ -55,6 +55,7 @@ fn live(verbs: &[Verb]) -> BTreeMap<String, u64> {
             let steps = stage.steps.get(&verb.kind()).copied().unwrap_or(8);
             let step = u64::from(*step) % (steps + 2);
             stage.crash(&mut life, verb, step, *loss);
+            life.run(stage.perform(verb));
         } else {
             life.run(stage.perform(verb));
         }
