@@ -22,6 +22,8 @@ struct Case {
 const STEPS: [&str; 9] = [
     "Answer", "Begin", "Commit", "Create", "Folder", "Rename", "Sync", "Unlink", "Write",
 ];
+/// Steps from one end to the next on PostgreSQL, where each takes ten times as long; others for each case.
+const STRIDE: usize = 9;
 const MINE: usize = 1;
 
 fn here(names: &str) -> At {
@@ -205,7 +207,7 @@ const CASES: &[Case] = &[
 ];
 
 /// Ends it before each step, in each way that makes a difference. How often before which.
-fn end_everywhere(case: &Case) -> BTreeMap<String, u64> {
+fn end_everywhere(case: &Case, steps: impl Iterator<Item = u64>) -> BTreeMap<String, u64> {
     let mut met = BTreeMap::new();
     let mut life = Life::begin();
     let mut stage = life.run(Stage::new(&life));
@@ -220,7 +222,7 @@ fn end_everywhere(case: &Case) -> BTreeMap<String, u64> {
     // Nobody is told of anything before its end.
     let fewer = matches!(first, Verb::Collect) && !is_set("SYNC_TEST_LONG");
     let mut nth = 1;
-    for step in 0.. {
+    for step in steps {
         let mut over = true;
         for loss in [Loss::Nothing, Loss::Unsynced, Loss::Torn] {
             for verb in (case.before)(nth) {
@@ -252,18 +254,23 @@ fn end_everywhere(case: &Case) -> BTreeMap<String, u64> {
 
 #[test]
 fn whatever_step_a_process_ends_before_the_next_one_finds_all_of_it_or_nothing() {
+    let few = is_set("SYNC_TEST_POSTGRES") && !is_set("SYNC_TEST_LONG");
     let mut all = BTreeMap::<String, u64>::new();
-    for case in CASES {
-        let began = std::time::Instant::now();
-        let met = end_everywhere(case);
-        println!("{}: {met:?} in {:?}", case.name, began.elapsed());
+    for (nth, case) in CASES.iter().enumerate() {
+        let steps = if few {
+            (nth as u64 % 3..).step_by(STRIDE)
+        } else {
+            (0..).step_by(1)
+        };
+        let met = end_everywhere(case, steps);
+        println!("{}: {met:?}", case.name);
         for (step, times) in met {
             *all.entry(step).or_default() += times;
         }
     }
-    for step in STEPS {
+    for step in STEPS.iter().filter(|_| !few) {
         assert!(
-            all.contains_key(step),
+            all.contains_key(*step),
             "the world never ended before {step}"
         );
     }

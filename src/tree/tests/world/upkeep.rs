@@ -38,7 +38,8 @@ impl Stage {
         };
         for _ in 0..ROUNDS {
             self.store.process.beat(&self.store).await?;
-            round(&self.store, &how, &site.stop).await?;
+            let round = round(&self.store, &how, &site.stop).await?;
+            assert_eq!(round.damaged, 0, "{round:?}");
         }
         if self.has_stopped() {
             return Ok(());
