@@ -11,9 +11,9 @@ pub(in crate::store) enum Step<'s> {
     /// A file is made.
     Create(&'s Path),
     /// Bytes go into it.
-    Write(&'s Path),
+    Write,
     /// They are made durable.
-    Sync(&'s Path),
+    Sync,
     /// What a folder holds is changed or made durable.
     Folder,
     /// A file gets another name.
@@ -164,11 +164,8 @@ mod planned {
 
         fn pass(&self, step: Step<'_>) -> io::Result<()> {
             let mut state = self.state();
-            let same = match step {
-                Step::Commit => true,
-                Step::Begin => state.answered,
-                _ => false,
-            };
+            let same =
+                matches!(step, Step::Commit) || (state.answered && matches!(step, Step::Begin));
             let counts = !(state.thin && same);
             state.answered = matches!(step, Step::Answer);
             if state.stopped.is_none() && state.left == Some(0) && counts {
@@ -183,18 +180,15 @@ mod planned {
                 state.left = state.left.map(|left| left - 1);
                 state.passed += 1;
             }
-            match step {
-                Step::Create(path) => drop(state.files.insert(path.to_owned(), Kept::default())),
-                Step::Unlink(path) => drop(state.files.remove(path)),
-                Step::Rename(from, to) => {
-                    let kept = state.files.remove(from).unwrap_or_default();
-                    let kept = Kept {
-                        named: false,
-                        ..kept
-                    };
-                    state.files.insert(to.to_owned(), kept);
-                }
-                _ => {}
+            let files = &mut state.files;
+            if let Step::Create(path) = step {
+                files.insert(path.to_owned(), Kept::default());
+            } else if let Step::Unlink(path) = step {
+                files.remove(path);
+            } else if let Step::Rename(from, to) = step {
+                let mut kept = files.remove(from).unwrap_or_default();
+                kept.named = false;
+                files.insert(to.to_owned(), kept);
             }
             Ok(())
         }
@@ -239,9 +233,9 @@ mod planned {
         plan.follow();
         plan.stop_after(3);
         at(Step::Create(&file)).unwrap();
-        at(Step::Write(&file)).unwrap();
+        at(Step::Write).unwrap();
         fs::write(&file, [1; 10]).unwrap();
-        at(Step::Sync(&file)).unwrap();
+        at(Step::Sync).unwrap();
         synced(&file);
         named(&file);
         fs::write(&file, [1; 30]).unwrap();

@@ -159,12 +159,12 @@ impl Appender {
     }
 
     fn write(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        fault::at(Step::Write(&self.path))?;
+        fault::at(Step::Write)?;
         self.file.write_all_at(bytes, offset)
     }
 
     fn flush_file(&self) -> io::Result<()> {
-        fault::at(Step::Sync(&self.path))?;
+        fault::at(Step::Sync)?;
         self.file.sync_data()?;
         fault::synced(&self.path);
         if self.synced() == 0 {

@@ -164,11 +164,10 @@ impl Writer {
     async fn flush(&mut self, last: bool) -> Result<()> {
         let text = std::mem::take(&mut self.buffer);
         let (file, key, number) = (Arc::clone(&self.file), Arc::clone(&self.key), self.frames);
-        let at = self.unfinished.clone();
         self.frames += 1;
         let written = blocking(move || {
             let frame = seal(&key, number, last, text)?;
-            fault::at(Step::Write(&at))
+            fault::at(Step::Write)
                 .and_then(|()| (&*file).write_all(&frame))
                 .map_err(Error::io("writing a snapshot"))?;
             Ok(frame.len())
@@ -191,13 +190,13 @@ impl Drop for Writer {
 fn begin(at: &Path, header: &[u8]) -> io::Result<File> {
     fault::at(Step::Create(at))?;
     let mut file = File::create(at)?;
-    fault::at(Step::Write(at))?;
+    fault::at(Step::Write)?;
     file.write_all(header)?;
     Ok(file)
 }
 
 fn name(file: &File, unfinished: &Path, path: &Path) -> io::Result<()> {
-    fault::at(Step::Sync(unfinished))?;
+    fault::at(Step::Sync)?;
     file.sync_all()?;
     fault::synced(unfinished);
     fault::at(Step::Rename(unfinished, path))?;

@@ -114,10 +114,10 @@ impl Stage {
             Some(Doubt::Whole(..)) | None => {}
         }
         self.world.now = self.clock.fetch_add(LEASE, Ordering::SeqCst) + LEASE;
-        match verb {
-            Verb::Lock(at) => self.unlock(at).await,
-            Verb::Collect => self.adopt_what_went().await,
-            _ => {}
+        if let Verb::Lock(at) = verb {
+            self.unlock(at).await;
+        } else if let Verb::Collect = verb {
+            self.adopt_what_went().await;
         }
         self.look_at_parked().await;
         self.check().await;
