@@ -18,9 +18,18 @@ use crate::tree::tests::fixture::path;
 use crate::tree::{Base, Error, NewUpload, Property, Result, Tree, UploadError, User};
 use crate::types::{AccountId, Clock, Millis, SpaceId, UploadId};
 
+/// Files that lie in memory.
+const MEMORY: &str = "/dev/shm";
+/// Bytes that must be free there.
+const ROOM: u64 = 1024 * 1024 * 1024;
+
 /// Where nobody waits for the disk, if there is such a place: what a power cut takes is up to the plan.
 pub(super) fn folder() -> TempDir {
-    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_none| tempfile::tempdir().unwrap())
+    let memory = rustix::fs::statvfs(MEMORY).map_or(0, |data| data.f_bavail * data.f_frsize);
+    if memory < ROOM {
+        return tempfile::tempdir().unwrap();
+    }
+    tempfile::tempdir_in(MEMORY).unwrap()
 }
 
 pub(super) async fn open(folder: &TempDir) -> store::Result<Arc<Store>> {

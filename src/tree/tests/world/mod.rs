@@ -8,6 +8,7 @@ mod given;
 mod perform;
 mod state;
 mod upkeep;
+mod uploads;
 mod verbs;
 
 use std::collections::BTreeMap;

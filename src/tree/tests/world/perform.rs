@@ -10,8 +10,9 @@ use tempfile::TempDir;
 
 use super::check::Mirror;
 use super::crash::Life;
-use super::given::{append, begin, folder, open, plain, property, trees};
+use super::given::{folder, open, property, trees};
 use super::state::{self, DAY, World};
+use super::uploads::Parked;
 use super::verbs::{At, Body, SHARED, Verb, When};
 use crate::jobs::snapshot::Snapshots;
 use crate::store::Store;
@@ -19,26 +20,15 @@ use crate::store::fault::Plan;
 use crate::tree::tests::fixture::{START, path, space};
 use crate::tree::{
     BatchItem, Error, LockRequest, Overwrite, Precondition, PropertyChange, Reach, Result, Times,
-    Tree, UPLOAD_LIFETIME, UploadError, Write,
+    Tree, Write,
 };
-use crate::types::{ETag, NodeId, SpaceId, UploadId};
+use crate::types::{ETag, NodeId, SpaceId};
 
 /// Bytes the first account's own files may have.
 const QUOTA: u64 = 150_000;
 
 /// How a verb ended that the tree did not refuse: an error says that the world was stopped.
 pub(super) type Acted<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
-
-/// An upload that somebody left alone.
-#[derive(Clone)]
-pub(super) struct Parked {
-    at: At,
-    bytes: state::Bytes,
-    id: UploadId,
-    /// Bytes that were acknowledged.
-    received: u64,
-    used: i64,
-}
 
 /// What may have been done that nobody was told of.
 pub(super) enum Doubt {
@@ -172,7 +162,7 @@ impl Stage {
 
     /// What was done to the tree is done to the world, and was refused by both or neither. A quota may
     /// refuse anything that makes its space grow.
-    fn agree(
+    pub(super) fn agree(
         &mut self,
         what: &dyn std::fmt::Debug,
         got: &Result<()>,
@@ -247,106 +237,6 @@ impl Stage {
                 None
             }
         });
-    }
-
-    async fn parts(&mut self, at: &At, bytes: &state::Bytes, cuts: u8) -> Acted {
-        let done = async {
-            let id = begin(&self.trees[at.who], at, bytes.len()).await?;
-            let step = bytes.len().div_ceil(usize::from(cuts % 5) + 1).max(1);
-            for (nth, part) in bytes.chunks(step).enumerate() {
-                append(&self.trees[at.who], id, nth * step, part).await?;
-            }
-            let finished = self.trees[at.who].upload_finish(id).await;
-            if finished.is_err() && !self.has_stopped() {
-                self.trees[at.who].upload_abort(id).await?;
-            }
-            finished.map(drop)
-        };
-        let done = done.await.map_err(plain);
-        self.agree(&("parts", at), &done, |world| {
-            world.put(at, bytes).map(drop)
-        });
-        Ok(())
-    }
-
-    async fn park(&mut self, at: &At, bytes: state::Bytes) {
-        let begun = async {
-            let id = begin(&self.trees[at.who], at, bytes.len()).await?;
-            append(&self.trees[at.who], id, 0, &bytes[..bytes.len() / 2]).await?;
-            Ok(id)
-        };
-        if let Ok::<_, UploadError>(id) = begun.await {
-            self.parked.push(Parked {
-                at: at.clone(),
-                received: (bytes.len() / 2) as u64,
-                bytes,
-                id,
-                used: self.world.now,
-            });
-        }
-    }
-
-    /// An upload that is older than a week is gone.
-    async fn finish(&mut self, nth: usize) {
-        if self.parked.is_empty() {
-            return;
-        }
-        let nth = nth % self.parked.len();
-        let Parked {
-            at,
-            bytes,
-            id,
-            used,
-            received,
-        } = self.parked[nth].clone();
-        let tree = self.trees[at.who].clone();
-        let mut again = false;
-        let done = async {
-            let there = tree.upload_get(id).await?;
-            assert!(there.received >= received || there.finished, "{there:?}");
-            again = there.finished;
-            if !again {
-                let from = usize::try_from(there.received).unwrap();
-                append(&tree, id, from, &bytes[from..]).await?;
-            }
-            tree.upload_finish(id).await.map(drop)
-        };
-        let done = done.await.map_err(plain);
-        if !self.has_stopped() {
-            self.parked.remove(nth);
-        }
-        if self.world.now - used > 7 * DAY {
-            assert!(matches!(done, Err(Error::NotFound)), "{done:?}");
-            return;
-        }
-        if again {
-            // It was finished before, and nobody was told.
-            assert!(done.is_ok() || self.has_stopped(), "{done:?}");
-            return;
-        }
-        if done.is_err() && !self.has_stopped() {
-            tree.upload_abort(id).await.unwrap();
-        }
-        self.agree(&("finish", &at), &done, |world| {
-            world.put(&at, &bytes).map(drop)
-        });
-    }
-
-    /// What became of uploads that the end of the process met; nothing that was acknowledged is lost.
-    pub(super) async fn look_at_parked(&mut self) {
-        for parked in &mut self.parked {
-            match self.trees[parked.at.who].upload_get(parked.id).await {
-                Ok(there) => {
-                    assert!(
-                        there.received >= parked.received || there.finished,
-                        "{there:?}"
-                    );
-                    let lifetime = i64::try_from(UPLOAD_LIFETIME.as_millis()).unwrap();
-                    parked.used = there.expires.0 - lifetime;
-                }
-                Err(error) => assert!(self.world.now - parked.used > 7 * DAY, "{error}"),
-            }
-        }
     }
 
     async fn together(&mut self, items: &[(At, Body)]) {
