@@ -6,6 +6,7 @@ pub mod content;
 pub mod damage;
 mod error;
 mod events;
+pub(crate) mod fault;
 mod in_use;
 mod keys;
 pub mod meta;

@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use super::record::{self, Prepared, SEGMENT_HEADER_LEN};
 use super::{Place, blocking, file_path};
 use crate::crypto::{RecordKey, SegmentId, SpaceKeys};
+use crate::store::fault::{self, Step};
 use crate::store::{Error, Result};
 
 /// A segment is closed before it grows beyond this many bytes: large enough that few files hold a
@@ -42,7 +43,7 @@ impl Appender {
         let file = create_file(&path).map_err(Error::writing("creating a segment"))?;
         let appender = Self::with_file(id, keys, file, path);
         let header = record::segment_header(keys.space, id);
-        if let Err(error) = appender.file.write_all_at(&header, 0) {
+        if let Err(error) = appender.write(&header, 0) {
             appender.remove_file();
             return Err(Error::writing("writing a segment")(error));
         }
@@ -86,7 +87,7 @@ impl Appender {
                 stored: piece.stored(),
             });
         }
-        if let Err(error) = self.file.write_all_at(&sealed, start) {
+        if let Err(error) = self.write(&sealed, start) {
             self.fail(&error);
             return Err(Error::writing("writing a segment")(error));
         }
@@ -132,7 +133,9 @@ impl Appender {
 
     /// Takes the file away again; only when nobody was given a place in it.
     pub(super) fn remove_file(&self) {
-        if let Err(error) = fs::remove_file(&self.path) {
+        let removed =
+            fault::at(Step::Unlink(&self.path)).and_then(|()| fs::remove_file(&self.path));
+        if let Err(error) = removed {
             tracing::warn!(segment = %self.id, "removing an unused segment: {error}");
         }
     }
@@ -155,13 +158,22 @@ impl Appender {
         Ok(())
     }
 
+    fn write(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        fault::at(Step::Write)?;
+        self.file.write_all_at(bytes, offset)
+    }
+
     fn flush_file(&self) -> io::Result<()> {
+        fault::at(Step::Sync)?;
         self.file.sync_data()?;
+        fault::synced(&self.path);
         if self.synced() == 0 {
             // The first time, its name and that of its folder have to get there as well.
             for folder in self.path.ancestors().skip(1).take(2) {
+                fault::at(Step::Folder)?;
                 File::open(folder)?.sync_all()?;
             }
+            fault::named(&self.path);
         }
         Ok(())
     }
@@ -174,6 +186,7 @@ impl Appender {
 }
 
 fn create_file(path: &Path) -> io::Result<File> {
+    fault::at(Step::Create(path))?;
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     match options.open(path) {

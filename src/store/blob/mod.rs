@@ -34,6 +34,7 @@ use self::active::Active;
 use self::handles::Handles;
 use self::list::List;
 use self::record::Header;
+use super::fault::{self, Step};
 use super::{Error, Result};
 use crate::crypto::{ChunkId, SegmentId, SpaceKeys};
 
@@ -165,7 +166,7 @@ impl Segments {
         let inner = Arc::clone(&self.0);
         blocking(move || {
             for segment in inner.active.forget(&segments) {
-                if let Err(error) = fs::remove_file(file_path(&inner.folder, segment)) {
+                if let Err(error) = remove(&file_path(&inner.folder, segment)) {
                     tracing::warn!(%segment, "removing a segment that failed: {error}");
                 }
             }
@@ -271,14 +272,20 @@ fn file_path(folder: &Path, segment: SegmentId) -> PathBuf {
     folder.join(&name[..2]).join(format!("{name}.seg"))
 }
 
+fn remove(path: &Path) -> io::Result<()> {
+    fault::at(Step::Unlink(path))?;
+    fs::remove_file(path)
+}
+
 fn remove_durably(path: &Path) -> io::Result<u64> {
     let len = match fs::metadata(path) {
         Ok(data) => data.len(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         Err(error) => return Err(error),
     };
-    fs::remove_file(path)?;
+    remove(path)?;
     if let Some(folder) = path.parent() {
+        fault::at(Step::Folder)?;
         File::open(folder)?.sync_all()?;
     }
     Ok(len)
@@ -292,6 +299,7 @@ pub(in crate::store) fn make_durable_folder(folder: &Path) -> io::Result<()> {
             _ => Path::new("."),
         };
         make_durable_folder(above)?;
+        fault::at(Step::Folder)?;
         match fs::create_dir(folder) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             Err(_already) => {}

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 
 pub(super) use self::doubt::{LOG_KEPT, Trust, Written};
 pub(super) use self::each::Each;
+use super::super::fault::{self, Step};
 use super::super::{Error, Result};
 use super::{Conn, sql};
 
@@ -182,7 +183,7 @@ async fn commit_all(conn: &mut Conn, batch: &mut [Box<dyn Job>]) -> Result<(), R
 async fn commit_batch(conn: &mut Conn, batch: &mut [Box<dyn Job>]) -> Result<(), sqlx::Error> {
     begin(conn).await?;
     let done = match run_batch(conn, batch).await {
-        Ok(()) => sql::query("COMMIT").execute(&mut *conn).await.map(drop),
+        Ok(()) => commit(&mut *conn).await,
         Err(error) => Err(error),
     };
     if done.is_err() {
@@ -192,7 +193,15 @@ async fn commit_batch(conn: &mut Conn, batch: &mut [Box<dyn Job>]) -> Result<(),
     done
 }
 
+async fn commit(conn: &mut Conn) -> Result<(), sqlx::Error> {
+    fault::at(Step::Commit)?;
+    sql::query("COMMIT").execute(conn).await?;
+    fault::at(Step::Answer)?;
+    Ok(())
+}
+
 async fn begin(conn: &mut Conn) -> Result<(), sqlx::Error> {
+    fault::at(Step::Begin)?;
     let begun = sql::query("BEGIN IMMEDIATE").execute(&mut *conn).await;
     if begun.is_err() {
         // A transaction that could not be undone before is undone now.

@@ -8,7 +8,7 @@
 //! The last frame is sealed as such. Pages do not lie across frames.
 
 use std::fs::{self, File};
-use std::io::{BufReader, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ use crate::crypto::{
     self, FRAME_TAG_LEN, FramePlace, MasterKey, SnapshotKey, compress, decompress,
 };
 use crate::store::blob::blocking;
+use crate::store::fault::{self, Step};
 use crate::store::{Error, Result};
 use crate::types::Millis;
 
@@ -122,13 +123,8 @@ impl Writer {
         let path = folder.file(head.number, head.kind);
         let unfinished = path.with_extension(UNFINISHED);
         let at = unfinished.clone();
-        let file = blocking(move || {
-            let mut file = File::create(at).map_err(Error::io("writing a snapshot"))?;
-            file.write_all(&header)
-                .map_err(Error::io("writing a snapshot"))?;
-            Ok(file)
-        })
-        .await?;
+        let file =
+            blocking(move || begin(&at, &header).map_err(Error::io("writing a snapshot"))).await?;
         Ok(Self {
             file: Arc::new(file),
             key,
@@ -158,10 +154,7 @@ impl Writer {
             self.unfinished.clone(),
         );
         blocking(move || {
-            let named = file.sync_all().and_then(|()| {
-                fs::rename(&unfinished, &path)?;
-                File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
-            });
+            let named = name(&file, &unfinished, &path);
             named.map_err(Error::io("writing a snapshot"))
         })
         .await?;
@@ -174,8 +167,8 @@ impl Writer {
         self.frames += 1;
         let written = blocking(move || {
             let frame = seal(&key, number, last, text)?;
-            (&*file)
-                .write_all(&frame)
+            fault::at(Step::Write)
+                .and_then(|()| (&*file).write_all(&frame))
                 .map_err(Error::io("writing a snapshot"))?;
             Ok(frame.len())
         });
@@ -187,8 +180,31 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         // It has another name when it is finished. What stays is taken away by the next process.
-        drop(fs::remove_file(&self.unfinished));
+        drop(
+            fault::at(Step::Unlink(&self.unfinished))
+                .and_then(|()| fs::remove_file(&self.unfinished)),
+        );
     }
+}
+
+fn begin(at: &Path, header: &[u8]) -> io::Result<File> {
+    fault::at(Step::Create(at))?;
+    let mut file = File::create(at)?;
+    fault::at(Step::Write)?;
+    file.write_all(header)?;
+    Ok(file)
+}
+
+fn name(file: &File, unfinished: &Path, path: &Path) -> io::Result<()> {
+    fault::at(Step::Sync)?;
+    file.sync_all()?;
+    fault::synced(unfinished);
+    fault::at(Step::Rename(unfinished, path))?;
+    fs::rename(unfinished, path)?;
+    fault::at(Step::Folder)?;
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()?;
+    fault::named(path);
+    Ok(())
 }
 
 fn seal(key: &SnapshotKey, number: u64, last: bool, text: Vec<u8>) -> Result<Vec<u8>> {

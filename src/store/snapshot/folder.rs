@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::Kind;
 use crate::store::blob::{blocking, make_durable_folder};
+use crate::store::fault::{self, Step};
 use crate::store::{Error, Result};
 
 /// The folder within the data folder.
@@ -88,7 +89,7 @@ impl Folder {
         for entry in fs::read_dir(&self.0)? {
             let path = entry?.path();
             if path.extension().is_some_and(|found| found == UNFINISHED) {
-                fs::remove_file(path)?;
+                remove(&path)?;
             }
         }
         Ok(())
@@ -105,12 +106,17 @@ impl Folder {
                 return Ok(());
             };
             for entry in all.iter().filter(|entry| entry.number < first) {
-                fs::remove_file(&entry.path).map_err(failed)?;
+                remove(&entry.path).map_err(failed)?;
             }
             Ok(())
         })
         .await
     }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    fault::at(Step::Unlink(path))?;
+    fs::remove_file(path)
 }
 
 fn parse(path: PathBuf) -> Option<Entry> {

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+use crate::store::fault::{self, Step};
 use crate::store::meta::{Conn, sql};
 use crate::store::{Error, Result};
 
@@ -92,6 +93,7 @@ where
 /// Connections that broke while nobody used them are found out here, before anything was done; there
 /// are at most as many as the pool has.
 async fn begin(pool: &PgPool) -> Result<Conn> {
+    fault::at(Step::Begin).map_err(sqlx::Error::from)?;
     let mut left = pool.options().get_max_connections();
     loop {
         let mut conn = Conn::post(Box::pin(pool.acquire()).await?);
@@ -112,12 +114,18 @@ async fn commit(conn: &mut Conn) -> Result<()> {
         undo(conn).await;
         return Err(failed("a work went on after a statement that failed"));
     }
-    let done = sql::query("COMMIT").execute(conn).await;
-    if let Err(error) = done {
+    if let Err(error) = commit_now(conn).await {
         tracing::error!("commit failed: {error}");
         conn.discard();
         return Err(error.into());
     }
+    Ok(())
+}
+
+async fn commit_now(conn: &mut Conn) -> Result<(), sqlx::Error> {
+    fault::at(Step::Commit)?;
+    sql::query("COMMIT").execute(conn).await?;
+    fault::at(Step::Answer)?;
     Ok(())
 }
 

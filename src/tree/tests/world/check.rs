@@ -173,7 +173,7 @@ async fn check_file(tree: &Tree, path: &str, node: &Node, item: &Item) {
     }
 }
 
-async fn read(mut reader: Reader) -> Vec<u8> {
+pub(super) async fn read(mut reader: Reader) -> Vec<u8> {
     let mut found = Vec::new();
     loop {
         let bytes = reader.read(256 * 1024).await.unwrap();

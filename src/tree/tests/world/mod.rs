@@ -2,9 +2,13 @@
 //! parts, batches, a quota, a shared space, time, collection, restarts. The model in `model.rs` is about names.
 
 mod check;
+mod crash;
+mod every;
 mod given;
 mod perform;
 mod state;
+mod upkeep;
+mod uploads;
 mod verbs;
 
 use std::collections::BTreeMap;
@@ -12,18 +16,19 @@ use std::sync::Mutex;
 
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
-use tokio::runtime::Builder;
 
+use self::crash::Life;
 use self::perform::Stage;
 use self::verbs::{At, Verb, verb};
 
 /// What must have been done at least once, else the test says nothing about it.
-const ALL: [&str; 16] = [
+const ALL: [&str; 19] = [
     "Batch",
     "Collect",
     "Colour",
     "Copy",
     "CopyAcross",
+    "Crash",
     "Finish",
     "Lock",
     "Mkdir",
@@ -35,19 +40,30 @@ const ALL: [&str; 16] = [
     "Quota",
     "Restore",
     "RestoreVersion",
+    "Snapshot",
+    "Together",
 ];
 
 /// One life of a store; how often each kind of verb changed something.
-async fn live(verbs: &[Verb]) -> BTreeMap<String, u64> {
-    let mut stage = Stage::new().await;
+fn live(verbs: &[Verb]) -> BTreeMap<String, u64> {
+    let mut life = Life::begin();
+    let mut stage = life.run(Stage::new(&life));
     for at in At::first() {
-        stage.perform(&Verb::Mkdir(at)).await;
+        life.run(stage.perform(&Verb::Mkdir(at)));
     }
     for verb in verbs {
-        stage.perform(verb).await;
+        if let Verb::Crash(verb, step, loss) = verb {
+            let steps = stage.steps.get(&verb.kind()).copied().unwrap_or(8);
+            let step = u64::from(*step) % (steps + 2);
+            stage.crash(&mut life, verb, step, *loss);
+            life.run(stage.perform(verb));
+        } else {
+            life.run(stage.perform(verb));
+        }
     }
-    stage.perform(&Verb::Collect).await;
-    stage.perform(&Verb::Reopen).await;
+    life.run(stage.perform(&Verb::Collect));
+    life.run(stage.perform(&Verb::Reopen));
+    life.run(stage.check_store(true));
     stage.done
 }
 
@@ -83,8 +99,7 @@ fn whatever_accounts_do_the_store_holds_what_it_must_and_nothing_else() {
     let done = Mutex::new(BTreeMap::<String, u64>::new());
     let verbs = prop::collection::vec(verb(), 1..100);
     let ran = runner().run(&verbs, |verbs| {
-        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        for (kind, times) in runtime.block_on(live(&verbs)) {
+        for (kind, times) in live(&verbs) {
             *done.lock().unwrap().entry(kind).or_default() += times;
         }
         Ok(())

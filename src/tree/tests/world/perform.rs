@@ -3,38 +3,39 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use tempfile::TempDir;
-use tokio_util::sync::CancellationToken;
 
 use super::check::Mirror;
-use super::given::{append, begin, open, plain, property, rules, trees};
+use super::crash::Life;
+use super::given::{folder, open, property, trees};
 use super::state::{self, DAY, World};
+use super::uploads::Parked;
 use super::verbs::{At, Body, SHARED, Verb, When};
-use crate::jobs::collect::{Collect, round};
-use crate::jobs::{JOBS, Lease, Site};
+use crate::jobs::snapshot::Snapshots;
 use crate::store::Store;
-use crate::store::meta::peek;
+use crate::store::fault::Plan;
 use crate::tree::tests::fixture::{START, path, space};
 use crate::tree::{
     BatchItem, Error, LockRequest, Overwrite, Precondition, PropertyChange, Reach, Result, Times,
-    Tree, UploadError, Write,
+    Tree, Write,
 };
-use crate::types::{Clock, ETag, NodeId, SpaceId, UploadId};
+use crate::types::{ETag, NodeId, SpaceId};
 
 /// Bytes the first account's own files may have.
 const QUOTA: u64 = 150_000;
-/// More rounds than any collection needs.
-const ROUNDS: usize = 5;
 
-/// An upload that somebody left alone.
-struct Parked {
-    at: At,
-    bytes: state::Bytes,
-    id: UploadId,
-    used: i64,
+/// How a verb ended that the tree did not refuse: an error says that the world was stopped.
+pub(super) type Acted<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// What may have been done that nobody was told of.
+pub(super) enum Doubt {
+    /// All of it, or nothing; and what is gone for good then.
+    Whole(World, Option<NodeId>),
+    /// Each of these files by itself.
+    Each(Vec<(At, state::Bytes)>),
 }
 
 /// A store with two accounts, and the world that it must be like.
@@ -50,17 +51,22 @@ pub(super) struct Stage {
     pub(super) mirrors: [Mirror; 2],
     /// How often each kind of verb changed something, and how often a quota refused one.
     pub(super) done: BTreeMap<String, u64>,
-    changes: u64,
-    parked: Vec<Parked>,
-    clock: Arc<AtomicI64>,
-    folder: TempDir,
+    pub(super) changes: u64,
+    pub(super) parked: Vec<Parked>,
+    pub(super) clock: Arc<AtomicI64>,
+    pub(super) folder: TempDir,
+    pub(super) plan: Arc<Plan>,
+    pub(super) doubt: Option<Doubt>,
+    /// Steps that verbs of each kind took the last time.
+    pub(super) steps: BTreeMap<String, u64>,
+    pub(super) snapshots: Option<Snapshots>,
 }
 
 impl Stage {
-    pub(super) async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+    pub(super) async fn new(life: &Life) -> Self {
+        let folder = folder();
         let clock = Arc::new(AtomicI64::new(START));
-        let store = open(&folder).await;
+        let store = open(&folder).await.unwrap();
         let spaces = [
             space(&store, "~one", false, Some(QUOTA)).await,
             space(&store, "~two", false, None).await,
@@ -79,30 +85,45 @@ impl Stage {
             parked: Vec::new(),
             clock,
             folder,
+            plan: Arc::clone(&life.plan),
+            doubt: None,
+            steps: BTreeMap::new(),
+            snapshots: None,
         }
+    }
+
+    /// Whether the world has come to its end.
+    pub(super) fn has_stopped(&self) -> bool {
+        self.plan.stopped().is_some()
     }
 
     /// Does it, and counts it when something came of it.
     pub(super) async fn perform(&mut self, verb: &Verb) {
-        let before = self.changes;
-        self.act(verb).await;
+        let (before, steps) = (self.changes, self.plan.passed());
+        if let Err(error) = self.act(verb).await {
+            assert!(self.has_stopped(), "{verb:?}: {error}");
+        }
         if self.changes > before {
             self.count(&verb.kind());
         }
+        if !self.plan.ends() {
+            self.steps.insert(verb.kind(), self.plan.passed() - steps);
+        }
     }
 
-    fn count(&mut self, what: &str) {
+    pub(super) fn count(&mut self, what: &str) {
         *self.done.entry(what.to_owned()).or_default() += 1;
     }
 
     /// Does it to both; they must agree whether it can be done.
-    async fn act(&mut self, verb: &Verb) {
+    async fn act(&mut self, verb: &Verb) -> Acted {
         match verb {
             Verb::Put(at, body, when) => self.put(at, &body.bytes(), *when).await,
-            Verb::Parts(at, body, cuts) => self.parts(at, &body.bytes(), *cuts).await,
+            Verb::Parts(at, body, cuts) => self.parts(at, &body.bytes(), *cuts).await?,
             Verb::Park(at, body) => self.park(at, body.bytes()).await,
             Verb::Finish(nth) => self.finish(usize::from(*nth)).await,
-            Verb::Batch(items) => self.batch(items).await,
+            Verb::Batch(items) => self.batch(items).await?,
+            Verb::Together(items) => self.together(items).await,
             Verb::Mkdir(at) => {
                 let done = self.trees[at.who].mkdir(&path(&at.text()), None).await;
                 self.agree(verb, &done.map(drop), |world| world.mkdir(at));
@@ -125,20 +146,23 @@ impl Stage {
                     .await;
                 self.agree(verb, &done.map(drop), |world| world.colour(at, *colour));
             }
-            Verb::Lock(at) => self.lock(at).await,
+            Verb::Lock(at) => self.lock(at).await?,
             Verb::Pass(days) => {
                 self.world.now =
                     self.clock.fetch_add(days * DAY + 1, Ordering::SeqCst) + days * DAY + 1;
             }
-            Verb::Collect => self.collect().await,
-            Verb::Reopen => self.reopen().await,
+            Verb::Collect => self.collect().await?,
+            Verb::Snapshot => self.snapshot().await?,
+            Verb::Reopen => self.reopen().await?,
             Verb::Sync => self.check().await,
+            Verb::Crash(..) => unreachable!("no process outlives it"),
         }
+        Ok(())
     }
 
     /// What was done to the tree is done to the world, and was refused by both or neither. A quota may
     /// refuse anything that makes its space grow.
-    fn agree(
+    pub(super) fn agree(
         &mut self,
         what: &dyn std::fmt::Debug,
         got: &Result<()>,
@@ -149,6 +173,10 @@ impl Stage {
         if let Err(Error::QuotaExceeded { used, quota }) = got {
             assert!(used > quota, "{what:?} was refused for {used} of {quota}");
             self.count("Quota");
+            return;
+        }
+        if got.is_err() && self.has_stopped() {
+            self.doubt = expected.map(|()| Doubt::Whole(after, None));
             return;
         }
         assert_eq!(got.is_ok(), expected.is_some(), "{what:?}: {got:?}");
@@ -195,14 +223,7 @@ impl Stage {
             when: precondition,
             ..Write::default()
         };
-        let written = async {
-            let mut upload = tree.upload(&to, Some(bytes.len() as u64), None).await?;
-            for piece in bytes.chunks(50_000) {
-                upload.push(Bytes::copy_from_slice(piece)).await?;
-            }
-            tree.commit(&to, upload, how).await
-        };
-        let done = written.await.map(drop);
+        let done = send(tree, at, bytes, how).await;
         let holds = match when {
             When::Always => true,
             When::Absent => there.is_none(),
@@ -218,71 +239,27 @@ impl Stage {
         });
     }
 
-    async fn parts(&mut self, at: &At, bytes: &state::Bytes, cuts: u8) {
-        let done = async {
-            let id = begin(&self.trees[at.who], at, bytes.len()).await?;
-            let step = bytes.len().div_ceil(usize::from(cuts % 5) + 1).max(1);
-            for (nth, part) in bytes.chunks(step).enumerate() {
-                append(&self.trees[at.who], id, nth * step, part).await?;
-            }
-            let finished = self.trees[at.who].upload_finish(id).await;
-            if finished.is_err() {
-                self.trees[at.who].upload_abort(id).await?;
-            }
-            finished.map(drop)
-        };
-        let done = done.await.map_err(plain);
-        self.agree(&("parts", at), &done, |world| {
-            world.put(at, bytes).map(drop)
+    async fn together(&mut self, items: &[(At, Body)]) {
+        let trees = self.trees.clone();
+        let all = items.iter().map(async |(at, body)| {
+            let bytes = body.bytes();
+            let done = send(&trees[at.who], at, &bytes, Write::default()).await;
+            (at, done, bytes)
         });
+        let mut unheard = Vec::new();
+        for (at, done, bytes) in join_all(all).await {
+            if done.is_err() && self.has_stopped() {
+                unheard.push((at.clone(), bytes));
+            } else {
+                self.agree(&("together", at), &done, |world| {
+                    world.put(at, &bytes).map(drop)
+                });
+            }
+        }
+        self.doubt = Some(Doubt::Each(unheard));
     }
 
-    async fn park(&mut self, at: &At, bytes: state::Bytes) {
-        let begun = async {
-            let id = begin(&self.trees[at.who], at, bytes.len()).await?;
-            append(&self.trees[at.who], id, 0, &bytes[..bytes.len() / 2]).await?;
-            Ok(id)
-        };
-        if let Ok::<_, UploadError>(id) = begun.await {
-            self.parked.push(Parked {
-                at: at.clone(),
-                bytes,
-                id,
-                used: self.world.now,
-            });
-        }
-    }
-
-    /// An upload that is older than a week is gone.
-    async fn finish(&mut self, nth: usize) {
-        if self.parked.is_empty() {
-            return;
-        }
-        let Parked {
-            at,
-            bytes,
-            id,
-            used,
-        } = self.parked.remove(nth % self.parked.len());
-        let tree = self.trees[at.who].clone();
-        let done = async {
-            append(&tree, id, bytes.len() / 2, &bytes[bytes.len() / 2..]).await?;
-            tree.upload_finish(id).await.map(drop)
-        };
-        let done = done.await.map_err(plain);
-        if self.world.now - used > 7 * DAY {
-            assert!(matches!(done, Err(Error::NotFound)), "{done:?}");
-            return;
-        }
-        if done.is_err() {
-            tree.upload_abort(id).await.unwrap();
-        }
-        self.agree(&("finish", &at), &done, |world| {
-            world.put(&at, &bytes).map(drop)
-        });
-    }
-
-    async fn batch(&mut self, items: &[(At, Body)]) {
+    async fn batch(&mut self, items: &[(At, Body)]) -> Acted {
         let mut sent = Vec::new();
         let mut batch = Vec::new();
         for (at, body) in items {
@@ -303,15 +280,24 @@ impl Stage {
             }
         }
         let Some((first, _)) = items.first() else {
-            return;
+            return Ok(());
         };
-        let results = self.trees[first.who].commit_batch(batch).await.unwrap();
+        let results = self.trees[first.who].commit_batch(batch).await;
+        if results.is_err() {
+            let mut after = self.world.clone();
+            for (at, bytes) in &sent {
+                after.put(at, bytes);
+            }
+            self.doubt = Some(Doubt::Whole(after, None));
+        }
+        let results = results?;
         assert_eq!(results.len(), sent.len());
         for ((at, bytes), result) in sent.into_iter().zip(results) {
             self.agree(&("batch", at), &result.map(drop), |world| {
                 world.put(at, &bytes).map(drop)
             });
         }
+        Ok(())
     }
 
     async fn place(&mut self, verb: &Verb, (from, to): (&At, &At), over: bool, moves: bool) {
@@ -353,10 +339,16 @@ impl Stage {
         let Some((item, id)) = self.trashed(who, nth) else {
             return;
         };
-        self.trees[who].purge(id).await.unwrap();
-        self.world.purge(item);
-        self.gone.insert(id);
-        self.changes += 1;
+        let done = self.trees[who].purge(id).await;
+        self.agree(&("purge", item), &done, |world| {
+            world.purge(item);
+            Some(())
+        });
+        if let Some(Doubt::Whole(_, gone)) = &mut self.doubt {
+            *gone = Some(id);
+        } else {
+            self.gone.insert(id);
+        }
     }
 
     async fn restore_version(&mut self, at: &At, nth: usize) {
@@ -373,9 +365,9 @@ impl Stage {
     }
 
     /// Nobody writes to what is locked without its token, and its holder does.
-    async fn lock(&mut self, at: &At) {
+    async fn lock(&mut self, at: &At) -> Acted {
         let Some(nth) = self.world.find(at) else {
-            return;
+            return Ok(());
         };
         let (tree, to) = (self.trees[at.who].clone(), path(&at.text()));
         let request = LockRequest {
@@ -384,7 +376,7 @@ impl Stage {
             shared: false,
             deep: true,
         };
-        let (lock, made) = tree.lock(&to, request).await.unwrap();
+        let (lock, made) = tree.lock(&to, request).await?;
         assert!(!made);
         let changes = || vec![PropertyChange::Set(property(7))];
         let mut others = vec![tree.clone()];
@@ -395,9 +387,8 @@ impl Stage {
             let refused = other
                 .patch_properties(&to, changes(), Times::default())
                 .await;
-            assert!(matches!(refused, Err(Error::Locked(_))), "{refused:?}");
-            let refused = other.remove(&to).await;
-            assert!(matches!(refused, Err(Error::Locked(_))), "{refused:?}");
+            self.must_be_locked(refused.map(drop))?;
+            self.must_be_locked(other.remove(&to).await)?;
         }
         let holder = tree.with_tokens(std::slice::from_ref(&lock.token));
         let held = holder
@@ -406,55 +397,31 @@ impl Stage {
         self.agree(&("locked", at), &held.map(drop), |world| {
             world.colour(at, 7)
         });
-        assert!(self.world.item(nth).colour == Some(7));
-        tree.unlock(&to, &lock.token).await.unwrap();
+        assert!(self.has_stopped() || self.world.item(nth).colour == Some(7));
+        tree.unlock(&to, &lock.token).await?;
+        Ok(())
     }
 
-    /// The jobs that go by time, then collection until nothing is left to do.
-    async fn collect(&mut self) {
-        let site = Site {
-            store: Arc::clone(&self.store),
-            clock: self.trees[0].clock.clone(),
-            stop: CancellationToken::new(),
-        };
-        for name in ["trash", "versions", "uploads"] {
-            let job = JOBS.iter().find(|job| job.name == name).unwrap();
-            let lease = Lease::take(&site, name, None).await.unwrap().unwrap();
-            (job.run)(&lease, &rules()).await.unwrap();
-            lease.end(None).await.unwrap();
+    fn must_be_locked(&self, refused: Result<()>) -> Acted {
+        match refused {
+            Err(Error::Locked(_)) => Ok(()),
+            Err(error) if self.has_stopped() => Err(error.into()),
+            other => panic!("{other:?}"),
         }
-        self.world.tidy();
-        let how = Collect {
-            grace: Duration::ZERO,
-            rate: None,
-            clock: Clock::system(),
-        };
-        for _ in 0..ROUNDS {
-            self.store.process.beat(&self.store).await.unwrap();
-            round(&self.store, &how, &site.stop).await.unwrap();
-        }
-        if let Some(contents) = self.world.contents() {
-            let conn = &mut *self.store.meta.read().await.unwrap();
-            let kept = peek::count(conn, "content").await.unwrap();
-            assert_eq!(
-                usize::try_from(kept).unwrap(),
-                contents,
-                "contents after collection"
-            );
-        }
-        self.changes += 1;
-        self.check().await;
-    }
-
-    async fn reopen(&mut self) {
-        self.store.close().await;
-        self.store = open(&self.folder).await;
-        self.trees = trees(&self.store, self.spaces, &self.clock);
-        self.check().await;
     }
 
     /// Where the space of a number is in the tree of an account that sees it.
     pub(super) fn mount(space: usize) -> &'static str {
         if space == SHARED { "/shared" } else { "" }
     }
+}
+
+/// Writes a file.
+async fn send(tree: &Tree, at: &At, bytes: &[u8], how: Write) -> Result<()> {
+    let to = path(&at.text());
+    let mut upload = tree.upload(&to, Some(bytes.len() as u64), None).await?;
+    for piece in bytes.chunks(50_000) {
+        upload.push(Bytes::copy_from_slice(piece)).await?;
+    }
+    tree.commit(&to, upload, how).await.map(drop)
 }

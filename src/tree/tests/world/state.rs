@@ -388,6 +388,18 @@ impl World {
         Some(wanted.number)
     }
 
+    /// Forgets previous contents that are not held any more.
+    pub(super) fn forget_past(&mut self, space: usize, path: &str, held: impl Fn(&Past) -> bool) {
+        let names = path.split('/').skip(1);
+        let found = names
+            .into_iter()
+            .try_fold(space, |above, name| self.child(above, name));
+        let item = found.and_then(|nth| self.items.get_mut(&nth));
+        if let Some(past) = item.and_then(|item| item.file.as_mut()?.past.as_mut()) {
+            past.retain(held);
+        }
+    }
+
     /// What goes with time.
     pub(super) fn tidy(&mut self) {
         let now = self.now;

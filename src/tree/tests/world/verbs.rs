@@ -5,6 +5,7 @@ use std::rc::Rc;
 use proptest::prelude::*;
 
 use super::state::Bytes;
+use crate::store::fault::Loss;
 
 /// The number of the shared space; the others have those of their accounts.
 pub(super) const SHARED: usize = 2;
@@ -45,6 +46,8 @@ pub(super) enum Verb {
     Finish(u8),
     /// Some files in one commit.
     Batch(Vec<(At, Body)>),
+    /// Some files at the same time, each at a place of its own.
+    Together(Vec<(At, Body)>),
     Mkdir(At),
     Move(At, At, bool),
     Copy(At, At, bool),
@@ -58,8 +61,12 @@ pub(super) enum Verb {
     Pass(i64),
     /// What goes with time goes, then what nothing names.
     Collect,
+    /// A copy of the database beside the segments, or what changed since the last.
+    Snapshot,
     /// The store is closed and opened again.
     Reopen,
+    /// The process ends before some step of a verb, and another goes on.
+    Crash(Box<Verb>, u16, Loss),
     /// Clients pull what changed.
     Sync,
 }
@@ -83,13 +90,14 @@ impl Verb {
 }
 
 impl At {
+    pub(super) fn of(who: usize, shared: bool, names: &str) -> Self {
+        let names = names.split('/').map(ToOwned::to_owned).collect();
+        Self { who, shared, names }
+    }
+
     /// The collection that every life begins with, in each space.
     pub(super) fn first() -> [Self; 3] {
-        [(0, false), (1, false), (0, true)].map(|(who, shared)| Self {
-            who,
-            shared,
-            names: vec!["a".to_owned()],
-        })
+        [(0, false), (1, false), (0, true)].map(|(who, shared)| Self::of(who, shared, "a"))
     }
 
     /// The space it lies in.
@@ -105,6 +113,17 @@ impl At {
 }
 
 impl Body {
+    pub(super) fn of(seed: u8, len: usize) -> Self {
+        let edit = None;
+        Self { seed, len, edit }
+    }
+
+    /// With a few bytes put in.
+    pub(super) fn edited(self, edit: u16) -> Self {
+        let edit = Some(edit);
+        Self { edit, ..self }
+    }
+
     pub(super) fn bytes(&self) -> Bytes {
         let key = blake3::derive_key("contents of the model", &[self.seed]);
         let mut bytes = vec![0; self.len];
@@ -159,13 +178,47 @@ fn batch() -> impl Strategy<Value = Vec<(At, Body)>> {
     })
 }
 
+/// Each to a place of its own.
+fn together() -> impl Strategy<Value = Vec<(At, Body)>> {
+    let items = prop::collection::vec((at(), body()), 2..5);
+    items.prop_map(|items| {
+        let mut all: Vec<(At, Body)> = Vec::new();
+        for (at, body) in items {
+            if all
+                .iter()
+                .all(|(known, _)| known.text() != at.text() || known.space() != at.space())
+            {
+                all.push((at, body));
+            }
+        }
+        all
+    })
+}
+
+fn loss() -> impl Strategy<Value = Loss> {
+    prop::sample::select(vec![Loss::Nothing, Loss::Unsynced, Loss::Torn])
+}
+
 pub(super) fn verb() -> impl Strategy<Value = Verb> {
+    let crash = (deed(), any::<u16>(), loss())
+        .prop_map(|(deed, step, loss)| Verb::Crash(Box::new(deed), step, loss));
+    prop_oneof![
+        45 => deed(),
+        4 => crash,
+        2 => (0..20_i64).prop_map(Verb::Pass),
+        2 => Just(Verb::Sync),
+    ]
+}
+
+/// What takes steps.
+fn deed() -> impl Strategy<Value = Verb> {
     prop_oneof![
         8 => (at(), body(), when()).prop_map(|(at, body, when)| Verb::Put(at, body, when)),
         2 => (at(), body(), any::<u8>()).prop_map(|(at, body, cuts)| Verb::Parts(at, body, cuts)),
         1 => (at(), body()).prop_map(|(at, body)| Verb::Park(at, body)),
         1 => any::<u8>().prop_map(Verb::Finish),
         2 => batch().prop_map(Verb::Batch),
+        1 => together().prop_map(Verb::Together),
         6 => at().prop_map(Verb::Mkdir),
         5 => (at(), at(), any::<bool>()).prop_map(|(from, mut to, over)| {
             to.who = from.who;
@@ -181,9 +234,8 @@ pub(super) fn verb() -> impl Strategy<Value = Verb> {
         2 => (at(), any::<u8>()).prop_map(|(at, nth)| Verb::RestoreVersion(at, nth)),
         2 => (at(), any::<u8>()).prop_map(|(at, colour)| Verb::Colour(at, colour)),
         1 => at().prop_map(Verb::Lock),
-        2 => (0..20_i64).prop_map(Verb::Pass),
         2 => Just(Verb::Collect),
+        1 => Just(Verb::Snapshot),
         1 => Just(Verb::Reopen),
-        2 => Just(Verb::Sync),
     ]
 }
