@@ -18,6 +18,7 @@ use super::config::Config;
 use super::error::Result;
 use super::{healthcheck, password, serve, startup};
 use crate::accounts::{DeviceKind, NewAccount, PairingCode};
+use crate::jobs::reseal;
 use crate::store::meta::totals;
 use crate::types::{Clock, DeviceId};
 use startup::Opened;
@@ -177,7 +178,11 @@ async fn status(config: &Config) -> Result<String> {
         totals.trashed,
         totals.conflicts,
     );
-    close(&opened, text).await
+    let resealing = match reseal::under_way(&opened.store.meta).await? {
+        true => "resealing under way\n",
+        false => "",
+    };
+    close(&opened, text + resealing).await
 }
 
 async fn open(config: &Config) -> Result<Opened> {

@@ -16,6 +16,7 @@ mod middleware;
 mod ops;
 mod password;
 mod pieces;
+mod resealing;
 mod router;
 mod scrubbing;
 mod session;
@@ -130,6 +131,7 @@ fn spawn_jobs(
         config.clone(),
         Arc::clone(metrics),
     ));
+    tasks.spawn(resealing::run(site.clone(), config.collect.rate.as_u64()));
     let schedule = Schedule {
         site: site.clone(),
         rules: startup::rules(config),

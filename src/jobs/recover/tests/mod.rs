@@ -3,4 +3,5 @@
 mod anew;
 mod fixture;
 mod refused;
+mod resealed;
 mod same;

@@ -11,16 +11,23 @@ use std::collections::BTreeMap;
 
 use self::cells::Cells;
 use self::tables::{Kind, TEXTS, Texts, UNITS, Unit};
-use super::{Conn, sequences, sql};
+use super::{Conn, seals, sequences, sql};
 use crate::store::snapshot::{Cell, Page, Row, Window};
 use crate::store::{Error, Result};
 
+/// The unit of contents.
+const CONTENTS: u8 = 4;
+/// The unit of the keys that seal.
+const SEALS: u8 = 9;
 /// The unit of the numbers that were given last.
 const SEQUENCES: u8 = 8;
 /// The units that others refer to.
 const FIRST: [u8; 2] = [1, 2];
 /// Most tables of a unit that has windows, times the figures of each.
 const FIGURES: usize = 12;
+
+/// Of contents: how many ids of the page are not sealed anew yet; behind the figures of their table.
+const NOT_RESEALED: usize = 4;
 
 /// Figures that differ when a page does.
 pub type Probe = [i64; FIGURES];
@@ -39,6 +46,7 @@ const TRACES: &str = "SELECT
 pub struct Traces {
     figures: (i64, i64, i64, i64, i64, i64, i64),
     owners: Probe,
+    seals: Probe,
 }
 
 /// The present figures. Small tables are read, nothing else.
@@ -46,11 +54,18 @@ pub async fn traces(conn: &mut Conn) -> Result<Traces> {
     let figures = sql::query_as(TRACES).fetch_one(&mut *conn).await?;
     let owners = Window { unit: 1, at: 0 };
     let owners = digest(&page(conn, owners).await?);
-    Ok(Traces { figures, owners })
+    let seals = Window { unit: SEALS, at: 0 };
+    let seals = digest(&page(conn, seals).await?);
+    Ok(Traces {
+        figures,
+        owners,
+        seals,
+    })
 }
 
 /// Every page there is, with its figures.
 pub async fn probes(conn: &mut Conn) -> Result<BTreeMap<Window, Probe>> {
+    let left = seals::left(conn).await?;
     let mut all = BTreeMap::new();
     for (unit, texts) in UNITS.iter().zip(TEXTS.iter()) {
         if unit.span.is_none() {
@@ -68,6 +83,10 @@ pub async fn probes(conn: &mut Conn) -> Result<BTreeMap<Window, Probe>> {
                 };
                 let probe: &mut Probe = all.entry(window).or_default();
                 probe[nth * 4..][..4].copy_from_slice(&[rows, one, two, three]);
+                if let (CONTENTS, Some(span), Some(left)) = (unit.code, unit.span, left) {
+                    // Those that are sealed anew have other bytes, and nothing else of them changes.
+                    probe[NOT_RESEALED] = left.among(at * span, span);
+                }
             }
         }
     }
