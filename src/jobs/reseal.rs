@@ -11,9 +11,9 @@ use super::{Lease, Result};
 use crate::crypto::{Blinded, SpaceKeys};
 use crate::store;
 use crate::store::content::{relocate, reseal_tail};
-use crate::store::meta::Meta;
 use crate::store::meta::seals::{self, Left, Sealed};
 use crate::store::meta::segments::{self, Segment};
+use crate::store::meta::{Meta, jobs};
 use crate::types::{ContentId, SpaceId, UploadId};
 
 /// What the database calls the job.
@@ -28,6 +28,12 @@ const SEGMENTS: i64 = 200;
 /// Whether something may be left to be sealed anew.
 pub async fn under_way(meta: &Meta) -> store::Result<bool> {
     Ok(left(meta).await?.is_some())
+}
+
+/// Takes the job from whoever was killed with it; for a server that is alone.
+pub async fn free(meta: &Meta) -> store::Result<()> {
+    meta.write(|conn| Box::pin(async move { jobs::free(conn, NAME).await }))
+        .await
 }
 
 async fn left(meta: &Meta) -> store::Result<Option<Left>> {

@@ -290,14 +290,7 @@ async fn what_was_stopped_half_way_goes_on_and_so_does_a_second_change_of_keys()
     let server = Server::start(folder, 3).await;
     assert_eq!(server.keys().await, 2);
     files.are_there(&server).await;
-    let lease = "DELETE FROM job";
-    let freed: store::Result<u64> = server
-        .site
-        .store
-        .meta
-        .write(move |conn| Box::pin(async move { testing::execute(conn, lease, &[]).await }))
-        .await;
-    freed.unwrap();
+    reseal::free(&server.site.store.meta).await.unwrap();
     assert!(server.reseal(None).await);
     assert_eq!(server.keys().await, 1);
     files.are_there(&server).await;

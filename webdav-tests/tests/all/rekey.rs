@@ -279,7 +279,7 @@ fn killed_twice_and_given_other_keys_it_is_sealed_anew_in_the_end() {
         assert!(said.contains("anew in the background"), "{said}");
         server.set("SYNC_KEY_FILE", &text(&next));
         server.start_again();
-        let path = format!("/dav/documents/new {nth}");
+        let path = format!("/dav/documents/new-{nth}");
         server
             .admin()
             .put(&path, &noise(nth as u64, 50_000))

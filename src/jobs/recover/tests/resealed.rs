@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 use super::fixture::{Opened, Site, database, noise};
 use crate::jobs::collect::{Collect, round};
 use crate::jobs::{self, Lease, reseal};
-use crate::store::meta::{seals, testing};
-use crate::store::{self, Store};
+use crate::store::Store;
+use crate::store::meta::seals;
 use crate::types::Clock;
 
 /// At so many bytes a second the job does a step and then waits for hours.
@@ -95,11 +95,7 @@ async fn lost(site: &Site, files: &[(String, Vec<u8>)], newer: &(String, Vec<u8>
 
 /// Seals anew until the job is done or some milliseconds are over; whether it is done.
 async fn run(store: &Arc<Store>, rate: Option<u64>, most: u32) -> bool {
-    let freed: store::Result<u64> = store
-        .meta
-        .write(|conn| Box::pin(async move { testing::execute(conn, "DELETE FROM job", &[]).await }))
-        .await;
-    freed.unwrap();
+    reseal::free(&store.meta).await.unwrap();
     let site = jobs::Site {
         store: Arc::clone(store),
         clock: Clock::system(),
