@@ -178,11 +178,12 @@ async fn status(config: &Config) -> Result<String> {
         totals.trashed,
         totals.conflicts,
     );
-    let resealing = match reseal::under_way(&opened.store.meta).await? {
-        true => "resealing under way\n",
-        false => "",
+    let text = if reseal::under_way(&opened.store.meta).await? {
+        text + "resealing under way\n"
+    } else {
+        text
     };
-    close(&opened, text + resealing).await
+    close(&opened, text).await
 }
 
 async fn open(config: &Config) -> Result<Opened> {

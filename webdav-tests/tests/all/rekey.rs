@@ -297,6 +297,11 @@ fn killed_twice_and_given_other_keys_it_is_sealed_anew_in_the_end() {
         }
         assert!(server.cli_ok(&["status"], "").contains("resealing"));
     }
+    // Whoever reads meets what three generations of keys have sealed.
+    let exported = server.dir().join("exported");
+    server.cli_ok(&["fsck", "--deep"], "");
+    server.cli_ok(&["scrub"], "");
+    server.cli_ok(&["export", &text(&exported)], "");
     server.kill9();
 
     server.set("SYNC_COLLECT__RATE", "1GiB");
