@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
+use std::time::SystemTime;
 
 use crate::crypto;
 use crate::store::meta::dump::{self, Probe, Traces};
@@ -66,6 +67,11 @@ impl Snapshots {
         self.lock.is_some()
     }
 
+    /// Lets the store keep small contents beside the snapshots, until those have them.
+    pub fn keep_small(&self, store: &Store) {
+        store.recent.keep(&self.folder);
+    }
+
     /// Writes what changed since the last time; `None` when nothing did, or another process writes.
     pub async fn take(&mut self, store: &Store) -> Result<Option<Taken>> {
         if self.lock.is_none() {
@@ -74,6 +80,13 @@ impl Snapshots {
         if self.lock.is_none() {
             return Ok(None);
         }
+        let began = SystemTime::now();
+        let taken = self.take_locked(store).await?;
+        self.folder.drop_taken(began).await?;
+        Ok(taken)
+    }
+
+    async fn take_locked(&mut self, store: &Store) -> Result<Option<Taken>> {
         let known = self.chain.as_ref().map(|chain| &chain.traces);
         if known.is_some() {
             let traces = dump::traces(&mut *store.meta.read().await?).await?;
@@ -99,7 +112,8 @@ impl Snapshots {
         if self.take(store).await?.is_none() {
             return Err(Error::Busy);
         }
-        self.folder.prune(1).await
+        self.folder.prune(1).await?;
+        self.folder.drop_small().await
     }
 
     async fn write(&mut self, store: &Store) -> Result<Option<Taken>> {

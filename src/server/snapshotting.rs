@@ -16,8 +16,23 @@ const SHARE: u32 = 50;
 const BASE_SHARE: u32 = 2;
 
 /// Takes snapshots at intervals until told to stop.
-pub(super) async fn run(Site { store, clock, stop }: Site, config: Config, metrics: Arc<Metrics>) {
-    let mut snapshots = Snapshots::new(&config.data_path, clock.clone());
+pub(super) fn run(
+    site: Site,
+    config: Config,
+    metrics: Arc<Metrics>,
+) -> impl Future<Output = ()> + Send {
+    let snapshots = Snapshots::new(&config.data_path, site.clock.clone());
+    // Before the first request.
+    snapshots.keep_small(&site.store);
+    repeat(site, config, metrics, snapshots)
+}
+
+async fn repeat(
+    Site { store, clock, stop }: Site,
+    config: Config,
+    metrics: Arc<Metrics>,
+    mut snapshots: Snapshots,
+) {
     let mut pause = config.snapshot.every;
     while let Some(()) = stop.run_until_cancelled(tokio::time::sleep(pause)).await {
         let began = Instant::now();

@@ -65,6 +65,8 @@ pub struct Store {
     pub process: Arc<Process>,
     /// Tells this process from others that have the store open.
     pub number: i64,
+    /// Small contents, for the day on which the database is lost.
+    pub recent: snapshot::Recent,
     /// The unfinished uploads that somebody works on.
     pub in_use: Arc<InUse>,
     /// Which previous contents stay.
@@ -147,6 +149,7 @@ impl Store {
             events: Events::default(),
             process: Arc::default(),
             number: (number >> 1).cast_signed(),
+            recent: snapshot::Recent::default(),
             in_use: Arc::default(),
             keep,
         })

@@ -38,7 +38,7 @@ pub struct Recovered {
     pub refused: u64,
     /// Segments that were read.
     pub scanned: u64,
-    /// Segments of spaces that the snapshot does not know.
+    /// Segments and small files of spaces that the snapshot does not know.
     pub unknown: u64,
     /// Bytes in segments that are damaged or were cut short.
     pub damaged: u64,
@@ -94,7 +94,7 @@ pub async fn recover(
     }
     write(&store.meta, |conn| Box::pin(rescue::skip(conn))).await?;
     let lists = scan::scan(&store, &mut done).await?;
-    place::place(&store, lists, &clock, &mut done).await?;
+    place::place(&store, (lists, &folder), &clock, &mut done).await?;
     store.keys.mark(&store.meta).await?;
     store.close().await;
     Ok(done)

@@ -1,25 +1,30 @@
 //! Names for what is newer than the snapshot.
 
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::scan::Lists;
-use super::{FOLDER, RecoverError, Recovered, Shared, write};
+use super::{FOLDER, RecoverError, Recovered, Shared, reading, write};
 use crate::chunk::Manifest;
 use crate::crypto::Blinded;
 use crate::store::blob::list::List;
-use crate::store::content::{Staged, StagedBody};
-use crate::store::meta::{chunks, spaces};
+use crate::store::content::{Staged, StagedBody, Upload};
+use crate::store::meta::{chunks, rescue, spaces};
+use crate::store::snapshot::{Folder, Small, recent};
 use crate::store::{Error, Result};
 use crate::tree::{self, Kind, Precondition, Tree, User, Write};
-use crate::types::{AccountId, Clock, NodeName, NodePath, SpaceId};
+use crate::types::{AccountId, Clock, Millis, NodeName, NodePath, SpaceId};
 
 /// How many files of one name are told apart by a number; further ones are called by their roots.
 const SAME_NAME: u32 = 1000;
+/// Small files that came that long before the snapshot may have got their names after it.
+const BEFORE: Duration = Duration::from_secs(30);
 
 /// Puts the contents together and gives them names, the oldest first.
 pub(super) async fn place(
     store: &Shared,
-    lists: Lists,
+    (lists, folder): (Lists, &Folder),
     clock: &Clock,
     done: &mut Recovered,
 ) -> Result<(), RecoverError> {
@@ -37,10 +42,70 @@ pub(super) async fn place(
         };
         done.bytes += staged.size;
         done.placed += 1;
-        name(store, clock, staged, &list).await?;
+        name(store, clock, staged, (&list.name, list.at)).await?;
     }
+    place_small(store, folder, clock, done).await?;
     for limited in limited {
         set_quota(store, limited.space, Some(limited.quota)).await?;
+    }
+    Ok(())
+}
+
+/// Gives names to the small contents that came after the snapshot.
+async fn place_small(
+    store: &Shared,
+    folder: &Folder,
+    clock: &Clock,
+    done: &mut Recovered,
+) -> Result<(), RecoverError> {
+    let spaces = spaces::turns(&mut *store.meta.read().await?).await?;
+    let spaces: HashSet<SpaceId> = spaces.into_iter().map(|(space, _)| space).collect();
+    for path in folder
+        .recent_files()
+        .map_err(Error::io("listing the snapshots"))?
+    {
+        let (inner, at) = (Arc::clone(store), path.clone());
+        let read = reading(move || recent::read(&at, inner.keys.master())).await;
+        let found = read.unwrap_or_else(|error| {
+            // What others hold comes back all the same.
+            tracing::error!(file = %path.display(), "not read: {error}");
+            None
+        });
+        let since = done.taken.minus(BEFORE);
+        for small in found
+            .into_iter()
+            .flatten()
+            .filter(|small| small.at >= since)
+        {
+            if spaces.contains(&small.space) {
+                put_small(store, clock, small, done).await?;
+            } else {
+                done.unknown += 1;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn put_small(
+    store: &Shared,
+    clock: &Clock,
+    small: Small,
+    done: &mut Recovered,
+) -> Result<(), RecoverError> {
+    let size = small.bytes.len() as u64;
+    let mut upload = Upload::start(store, small.space, Some(size), None).await?;
+    upload.push(small.bytes.into()).await?;
+    let staged = upload.finish().await?;
+    let staged = staged.ok_or(Error::Corrupt("a small file"))?;
+    let known = {
+        let mut conn = store.meta.read().await?;
+        rescue::has_root(&mut conn, small.space, staged.root).await?
+    };
+    if !known {
+        done.bytes += size;
+        done.placed += 1;
+        name(store, clock, staged, (&small.name, small.at)).await?;
     }
     Ok(())
 }
@@ -101,7 +166,7 @@ async fn name(
     store: &Shared,
     clock: &Clock,
     staged: Staged,
-    list: &List,
+    (wanted, modified): (&str, Millis),
 ) -> Result<(), RecoverError> {
     // Whoever owns the space: it is at the top of this tree.
     let nobody = User {
@@ -113,7 +178,7 @@ async fn name(
     let tree = Tree::new(Arc::clone(store), nobody, clock.clone());
     let folder = folder(&tree).await?;
     for nth in 1..=SAME_NAME + 1 {
-        let at = folder.join(called(list, nth)?);
+        let at = folder.join(called(wanted, staged.root, nth)?);
         let taken = match tree.lookup(&at).await {
             Ok(_) => true,
             Err(tree::Error::NotFound) => false,
@@ -122,7 +187,7 @@ async fn name(
         if !taken {
             let how = Write {
                 when: Precondition::Absent,
-                modified: Some(list.at),
+                modified: Some(modified),
                 ..Write::default()
             };
             tree.commit_staged(&at, staged, how).await?;
@@ -153,18 +218,18 @@ async fn folder(tree: &Tree) -> Result<NodePath, RecoverError> {
 }
 
 /// `a.txt`, `a (2).txt`, …; by the root when there is no name.
-fn called(list: &List, nth: u32) -> Result<NodeName, RecoverError> {
+fn called(wanted: &str, root: Blinded, nth: u32) -> Result<NodeName, RecoverError> {
     let root = || {
-        let number = u128::from_be_bytes(list.root.0);
+        let number = u128::from_be_bytes(root.0);
         own(&format!("{number:032x}"))
     };
-    if nth > SAME_NAME || NodeName::parse(&list.name).is_err() {
+    if nth > SAME_NAME || NodeName::parse(wanted).is_err() {
         return root();
     }
-    let name = match (nth, list.name.rsplit_once('.')) {
-        (1, _) => list.name.clone(),
+    let name = match (nth, wanted.rsplit_once('.')) {
+        (1, _) => wanted.to_owned(),
         (_, Some((stem, extension))) if !stem.is_empty() => format!("{stem} ({nth}).{extension}"),
-        _ => format!("{} ({nth})", list.name),
+        _ => format!("{wanted} ({nth})"),
     };
     NodeName::parse(&name).or_else(|_long| root())
 }

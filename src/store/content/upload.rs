@@ -1,6 +1,7 @@
 //! Taking the bytes of one content.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
 
@@ -13,6 +14,7 @@ use crate::crypto::{Blinded, RootHasher, SpaceKeys};
 use crate::store::blob::blocking;
 use crate::store::meta::chunks::{self, Located};
 use crate::store::shares::Held;
+use crate::store::snapshot::{Recent, Small};
 use crate::store::{Error, Pin, Result, Store};
 use crate::types::{ChunkRow, SpaceId};
 
@@ -261,7 +263,7 @@ impl Upload {
     pub async fn finish(mut self) -> Result<Option<Staged>> {
         self.tear()?;
         let Some(mut chunked) = self.chunked.take() else {
-            return self.finish_inline();
+            return self.finish_inline().await;
         };
         self.store_buffer(&mut chunked, true).await?;
         let (proven, checksum) = prove(self.verifier.take());
@@ -385,7 +387,7 @@ impl Upload {
         Ok(())
     }
 
-    fn finish_inline(mut self) -> Result<Option<Staged>> {
+    async fn finish_inline(mut self) -> Result<Option<Staged>> {
         if let Some(verifier) = &mut self.verifier {
             verifier.update(&self.buffer);
         }
@@ -402,6 +404,13 @@ impl Upload {
         }
         let root = root.finish();
         let body = StagedBody::Inline(self.keys.seal_inline(root, &self.buffer)?);
+        let small = Small {
+            space: self.keys.space,
+            at: SystemTime::now().into(),
+            name: self.name,
+            bytes: self.buffer.into(),
+        };
+        Recent::note(&self.store, small).await;
         Ok(Some(Staged {
             space: self.keys.space,
             root,

@@ -1,6 +1,7 @@
 //! A connection to either database, as the functions of this module take it.
 
 use std::ops::{Deref, DerefMut};
+use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::{Postgres, Sqlite};
@@ -18,7 +19,15 @@ pub struct Conn {
     pub(super) broken: bool,
     /// Whether SQLite found the disk full.
     pub(super) full: bool,
+    /// How long PostgreSQL may take for an answer.
+    pub(super) patience: Duration,
+    /// Whether an answer did not come: nothing more is asked on this connection.
+    pub(super) silent: bool,
 }
+
+/// How long PostgreSQL may take for an answer before its machine counts as gone: it gives up statements by
+/// itself earlier than that (`statement_timeout`), but nobody tells us when the way to it is cut.
+const ANSWER_MAX: Duration = Duration::from_secs(130);
 
 pub(super) enum Inner {
     Lite(PoolConnection<Sqlite>),
@@ -55,20 +64,21 @@ pub(super) const LOCK_SPACE: &str = "SELECT id FROM space WHERE id = $1 FOR NO K
 
 impl Conn {
     pub(super) fn lite(conn: PoolConnection<Sqlite>) -> Self {
-        Self {
-            inner: Inner::Lite(conn),
-            failed: false,
-            broken: false,
-            full: false,
-        }
+        Self::new(Inner::Lite(conn))
     }
 
     pub(super) fn post(conn: PoolConnection<Postgres>) -> Self {
+        Self::new(Inner::Post(conn))
+    }
+
+    fn new(inner: Inner) -> Self {
         Self {
-            inner: Inner::Post(conn),
+            inner,
             failed: false,
             broken: false,
             full: false,
+            patience: ANSWER_MAX,
+            silent: false,
         }
     }
 
@@ -166,5 +176,41 @@ impl Drop for View {
         if let Some(reading) = &mut self.0 {
             reading.discard();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Error;
+    use crate::store::meta::{Meta, testing};
+
+    #[tokio::test]
+    async fn a_server_that_does_not_answer_counts_as_away_and_is_asked_on_another_connection() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = testing::database(folder.path());
+        let meta = Meta::open(&database).await.unwrap();
+        let mut conn = meta.read().await.unwrap();
+        conn.patience = Duration::from_millis(50);
+
+        // SQLite has nobody who could be silent.
+        let slow = if conn.is_postgres() {
+            "SELECT CAST(pg_sleep(20) AS TEXT)"
+        } else {
+            "SELECT ''"
+        };
+        let answered = sql::query_scalar::<String>(slow).fetch_one(&mut conn).await;
+
+        assert_eq!(answered.is_err(), meta.is_shared());
+        assert_eq!(conn.silent, meta.is_shared());
+        if let Err(error) = answered {
+            assert!(matches!(Error::from(error), Error::Away(_)));
+        }
+        drop(conn);
+        let mut again = meta.read().await.unwrap();
+        let one = sql::query_scalar::<i64>("SELECT CAST(1 AS BIGINT)");
+        assert_eq!(one.fetch_one(&mut again).await.unwrap(), 1);
+        drop(again);
+        meta.close().await;
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _};
+use tokio::time::timeout;
 
 use super::writer::Each;
 use super::{Conn, sql};
@@ -83,6 +84,13 @@ fn pool(connections: u32) -> PgPoolOptions {
                     conn.ping().await?;
                 }
                 Ok(true)
+            })
+        })
+        // The pool asks as well, and waits for ever where the way to the server is cut.
+        .after_release(|conn, _about| {
+            Box::pin(async move {
+                let answered = timeout(ACQUIRE_MAX, conn.ping()).await;
+                answered.map_err(|_elapsed| sql::silent())?.map(|()| true)
             })
         })
 }

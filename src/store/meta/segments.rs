@@ -191,6 +191,9 @@ pub async fn name(
     places: Vec<Place>,
 ) -> Result<()> {
     conn.alone(Alone::Naming).await?;
+    // Whoever goes on with chunks has this as well; to ask for it with a segment's row in hand would be
+    // to wait for somebody who waits for that.
+    conn.alone(Alone::Chunks(space)).await?;
     put_segments(conn, by, space, places.into_iter()).await?;
     Ok(())
 }

@@ -2,11 +2,13 @@
 //! decided which database takes it.
 
 use std::borrow::Cow;
+use std::io::ErrorKind;
 use std::marker::PhantomData;
 
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments as _, FromRow};
+use tokio::time::timeout;
 
 use super::Conn;
 use super::conn::Inner;
@@ -143,17 +145,31 @@ macro_rules! on {
             }
             Inner::Post($at) => {
                 let ($arguments, $at) = (for_postgres($values)?, &mut **$at);
-                $run
+                let answered = timeout($conn.patience, async { $run }).await;
+                answered.unwrap_or_else(|_elapsed| Err(silent()))
             }
         };
         if let Err(error) = &done {
             $conn.failed = true;
+            if is_silence(error) {
+                $conn.silent = true;
+                $conn.discard();
+            }
             let code = sqlite_code(error);
             $conn.broken |= code == Some(SQLITE_IO);
             $conn.full |= code == Some(SQLITE_FULL);
         }
         done
     }};
+}
+
+/// What stands for an answer that does not come.
+pub(super) fn silent() -> sqlx::Error {
+    sqlx::Error::Io(ErrorKind::TimedOut.into())
+}
+
+fn is_silence(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Io(error) if error.kind() == ErrorKind::TimedOut)
 }
 
 impl Query<'_> {

@@ -44,17 +44,19 @@ async fn the_tree_comes_back_and_what_is_newer_lies_beside_it() {
     site.opened.store.close().await;
     let done = site.recover("anew").await.unwrap();
     // then
-    assert_eq!((done.placed, done.torn, done.missing), (4, 0, 0));
+    assert_eq!((done.placed, done.torn, done.missing), (5, 0, 0));
     let opened = site.open("anew").await;
     assert!(opened.read("/old").await.unwrap() == old);
     assert_eq!(opened.read("/small").await.unwrap(), b"a few bytes");
     assert_eq!(
         names(&opened, "/recovered").await,
-        ["large (2).film", "large.film", "old"]
+        ["large (2).film", "large.film", "old", "too small"]
     );
     assert!(opened.read("/recovered/old").await.unwrap() == noise(3, 50_000));
     assert!(opened.read("/recovered/large.film").await.unwrap() == large);
     assert!(opened.read("/recovered/large (2).film").await.unwrap() == noise(5, 20_000));
+    let small = opened.read("/recovered/too small").await.unwrap();
+    assert_eq!(small, b"other bytes");
     let shared = opened.read("/shared/recovered/large.film").await.unwrap();
     assert!(shared == noise(4, 20_000));
     // and nothing that was given out before means anything now

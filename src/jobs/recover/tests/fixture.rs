@@ -35,6 +35,7 @@ impl Site {
         let folder = tempfile::tempdir().unwrap();
         let opened = Opened::open(folder.path(), &database(folder.path(), "first")).await;
         let snapshots = Snapshots::new(&folder.path().join("data"), Clock::system());
+        snapshots.keep_small(&opened.store);
         Self {
             folder,
             opened,

@@ -1,7 +1,9 @@
 //! Rows of chunks: made once, found, located, listed.
 
+use std::time::Duration;
+
 use super::*;
-use crate::store::meta::{Meta, process, spaces, testing};
+use crate::store::meta::{Meta, process, segments, spaces, testing};
 use crate::types::Millis;
 
 fn chunk(nth: u8, segment: u8) -> NewChunk {
@@ -130,4 +132,27 @@ async fn a_missing_row_is_an_error() {
     assert!(listed(&mut conn, space, row, 2).await.is_err());
     assert!(located(&mut conn, SpaceId(99), row, 1).await.is_err());
     assert!(listed(&mut conn, SpaceId(99), row, 1).await.is_err());
+}
+
+#[tokio::test]
+async fn whoever_begins_a_segment_and_whoever_fills_it_do_not_wait_for_each_other() {
+    let (_folder, meta, space) = opened().await;
+    // Given one who names a segment and then goes on with its chunks
+    let new = vec![chunk(1, 1)];
+    let named = meta.write(move |tx| {
+        Box::pin(async move {
+            let places = new.iter().map(|chunk| chunk.place).collect();
+            segments::name(tx, US, space, places).await?;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            insert(tx, US, space, &new).await
+        })
+    });
+    // when another comes in between
+    let other = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        insert_all(&meta, space, vec![chunk(2, 1)]).await
+    };
+    let (named, other): (Result<_>, _) = tokio::join!(named, other);
+    // then both are done
+    assert_eq!((named.unwrap().len(), other.len()), (1, 1));
 }

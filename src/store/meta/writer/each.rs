@@ -99,7 +99,7 @@ async fn begin(pool: &PgPool) -> Result<Conn> {
             return Ok(conn);
         };
         conn.discard();
-        if left == 0 {
+        if left == 0 || conn.silent {
             return Err(error.into());
         }
         left -= 1;
@@ -122,7 +122,7 @@ async fn commit(conn: &mut Conn) -> Result<()> {
 }
 
 async fn undo(conn: &mut Conn) {
-    if sql::query("ROLLBACK").execute(conn).await.is_err() {
+    if conn.silent || sql::query("ROLLBACK").execute(conn).await.is_err() {
         conn.discard();
     }
 }

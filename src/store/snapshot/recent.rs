@@ -1,0 +1,407 @@
+//! Small contents as they come, for the day on which the database is lost: they lie in its rows only,
+//! and the next snapshot is some seconds away.
+//!
+//! ```text
+//! header: "SYNCRCNT" 8 | version 1 | zero 7 | id 16 | fingerprint of the master key 8
+//! frame:  length of what follows 4 | ciphertext | tag 16
+//! entry:  space 8 | time 8 | length of the name 2 | name | bytes
+//! ```
+//! A frame is an entry. Nothing waits for the disk: a power cut takes the last seconds of this and leaves
+//! the database, and whoever deletes the database leaves this.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::Folder;
+use crate::crypto::{self, FRAME_TAG_LEN, FramePlace, MasterKey, SnapshotKey};
+use crate::store::blob::{blocking, make_durable_folder};
+use crate::store::{Error, Result, Store};
+use crate::types::{Millis, SpaceId};
+
+const MAGIC: [u8; 8] = *b"SYNCRCNT";
+const VERSION: u8 = 1;
+/// Bytes of the header.
+const HEADER_LEN: usize = 40;
+/// Bytes of an entry before its name.
+const ENTRY_LEN: usize = 18;
+/// Bytes after which the next file begins; read at once when the database is lost.
+const FILE_MAX: u64 = 4 * 1024 * 1024;
+/// Files there are at most, while snapshots fail or writers are fast: 128 MiB. The oldest go.
+const FILES_MAX: usize = 32;
+/// A file that nothing was added to for this long is complete.
+const QUIET: Duration = Duration::from_secs(20);
+/// How long before a snapshot a content may have come that got its row after it; longer than [`QUIET`],
+/// so that no file goes that anybody adds to.
+const UNNAMED: Duration = Duration::from_mins(1);
+
+/// A small content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Small {
+    /// Whose it is.
+    pub space: SpaceId,
+    /// When it was complete.
+    pub at: Millis,
+    /// What the file was to be called; empty when nobody said.
+    pub name: String,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// The small contents that this process takes, as soon as it keeps snapshots.
+#[derive(Default)]
+pub struct Recent {
+    folder: OnceLock<Folder>,
+    open: Mutex<Option<Open>>,
+    /// Whether the last of them was lost.
+    failed: AtomicBool,
+}
+
+struct Open {
+    file: File,
+    key: SnapshotKey,
+    frames: u64,
+    written: u64,
+    last: Instant,
+}
+
+impl Recent {
+    /// From now on small contents are kept beside the snapshots.
+    pub fn keep(&self, folder: &Folder) {
+        // Twice the same.
+        let _again = self.folder.set(folder.clone());
+    }
+
+    /// Keeps a small content, if any are. What fails is logged only: the database has it.
+    pub async fn note(store: &Arc<Store>, small: Small) {
+        if store.recent.folder.get().is_none() || small.bytes.is_empty() {
+            return;
+        }
+        let inner = Arc::clone(store);
+        let noted = blocking(move || inner.recent.add(inner.keys.master(), &small)).await;
+        let failed = store.recent.failed.swap(noted.is_err(), Ordering::Relaxed);
+        if let (Err(error), false) = (noted, failed) {
+            tracing::warn!("small files are not kept beside the database: {error}");
+        }
+    }
+
+    fn add(&self, master: &MasterKey, small: &Small) -> Result<()> {
+        let Some(folder) = self.folder.get() else {
+            return Ok(());
+        };
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = match open.take().filter(|open| !open.is_complete()) {
+            Some(open) => open,
+            None => Open::begin(folder, master)?,
+        };
+        // A file with half a frame at its end is not gone on with.
+        current.add(small)?;
+        *open = Some(current);
+        Ok(())
+    }
+}
+
+impl Open {
+    fn begin(folder: &Folder, master: &MasterKey) -> Result<Self> {
+        let mut id = [0; 16];
+        getrandom::fill(&mut id).map_err(|_unavailable| crypto::Error::Random)?;
+        let header = header(&id, master);
+        let failed = Error::writing("keeping small files");
+        let file = make_durable_folder(folder.path())
+            .and_then(|()| folder.drop_recent(FILES_MAX))
+            .and_then(|()| {
+                let mut file = File::create_new(folder.recent_file(u128::from_be_bytes(id)))?;
+                file.write_all(&header)?;
+                Ok(file)
+            });
+        Ok(Self {
+            file: file.map_err(failed)?,
+            key: master.snapshot_key(&id, &header),
+            frames: 0,
+            written: 0,
+            last: Instant::now(),
+        })
+    }
+
+    fn is_complete(&self) -> bool {
+        self.written >= FILE_MAX || self.last.elapsed() >= QUIET
+    }
+
+    fn add(&mut self, small: &Small) -> Result<()> {
+        let mut text = small.encode();
+        let place = place(self.frames, text.len())?;
+        let tag = self.key.seal(place, &mut text)?;
+        let length = place.raw_len + u32::try_from(tag.len()).unwrap_or(u32::MAX);
+        let frame = [&length.to_be_bytes()[..], &text, &tag].concat();
+        let written = self.file.write_all(&frame);
+        written.map_err(Error::writing("keeping a small file"))?;
+        self.frames += 1;
+        self.written += frame.len() as u64;
+        self.last = Instant::now();
+        Ok(())
+    }
+}
+
+fn header(id: &[u8; 16], master: &MasterKey) -> [u8; HEADER_LEN] {
+    let mut bytes = [0; HEADER_LEN];
+    bytes[..8].copy_from_slice(&MAGIC);
+    bytes[8] = VERSION;
+    bytes[16..32].copy_from_slice(id);
+    bytes[32..].copy_from_slice(&master.fingerprint());
+    bytes
+}
+
+fn place(number: u64, length: usize) -> Result<FramePlace> {
+    Ok(FramePlace {
+        number,
+        last: false,
+        raw_len: u32::try_from(length).map_err(|_huge| Error::Corrupt("a small file is long"))?,
+    })
+}
+
+impl Small {
+    fn encode(&self) -> Vec<u8> {
+        let name = &self.name.as_bytes()[..self.name.len().min(usize::from(u16::MAX))];
+        let length = u16::try_from(name.len()).unwrap_or(u16::MAX);
+        [
+            &self.space.0.to_be_bytes()[..],
+            &self.at.0.to_be_bytes(),
+            &length.to_be_bytes(),
+            name,
+            &self.bytes,
+        ]
+        .concat()
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (head, rest) = bytes.split_at_checked(ENTRY_LEN)?;
+        let (space, head) = head.split_first_chunk()?;
+        let (at, length) = head.split_first_chunk()?;
+        let length = u16::from_be_bytes(length.try_into().ok()?);
+        let (name, bytes) = rest.split_at_checked(usize::from(length))?;
+        Some(Self {
+            space: SpaceId(i64::from_be_bytes(*space)),
+            at: Millis(i64::from_be_bytes(*at)),
+            name: String::from_utf8_lossy(name).into_owned(),
+            bytes: bytes.to_vec(),
+        })
+    }
+}
+
+/// The small contents of a file up to the first that does not open, which is where a process ended;
+/// `None` when it is not of this key.
+pub fn read(path: &Path, master: &MasterKey) -> Result<Option<Vec<Small>>> {
+    let bytes = fs::read(path).map_err(Error::io("reading small files"))?;
+    Ok(parse(&bytes, master))
+}
+
+fn parse(bytes: &[u8], master: &MasterKey) -> Option<Vec<Small>> {
+    let (head, mut rest) = bytes.split_first_chunk::<HEADER_LEN>()?;
+    let id = std::array::from_fn(|nth| head[16 + nth]);
+    if header(&id, master) != *head {
+        return None;
+    }
+    let key = master.snapshot_key(&id, head);
+    let mut found = Vec::new();
+    while let Some(small) = frame(&key, found.len() as u64, &mut rest) {
+        found.push(small);
+    }
+    Some(found)
+}
+
+fn frame(key: &SnapshotKey, number: u64, rest: &mut &[u8]) -> Option<Small> {
+    let (length, behind) = rest.split_first_chunk()?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+    let (sealed, behind) = behind.split_at_checked(length)?;
+    let (text, tag) = sealed.split_last_chunk::<FRAME_TAG_LEN>()?;
+    let mut text = text.to_vec();
+    let place = place(number, text.len()).ok()?;
+    key.open(place, &mut text, tag).ok()?;
+    *rest = behind;
+    Small::decode(&text)
+}
+
+/// What the name of such a file ends in.
+const EXTENSION: &str = "recent";
+
+impl Folder {
+    fn recent_file(&self, number: u128) -> PathBuf {
+        self.path().join(format!("{number:032x}.{EXTENSION}"))
+    }
+
+    /// The files of small contents and when they were last added to, oldest first.
+    fn recent(&self) -> io::Result<Vec<(SystemTime, PathBuf)>> {
+        let all = match fs::read_dir(self.path()) {
+            Ok(all) => all,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut found = Vec::new();
+        for entry in all {
+            let entry = entry?;
+            let path = entry.path();
+            if path.extension().is_some_and(|found| found == EXTENSION) {
+                found.push((entry.metadata()?.modified()?, path));
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// The files of small contents, oldest first.
+    pub fn recent_files(&self) -> io::Result<Vec<PathBuf>> {
+        Ok(self.recent()?.into_iter().map(|(_, path)| path).collect())
+    }
+
+    /// Takes files of small contents away that a snapshot of this time has.
+    pub async fn drop_taken(&self, taken: SystemTime) -> Result<()> {
+        let folder = self.clone();
+        blocking(move || {
+            let dropped = folder.recent().and_then(|all| {
+                let old = |at: &SystemTime| *at + UNNAMED < taken;
+                let mut old = all.into_iter().filter(|(at, _)| old(at));
+                old.try_for_each(|(_, path)| fs::remove_file(path))
+            });
+            dropped.map_err(Error::io("removing small files"))
+        })
+        .await
+    }
+
+    /// Takes all files of small contents away.
+    pub async fn drop_small(&self) -> Result<()> {
+        let folder = self.clone();
+        let dropped = blocking(move || {
+            let dropped = folder.drop_recent(1);
+            dropped.map_err(Error::io("removing small files"))
+        });
+        dropped.await
+    }
+
+    /// Takes all but the newest files of small contents away, so that fewer than `kept` are left.
+    pub(super) fn drop_recent(&self, kept: usize) -> io::Result<()> {
+        let all = self.recent()?;
+        let surplus = (all.len() + 1).saturating_sub(kept);
+        let mut surplus = all.into_iter().take(surplus);
+        surplus.try_for_each(|(_, path)| match fs::remove_file(path) {
+            // Another process did.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            done => done,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn small(nth: u8) -> Small {
+        Small {
+            space: SpaceId(7),
+            at: Millis(i64::from(nth)),
+            name: format!("{nth}.txt"),
+            bytes: vec![nth; usize::from(nth) * 30],
+        }
+    }
+
+    fn written(count: u8) -> (tempfile::TempDir, MasterKey, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let (recent, master) = (Recent::default(), MasterKey::generate().unwrap());
+        recent.keep(&Folder::of(folder.path()));
+        for nth in 0..count {
+            recent.add(&master, &small(nth)).unwrap();
+        }
+        let mut all = Folder::of(folder.path()).recent_files().unwrap();
+        assert_eq!(all.len(), 1);
+        (folder, master, all.remove(0))
+    }
+
+    #[test]
+    fn what_was_kept_is_found_up_to_where_the_file_ends() {
+        let (_folder, master, path) = written(5);
+        let all: Vec<_> = (0..5).map(small).collect();
+        assert_eq!(read(&path, &master).unwrap().unwrap(), all);
+        let bytes = fs::read(&path).unwrap();
+        let mut before = 0;
+        for end in HEADER_LEN..=bytes.len() {
+            let found = parse(&bytes[..end], &master).unwrap();
+            assert_eq!(found, all[..found.len()], "cut at {end}");
+            assert!(found.len() == before || found.len() == before + 1);
+            before = found.len();
+        }
+        assert_eq!(before, 5);
+    }
+
+    #[test]
+    fn a_flipped_byte_ends_it_and_another_key_opens_nothing() {
+        let (_folder, master, path) = written(3);
+        let bytes = fs::read(&path).unwrap();
+        for at in 0..bytes.len() {
+            let mut wrong = bytes.clone();
+            wrong[at] ^= 1;
+            let found = parse(&wrong, &master).unwrap_or_default();
+            assert!(found.len() < 3, "byte {at}");
+            assert_eq!(found, (0..3).map(small).collect::<Vec<_>>()[..found.len()]);
+        }
+        assert_eq!(parse(&bytes, &MasterKey::generate().unwrap()), None);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_added_to_is_left_for_a_new_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (recent, master) = (Recent::default(), MasterKey::generate().unwrap());
+        let at = Folder::of(folder.path());
+        recent.keep(&at);
+        recent.add(&master, &small(1)).unwrap();
+        // Read only: writing fails.
+        let files = at.recent_files().unwrap();
+        recent.open.lock().unwrap().as_mut().unwrap().file = File::open(&files[0]).unwrap();
+
+        assert!(recent.add(&master, &small(2)).is_err());
+        recent.add(&master, &small(3)).unwrap();
+
+        let found = at.recent_files().unwrap();
+        let found = found
+            .iter()
+            .map(|path| read(path, &master).unwrap().unwrap());
+        let mut found: Vec<_> = found.flatten().collect();
+        found.sort_by_key(|small| small.at);
+        assert_eq!(found, [small(1), small(3)]);
+    }
+
+    #[test]
+    fn there_are_never_more_files_than_the_limit_and_the_newest_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let (recent, master) = (Recent::default(), MasterKey::generate().unwrap());
+        let at = Folder::of(folder.path());
+        recent.keep(&at);
+        let mut last = PathBuf::new();
+        for nth in 0..FILES_MAX + 5 {
+            recent.add(&master, &small(1)).unwrap();
+            let open = recent.open.lock().unwrap().take().unwrap();
+            // So that they have an order.
+            let time = SystemTime::now() - Duration::from_secs(100 - nth as u64);
+            open.file.set_modified(time).unwrap();
+            last = at.recent_files().unwrap().pop().unwrap();
+        }
+        let found = at.recent_files().unwrap();
+        assert_eq!(found.len(), FILES_MAX);
+        assert_eq!(found.last(), Some(&last));
+    }
+
+    #[tokio::test]
+    async fn what_a_snapshot_has_goes_and_what_may_have_come_too_late_stays() {
+        let (folder, _master, path) = written(1);
+        let at = Folder::of(folder.path());
+        at.drop_taken(SystemTime::now() + UNNAMED / 2)
+            .await
+            .unwrap();
+        assert!(path.exists());
+        at.drop_taken(SystemTime::now() + UNNAMED * 2)
+            .await
+            .unwrap();
+        assert!(!path.exists());
+    }
+}
