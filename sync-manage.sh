@@ -2,7 +2,7 @@
 # Runs sync-server's commands where the server lives: in the container `sync-server` when there is
 # one, else with the program on this machine.
 #
-#   sync-manage.sh status | disk-usage | conflicts | gc | fsck | scrub | cleanup --older-than AGE | logs [N] | user … | device …
+#   sync-manage.sh status | disk-usage | conflicts | gc | fsck | scrub | export DIR | rekey --new-key-file FILE | cleanup --older-than AGE | logs [N] | user … | device …
 set -euo pipefail
 
 container=sync-server
@@ -50,7 +50,7 @@ logs() {
 
 [ $# -gt 0 ] || usage
 case "$1" in
-    status | disk-usage | conflicts | gc | fsck | scrub | cleanup | user | device) run "$@" ;;
+    status | disk-usage | conflicts | gc | fsck | scrub | export | rekey | cleanup | user | device) run "$@" ;;
     logs) logs "${2:-100}" ;;
     *) usage ;;
 esac

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use super::{Blinded, MasterKey, SpaceKey, SpaceKeys};
+use super::{Blinded, MasterKey, SpaceKey, SpaceKeys, Wrapped};
 use crate::fuzzing::{choice, damage};
 use crate::types::SpaceId;
 
@@ -25,7 +25,7 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
     );
     let keys = SpaceKeys::derive(SPACE, &key);
     Known {
-        wrapped: master.wrap(SPACE, &key).expect("it seals"),
+        wrapped: master.wrap(Wrapped::Space, SPACE, &key).expect("it seals"),
         sealed: keys.seal_inline(ROOT, PLAIN).expect("it seals"),
         master,
         keys,
@@ -47,7 +47,7 @@ pub(crate) fn sealed(bytes: &[u8]) {
         changed = bytes.to_vec();
     }
     let opens = if kind % 2 == 0 {
-        known.master.unwrap(SPACE, &changed).is_ok()
+        known.master.unwrap(Wrapped::Space, SPACE, &changed).is_ok()
     } else {
         let opened = known.keys.open_inline(ROOT, &changed);
         assert!(opened.is_err() || opened.as_deref().ok() == Some(PLAIN));

@@ -8,7 +8,7 @@
 use zeroize::Zeroizing;
 
 use super::aead::{KEY_LEN, NONCE_LEN, Reference, TAG_LEN};
-use super::space::expand;
+use super::space::{Seal, expand};
 use super::{Blinded, Error, SpaceKeys, compress, decompress, random};
 
 /// First byte of a sealed object.
@@ -41,13 +41,26 @@ impl SpaceKeys {
         sealed.extend(salt);
         sealed.extend(text);
         let text = &mut sealed[HEAD_LEN + SALT_LEN..];
-        let tag = self.inline_key(&salt).seal(&[0; NONCE_LEN], &aad, text)?;
+        let tag = inline_key(&self.seals[0], &salt).seal(&[0; NONCE_LEN], &aad, text)?;
         sealed.extend(tag);
         Ok(sealed)
     }
 
-    /// Opens what [`Self::seal_inline`] made.
+    /// Opens what [`Self::seal_inline`] made, with the newest key or an older one.
     pub fn open_inline(&self, root: Blinded, sealed: &[u8]) -> Result<Vec<u8>, Error> {
+        self.open_by(root, sealed).map(|(_, plain)| plain)
+    }
+
+    /// Seals an object by the newest key; `None` when it is sealed by that.
+    pub fn reseal_inline(&self, root: Blinded, sealed: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        match self.open_by(root, sealed)? {
+            (0, _) => Ok(None),
+            (_, plain) => self.seal_inline(root, &plain).map(Some),
+        }
+    }
+
+    /// Which key opens an object, 0 for the newest, and what it holds.
+    fn open_by(&self, root: Blinded, sealed: &[u8]) -> Result<(usize, Vec<u8>), Error> {
         let (head, rest) = sealed
             .split_first_chunk::<HEAD_LEN>()
             .ok_or(Error::Sealed)?;
@@ -58,33 +71,38 @@ impl SpaceKeys {
         if version != INLINE_VERSION || flags & !FLAG_ZSTD != 0 || length > PLAIN_MAX {
             return Err(Error::Sealed);
         }
-        let mut text = text.to_vec();
         let aad = self.inline_aad(head, root);
-        self.inline_key(salt)
-            .open(&[0; NONCE_LEN], &aad, &mut text, tag)?;
+        let mut seals = self.seals.iter().enumerate();
+        let opened = seals.find_map(|(nth, seal)| {
+            let mut text = text.to_vec();
+            let key = inline_key(seal, salt);
+            let opened = key.open(&[0; NONCE_LEN], &aad, &mut text, tag);
+            opened.is_ok().then_some((nth, text))
+        });
+        let (nth, mut text) = opened.ok_or(Error::Sealed)?;
         if flags & FLAG_ZSTD != 0 {
             text = decompress(&text, length).ok_or(Error::Sealed)?;
         }
         if text.len() != length {
             return Err(Error::Sealed);
         }
-        Ok(text)
-    }
-
-    fn inline_key(&self, salt: &[u8; SALT_LEN]) -> Reference {
-        let mut key = Zeroizing::new([0; KEY_LEN]);
-        expand(
-            Some(salt),
-            &self.inline,
-            b"sync-server v1 inline object",
-            &mut key[..],
-        );
-        Reference::new(&key)
+        Ok((nth, text))
     }
 
     fn inline_aad(&self, head: &[u8], root: Blinded) -> Vec<u8> {
         [head, &self.space.0.to_be_bytes(), &root.0].concat()
     }
+}
+
+fn inline_key(seal: &Seal, salt: &[u8; SALT_LEN]) -> Reference {
+    let mut key = Zeroizing::new([0; KEY_LEN]);
+    expand(
+        Some(salt),
+        &seal.inline,
+        b"sync-server v1 inline object",
+        &mut key[..],
+    );
+    Reference::new(&key)
 }
 
 #[cfg(test)]
@@ -141,6 +159,27 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn a_new_key_seals_and_the_old_one_still_opens() {
+        let old = keys(1);
+        let before = old.seal_inline(ROOT, b"before").unwrap();
+        let both = keys(1).sealed_by(&SpaceKey::from_bytes([2; 32]));
+        let after = both.seal_inline(ROOT, b"after").unwrap();
+        assert_eq!(both.open_inline(ROOT, &before).unwrap(), b"before");
+        assert_eq!(both.open_inline(ROOT, &after).unwrap(), b"after");
+        assert!(old.open_inline(ROOT, &after).is_err());
+        assert_eq!(both.reseal_inline(ROOT, &after).unwrap(), None);
+        let again = both.reseal_inline(ROOT, &before).unwrap().unwrap();
+        let new = keys(1)
+            .sealed_by(&SpaceKey::from_bytes([2; 32]))
+            .forget_older();
+        assert_eq!(new.open_inline(ROOT, &again).unwrap(), b"before");
+        assert!(new.open_inline(ROOT, &before).is_err());
+        assert_eq!(both.chunk_id(b"x"), old.chunk_id(b"x"));
+        assert_eq!(both.gear_seed(), old.gear_seed());
+    }
+
     /// Changing this breaks every store there is.
     #[test]
     fn objects_of_version_one_keep_opening() {

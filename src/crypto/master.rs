@@ -27,6 +27,25 @@ const WRAPPED_LEN: usize = 1 + NONCE_LEN + KEY_LEN + TAG_LEN;
 #[derive(ZeroizeOnDrop)]
 pub struct MasterKey([u8; KEY_LEN]);
 
+/// What a wrapped key is for. One is never taken for the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wrapped {
+    /// The key of a space.
+    Space,
+    /// A key that seals what is stored in a space.
+    Seal,
+}
+
+impl Wrapped {
+    fn aad(self, space: SpaceId) -> Vec<u8> {
+        let what: &[u8] = match self {
+            Self::Space => b"space key",
+            Self::Seal => b"seal key",
+        };
+        [what, &space.0.to_be_bytes()].concat()
+    }
+}
+
 /// Whether the key was there or has just been made (then the operator is told to copy it).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
@@ -65,16 +84,16 @@ impl MasterKey {
         Ok(Self(random()?))
     }
 
-    /// Seals a space key: version ‖ nonce ‖ ciphertext ‖ tag, bound to the space.
-    pub fn wrap(&self, space: SpaceId, key: &SpaceKey) -> Result<Vec<u8>, Error> {
+    /// Seals a key of a space: version ‖ nonce ‖ ciphertext ‖ tag, bound to the space and its purpose.
+    pub fn wrap(&self, what: Wrapped, space: SpaceId, key: &SpaceKey) -> Result<Vec<u8>, Error> {
         let nonce: aead::Nonce = random()?;
         let mut text = Zeroizing::new(*key.bytes());
-        let tag = Reference::new(&self.0).seal(&nonce, &wrap_aad(space), &mut text[..])?;
+        let tag = Reference::new(&self.0).seal(&nonce, &what.aad(space), &mut text[..])?;
         Ok([&[WRAP_VERSION][..], &nonce, &text[..], &tag].concat())
     }
 
     /// Opens what [`Self::wrap`] made.
-    pub fn unwrap(&self, space: SpaceId, wrapped: &[u8]) -> Result<SpaceKey, Error> {
+    pub fn unwrap(&self, what: Wrapped, space: SpaceId, wrapped: &[u8]) -> Result<SpaceKey, Error> {
         let (&version, rest) = wrapped.split_first().ok_or(Error::Sealed)?;
         if version != WRAP_VERSION || wrapped.len() != WRAPPED_LEN {
             return Err(Error::Sealed);
@@ -83,15 +102,21 @@ impl MasterKey {
         let (text, tag) = rest.split_first_chunk().ok_or(Error::Sealed)?;
         let tag = tag.try_into().map_err(|_length| Error::Sealed)?;
         let mut key = Zeroizing::new(*text);
-        Reference::new(&self.0).open(nonce, &wrap_aad(space), &mut key[..], tag)?;
+        Reference::new(&self.0).open(nonce, &what.aad(space), &mut key[..], tag)?;
         Ok(SpaceKey::from_bytes(*key))
     }
 
     /// Seals for `new` what this key sealed. What comes out is opened and compared before it is returned.
-    pub fn rewrap(&self, new: &Self, space: SpaceId, wrapped: &[u8]) -> Result<Vec<u8>, Error> {
-        let key = self.unwrap(space, wrapped)?;
-        let again = new.wrap(space, &key)?;
-        if new.unwrap(space, &again)?.bytes() != key.bytes() {
+    pub fn rewrap(
+        &self,
+        new: &Self,
+        what: Wrapped,
+        space: SpaceId,
+        wrapped: &[u8],
+    ) -> Result<Vec<u8>, Error> {
+        let key = self.unwrap(what, space, wrapped)?;
+        let again = new.wrap(what, space, &key)?;
+        if new.unwrap(what, space, &again)?.bytes() != key.bytes() {
             return Err(Error::Sealed);
         }
         Ok(again)
@@ -192,10 +217,6 @@ fn parse(text: &[u8]) -> Option<MasterKey> {
     Some(MasterKey(bytes.as_slice().try_into().ok()?))
 }
 
-fn wrap_aad(space: SpaceId) -> Vec<u8> {
-    [&b"space key"[..], &space.0.to_be_bytes()].concat()
-}
-
 fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -223,6 +244,7 @@ mod tests {
     use super::*;
 
     const SPACE: SpaceId = SpaceId(7);
+    const KIND: Wrapped = Wrapped::Space;
 
     #[test]
     fn a_missing_key_is_made_once_and_found_afterwards() {
@@ -290,23 +312,30 @@ mod tests {
     fn a_wrapped_key_opens_only_with_its_master_and_its_space() {
         let master = MasterKey::generate().unwrap();
         let key = SpaceKey::generate().unwrap();
-        let wrapped = master.wrap(SPACE, &key).unwrap();
-        assert_eq!(master.unwrap(SPACE, &wrapped).unwrap().bytes(), key.bytes());
+        let wrapped = master.wrap(KIND, SPACE, &key).unwrap();
+        assert_eq!(
+            master.unwrap(KIND, SPACE, &wrapped).unwrap().bytes(),
+            key.bytes()
+        );
+        assert!(master.unwrap(Wrapped::Seal, SPACE, &wrapped).is_err());
         assert!(matches!(
-            master.unwrap(SpaceId(8), &wrapped),
+            master.unwrap(KIND, SpaceId(8), &wrapped),
             Err(Error::Sealed)
         ));
         assert!(
             MasterKey::generate()
                 .unwrap()
-                .unwrap(SPACE, &wrapped)
+                .unwrap(KIND, SPACE, &wrapped)
                 .is_err()
         );
         for at in 0..wrapped.len() {
             let mut changed = wrapped.clone();
             changed[at] ^= 0x40;
-            assert!(master.unwrap(SPACE, &changed).is_err(), "byte {at}");
-            assert!(master.unwrap(SPACE, &wrapped[..at]).is_err(), "cut at {at}");
+            assert!(master.unwrap(KIND, SPACE, &changed).is_err(), "byte {at}");
+            assert!(
+                master.unwrap(KIND, SPACE, &wrapped[..at]).is_err(),
+                "cut at {at}"
+            );
         }
     }
 
@@ -314,12 +343,15 @@ mod tests {
     fn a_key_is_wrapped_anew_only_by_whoever_can_open_it() {
         let (old, new) = (MasterKey([9; 32]), MasterKey([8; 32]));
         let key = SpaceKey::generate().unwrap();
-        let wrapped = old.wrap(SPACE, &key).unwrap();
-        let again = old.rewrap(&new, SPACE, &wrapped).unwrap();
-        assert_eq!(new.unwrap(SPACE, &again).unwrap().bytes(), key.bytes());
-        assert!(old.unwrap(SPACE, &again).is_err());
-        assert!(new.rewrap(&old, SPACE, &wrapped).is_err());
-        assert!(old.rewrap(&new, SpaceId(8), &wrapped).is_err());
+        let wrapped = old.wrap(KIND, SPACE, &key).unwrap();
+        let again = old.rewrap(&new, KIND, SPACE, &wrapped).unwrap();
+        assert_eq!(
+            new.unwrap(KIND, SPACE, &again).unwrap().bytes(),
+            key.bytes()
+        );
+        assert!(old.unwrap(KIND, SPACE, &again).is_err());
+        assert!(new.rewrap(&old, KIND, SPACE, &wrapped).is_err());
+        assert!(old.rewrap(&new, KIND, SpaceId(8), &wrapped).is_err());
     }
 
     #[test]

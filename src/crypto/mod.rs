@@ -19,7 +19,7 @@ mod snapshot;
 mod space;
 
 pub use compress::{compress, decompress};
-pub use master::{MasterKey, Origin};
+pub use master::{MasterKey, Origin, Wrapped};
 pub use record::{RECORD_TAG_LEN, RecordContext, RecordKey};
 pub use snapshot::{FRAME_TAG_LEN, FramePlace, SnapshotKey};
 pub use space::{Blinded, ChunkId, ClientKeys, RootHasher, SegmentId, SpaceKey, SpaceKeys};

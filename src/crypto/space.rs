@@ -36,8 +36,24 @@ pub struct SpaceKeys {
     blind: [u8; KEY_LEN],
     root: [u8; KEY_LEN],
     gear_seed: u64,
+    /// What seals, and behind it what sealed before.
+    pub(super) seals: Vec<Seal>,
+}
+
+/// The keys that seal what is stored in a space.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub(super) struct Seal {
     segment: [u8; KEY_LEN],
     pub(super) inline: [u8; KEY_LEN],
+}
+
+impl Seal {
+    fn derive(key: &SpaceKey) -> Self {
+        Self {
+            segment: subkey(key, b"sync-server v1 segment"),
+            inline: subkey(key, b"sync-server v1 inline"),
+        }
+    }
 }
 
 /// The keys of a space that its members' clients get. They open nothing: sealing uses others, and
@@ -105,9 +121,23 @@ impl SpaceKeys {
             blind: subkey(key, b"sync-server v1 blind"),
             root: subkey(key, b"sync-server v1 root"),
             gear_seed: u64::from_be_bytes(seed),
-            segment: subkey(key, b"sync-server v1 segment"),
-            inline: subkey(key, b"sync-server v1 inline"),
+            seals: vec![Seal::derive(key)],
         }
+    }
+
+    /// The same with a key that seals from now on; what was sealed before still opens, and ids, stand-ins
+    /// and roots stay what they are.
+    #[must_use]
+    pub fn sealed_by(mut self, seal: &SpaceKey) -> Self {
+        self.seals.insert(0, Seal::derive(seal));
+        self
+    }
+
+    /// The same when nothing is left that any but the newest key has sealed.
+    #[must_use]
+    pub fn forget_older(mut self) -> Self {
+        self.seals.truncate(1);
+        self
     }
 
     /// The id of a chunk.
@@ -150,12 +180,23 @@ impl SpaceKeys {
         }
     }
 
-    /// The key of one segment.
+    /// The key of a new segment.
     pub fn record_key(&self, segment: SegmentId) -> RecordKey {
+        self.record_key_by(&self.seals[0], segment)
+    }
+
+    /// The keys that a segment may be sealed by, the newest first: all of it by one of them. Which one is
+    /// noted nowhere; the tag of a record says it.
+    pub fn record_keys(&self, segment: SegmentId) -> impl ExactSizeIterator<Item = RecordKey> {
+        let by = move |seal| self.record_key_by(seal, segment);
+        self.seals.iter().map(by)
+    }
+
+    fn record_key_by(&self, seal: &Seal, segment: SegmentId) -> RecordKey {
         let mut key = [0; KEY_LEN];
         expand(
             Some(&segment.0),
-            &self.segment,
+            &seal.segment,
             b"sync-server v1 record",
             &mut key,
         );
@@ -292,7 +333,7 @@ mod tests {
         let root = half(&blake3::keyed_hash(&client.root, &listed));
         assert_eq!(keys.root(&[(blinded, 1)]), root);
         assert_eq!(client.gear, keys.gear_seed());
-        for secret in [&keys.segment, &keys.inline] {
+        for secret in [&keys.seals[0].segment, &keys.seals[0].inline] {
             for given in [&client.chunk, &client.blind, &client.root] {
                 assert_ne!(secret, given);
             }

@@ -9,6 +9,7 @@ pub mod export;
 pub mod fsck;
 mod lease;
 pub mod recover;
+pub mod reseal;
 mod retention;
 mod schedule;
 pub mod scrub;

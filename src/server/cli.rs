@@ -183,6 +183,9 @@ pub struct Rekey {
     /// The file of the new master key; made when it is missing
     #[arg(long, value_name = "FILE")]
     pub new_key_file: PathBuf,
+    /// Seal all that is stored anew as well; the server does it in the background from its next start on
+    #[arg(long)]
+    pub reseal: bool,
 }
 
 /// What to check.

@@ -18,6 +18,7 @@ use super::config::Config;
 use super::error::Result;
 use super::{healthcheck, password, serve, startup};
 use crate::accounts::{DeviceKind, NewAccount, PairingCode};
+use crate::jobs::reseal;
 use crate::store::meta::totals;
 use crate::types::{Clock, DeviceId};
 use startup::Opened;
@@ -177,6 +178,11 @@ async fn status(config: &Config) -> Result<String> {
         totals.trashed,
         totals.conflicts,
     );
+    let text = if reseal::under_way(&opened.store.meta).await? {
+        text + "resealing under way\n"
+    } else {
+        text
+    };
     close(&opened, text).await
 }
 

@@ -16,6 +16,7 @@ mod middleware;
 mod ops;
 mod password;
 mod pieces;
+mod resealing;
 mod router;
 mod scrubbing;
 mod session;
@@ -36,7 +37,7 @@ use tokio_util::task::TaskTracker;
 pub use commands::run as run_command;
 pub use error::{Error, Result};
 
-use crate::jobs::{JOBS, Schedule, Site, collect};
+use crate::jobs::{JOBS, Schedule, Site, collect, reseal};
 use crate::store::watch_others;
 use crate::tree::free_uploads;
 use crate::types::Clock;
@@ -56,6 +57,9 @@ pub async fn serve(config: Config) -> Result<()> {
     let opened = startup::open(&config, clock.clone()).await?;
     let login = startup::first_account(&opened, &config, &clock).await?;
     let store = Arc::clone(&opened.store);
+    if !store.meta.is_shared() || served.is_alone() {
+        reseal::free(&store.meta).await?;
+    }
     if store.meta.is_shared() && served.is_alone() {
         free_uploads(&store).await?;
         served.let_in(&config)?;
@@ -130,6 +134,7 @@ fn spawn_jobs(
         config.clone(),
         Arc::clone(metrics),
     ));
+    tasks.spawn(resealing::run(site.clone(), config.collect.rate.as_u64()));
     let schedule = Schedule {
         site: site.clone(),
         rules: startup::rules(config),

@@ -5,9 +5,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use zeroize::Zeroizing;
 
-use super::meta::{self, Alone, Conn, Meta, process, spaces, tokens};
+use super::meta::{self, Alone, Conn, Meta, process, seals, spaces, tokens};
 use super::{Error, Result};
-use crate::crypto::{MasterKey, SpaceKey, SpaceKeys};
+use crate::crypto::{MasterKey, SpaceKey, SpaceKeys, Wrapped};
 use crate::types::{Millis, SpaceId};
 
 const FINGERPRINT: &str = "master_key_fingerprint";
@@ -78,7 +78,9 @@ impl KeyRing {
     /// store has got another master key meanwhile.
     pub async fn new_space_key(&self, conn: &mut Conn, space: SpaceId) -> Result<Vec<u8>> {
         prove(conn, &self.master).await?;
-        Ok(self.master.wrap(space, &SpaceKey::generate()?)?)
+        Ok(self
+            .master
+            .wrap(Wrapped::Space, space, &SpaceKey::generate()?)?)
     }
 
     /// The key that signs access tokens; the same after a restart.
@@ -91,10 +93,27 @@ impl KeyRing {
         self.master.code_key()
     }
 
-    /// Whether the sealed key of a space opens.
-    pub fn opens(&self, space: SpaceId, wrapped: &[u8]) -> Result<()> {
-        self.master.unwrap(space, wrapped)?;
-        Ok(())
+    /// Whether the sealed key of a space opens, and all that seal what is stored in it.
+    pub async fn opens(&self, conn: &mut Conn, space: SpaceId, wrapped: &[u8]) -> Result<()> {
+        self.unwrap(conn, space, wrapped).await.map(drop)
+    }
+
+    /// Takes the keys of all spaces from the database again, because older ones are not needed any more.
+    pub fn forget(&self) {
+        let opened = self.opened.write();
+        opened.unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    async fn unwrap(&self, conn: &mut Conn, space: SpaceId, wrapped: &[u8]) -> Result<SpaceKeys> {
+        let own = self.master.unwrap(Wrapped::Space, space, wrapped)?;
+        let mut keys = SpaceKeys::derive(space, &own);
+        for seal in seals::of_space(conn, space).await? {
+            keys = keys.sealed_by(&self.master.unwrap(Wrapped::Seal, space, &seal)?);
+        }
+        if seals::left(conn).await?.is_none() {
+            keys = keys.forget_older();
+        }
+        Ok(keys)
     }
 
     /// The keys of a space.
@@ -106,11 +125,11 @@ impl KeyRing {
         if let Some(keys) = self.known(space) {
             return Ok(keys);
         }
-        let wrapped = spaces::wrapped_key(&mut *meta.read().await?, space).await?;
-        let keys = Arc::new(SpaceKeys::derive(
-            space,
-            &self.master.unwrap(space, &wrapped)?,
-        ));
+        let keys = {
+            let mut conn = meta.read().await?;
+            let wrapped = spaces::wrapped_key(&mut conn, space).await?;
+            Arc::new(self.unwrap(&mut conn, space, &wrapped).await?)
+        };
         self.opened
             .write()
             .unwrap_or_else(PoisonError::into_inner)
@@ -147,7 +166,15 @@ pub enum Rekeyed {
 
 /// Makes `new` the master key of a store that nobody else may be using, all or nothing. Every space key
 /// is wrapped anew and stays what it is. What `old` alone made ends: access tokens and pairing codes.
-pub async fn rekey(meta: &Meta, old: MasterKey, new: MasterKey, now: Millis) -> Result<Rekeyed> {
+///
+/// With `reseal` each space gets a new key that seals from now on, and what is sealed already is marked
+/// as to be sealed anew.
+pub async fn rekey(
+    meta: &Meta,
+    (old, new): (MasterKey, MasterKey),
+    reseal: bool,
+    now: Millis,
+) -> Result<Rekeyed> {
     let shared = meta.is_shared();
     meta.write(move |conn| {
         Box::pin(async move {
@@ -161,8 +188,24 @@ pub async fn rekey(meta: &Meta, old: MasterKey, new: MasterKey, now: Millis) -> 
             }
             let all = spaces::wrapped_keys(conn).await?;
             for (space, wrapped) in &all {
-                let again = old.rewrap(&new, *space, wrapped)?;
+                let again = old.rewrap(&new, Wrapped::Space, *space, wrapped)?;
                 spaces::set_key(conn, *space, &again).await?;
+            }
+            for seal in seals::all(conn).await? {
+                let again = old.rewrap(&new, Wrapped::Seal, seal.space, &seal.wrapped)?;
+                seals::set_key(conn, seal.id, &again).await?;
+            }
+            if reseal {
+                for (space, _) in &all {
+                    let key = SpaceKey::generate()?;
+                    let wrapped = new.wrap(Wrapped::Seal, *space, &key)?;
+                    seals::insert(conn, *space, &wrapped).await?;
+                }
+                seals::begin(conn).await?;
+                if !shared {
+                    // Whoever was killed appends no more, and what he appended to is to be emptied.
+                    process::clear(conn).await?;
+                }
             }
             tokens::forget_codes(conn).await?;
             meta::settings::put(conn, FINGERPRINT, &new.name()).await?;
@@ -227,7 +270,13 @@ mod tests {
     async fn change(folder: &Path, from: u8, to: u8) -> Result<Rekeyed> {
         let meta = Meta::open(&testing::database(folder)).await.unwrap();
         let now = Clock::system().now();
-        let done = rekey(&meta, master(folder, from), master(folder, to), now).await;
+        let done = rekey(
+            &meta,
+            (master(folder, from), master(folder, to)),
+            false,
+            now,
+        )
+        .await;
         meta.close().await;
         done
     }

@@ -9,7 +9,7 @@
 mod bitmap;
 mod contents;
 mod mark;
-mod pace;
+pub(super) mod pace;
 mod segments;
 mod sweep;
 #[cfg(test)]

@@ -26,7 +26,10 @@ pub(super) async fn check(going: &mut Going<'_>) -> Result<()> {
 async fn keys(going: &mut Going<'_>) -> Result<()> {
     let found = rows::keys(&mut *going.store.meta.read().await?).await?;
     for (space, wrapped) in found {
-        let opened = going.store.keys.opens(space, &wrapped);
+        let opened = {
+            let mut conn = going.store.meta.read().await?;
+            going.store.keys.opens(&mut conn, space, &wrapped).await
+        };
         let Err(error) = opened else {
             continue;
         };

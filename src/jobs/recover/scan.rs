@@ -8,7 +8,7 @@ use crate::crypto::{Blinded, SegmentId, SpaceKeys};
 use crate::store::blob::list::List;
 use crate::store::blob::{Scanned, SegmentFile};
 use crate::store::meta::chunks::NewChunk;
-use crate::store::meta::{rescue, spaces};
+use crate::store::meta::{rescue, seals, spaces};
 use crate::store::{Result, Store};
 use crate::types::{Millis, SpaceId};
 
@@ -30,7 +30,7 @@ pub(super) async fn scan(store: &Shared, done: &mut Recovered) -> Result<Lists> 
     for (space, _) in spaces::turns(&mut *store.meta.read().await?).await? {
         known.insert(space);
     }
-    let mut lists = Lists::new();
+    let (mut lists, mut older) = (Lists::new(), Vec::new());
     for file in files {
         if !is_new(store, &file, done.taken).await? {
             continue;
@@ -40,10 +40,28 @@ pub(super) async fn scan(store: &Shared, done: &mut Recovered) -> Result<Lists> 
             continue;
         };
         done.scanned += 1;
-        read(store, space, &file, done, &mut lists).await?;
+        if read(store, space, &file, done, &mut lists).await? {
+            older.push(file.segment);
+        }
     }
     missing(store, done).await?;
+    to_reseal(store, older).await?;
     Ok(lists)
+}
+
+/// Sees to it that segments which an older key has sealed are among those that are sealed anew, before
+/// that key is forgotten.
+async fn to_reseal(store: &Store, older: Vec<SegmentId>) -> Result<()> {
+    for segment in older {
+        let known = rescue::known(&mut *store.meta.read().await?, segment).await?;
+        if let Some((row, _)) = known {
+            write(&store.meta, move |conn| {
+                Box::pin(async move { seals::extend(conn, row).await })
+            })
+            .await?;
+        }
+    }
+    Ok(())
 }
 
 /// Flags the chunks whose segments are not there, or end too early.
@@ -73,13 +91,14 @@ async fn is_new(store: &Store, file: &SegmentFile, taken: Millis) -> Result<bool
     Ok(known.is_none_or(|(_, end)| file.len > end) || file.modified >= taken.minus(BEFORE))
 }
 
+/// Takes what a segment holds; whether an older key has sealed it.
 async fn read(
     store: &Shared,
     space: SpaceId,
     file: &SegmentFile,
     done: &mut Recovered,
     lists: &mut Lists,
-) -> Result<()> {
+) -> Result<bool> {
     let keys = store.keys.of(&store.meta, space).await?;
     let scan = match store.segments.scan(&keys, file.segment).await {
         Ok(scan) => scan,
@@ -87,7 +106,7 @@ async fn read(
             // What others hold comes back all the same.
             tracing::error!(segment = %file.segment, "not read: {error}");
             done.damaged += file.len;
-            return Ok(());
+            return Ok(false);
         }
     };
     done.damaged += scan.damaged;
@@ -102,7 +121,7 @@ async fn read(
             lists.entry((space, list.root)).or_default().push(list);
         }
     }
-    Ok(())
+    Ok(scan.by_older)
 }
 
 /// The chunks of some records; each once.

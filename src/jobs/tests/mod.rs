@@ -7,5 +7,6 @@ pub(super) mod fixture;
 mod large;
 mod leases;
 mod quotas;
+mod resealing;
 mod schedules;
 mod times;

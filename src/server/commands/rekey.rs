@@ -4,8 +4,8 @@ use std::fmt::Write;
 use std::path::Path;
 
 use crate::crypto::{MasterKey, Origin};
-use crate::jobs::collect;
 use crate::jobs::snapshot::Snapshots;
+use crate::jobs::{collect, reseal};
 use crate::server::cli;
 use crate::server::config::Config;
 use crate::server::error::{Error, Result};
@@ -13,6 +13,10 @@ use crate::server::startup;
 use crate::store::meta::{Database, Meta};
 use crate::store::{KeyRing, Rekeyed, rekey};
 use crate::types::Clock;
+
+const RESEALING: &str = "The server seals all files anew in the background.\n";
+const NOTHING_LEFT: &str =
+    "Nothing is left to be sealed anew; to begin once more, name a new key file.\n";
 
 /// Changes the key while nobody uses the store, and says what the operator has to do now.
 pub(super) async fn run(what: &cli::Rekey, config: &Config) -> Result<String> {
@@ -25,7 +29,7 @@ pub(super) async fn run(what: &cli::Rekey, config: &Config) -> Result<String> {
     };
     let old = MasterKey::load(&config.key_file)?.ok_or_else(missing)?;
     let meta = open(&config.db_path).await?;
-    let done = change(&meta, old, &what.new_key_file).await;
+    let done = change(&meta, old, what).await;
     meta.close().await;
     let text = done?;
     renew_snapshots(config, &what.new_key_file).await?;
@@ -54,7 +58,8 @@ async fn open(database: &Database) -> Result<Meta> {
     Ok(Meta::open(database).await?)
 }
 
-async fn change(meta: &Meta, old: MasterKey, file: &Path) -> Result<String> {
+async fn change(meta: &Meta, old: MasterKey, what: &cli::Rekey) -> Result<String> {
+    let file = &what.new_key_file;
     // Before a key is made that is of no use.
     KeyRing::prove(&old, meta).await.or_else(|error| {
         // Unless the new key has opened the store since a run that was killed.
@@ -67,12 +72,20 @@ async fn change(meta: &Meta, old: MasterKey, file: &Path) -> Result<String> {
     if was == is {
         return Err(Error::SameKey(file.to_owned()));
     }
-    match rekey(meta, old, new, Clock::system().now()).await? {
+    let done = rekey(meta, (old, new), what.reseal, Clock::system().now()).await?;
+    let resealing = reseal::under_way(meta).await?;
+    match done {
         Rekeyed::InUse => Err(Error::Used),
-        Rekeyed::Before => Ok(format!(
-            "the store opens with key {is} already\n{}",
-            todo(file)
-        )),
+        Rekeyed::Before => {
+            let todo = todo(file);
+            let mut text = format!("the store opens with key {is} already\n{todo}");
+            if resealing {
+                text.push_str(RESEALING);
+            } else if what.reseal {
+                text.push_str(NOTHING_LEFT);
+            }
+            Ok(text)
+        }
         Rekeyed::Done(spaces) => {
             let mut text = format!(
                 "spaces\t{spaces}\nold key\t{was}\nnew key\t{is}\n{}",
@@ -85,6 +98,9 @@ async fn change(meta: &Meta, old: MasterKey, file: &Path) -> Result<String> {
                     file.display()
                 )
                 .expect("writing to a String never fails");
+            }
+            if resealing {
+                text.push_str(RESEALING);
             }
             text.push_str(
                 "The old key still opens copies of the database made before now: keep or destroy both.\n\

@@ -213,7 +213,15 @@ impl Segments {
         let (inner, keys) = (Arc::clone(&self.0), Arc::clone(keys));
         blocking(move || {
             let file = inner.handles.get(&inner.folder, keys.space, segment)?;
-            scan::scan(&file, &keys.record_key(segment), segment)
+            let mut scan = Scan::default();
+            for (nth, key) in keys.record_keys(segment).enumerate() {
+                scan = scan::scan(&file, &key, segment)?;
+                if !scan.records.is_empty() || !scan.lists.is_empty() {
+                    scan.by_older = nth > 0;
+                    break;
+                }
+            }
+            Ok(scan)
         })
         .await
     }
@@ -243,7 +251,19 @@ impl Inner {
         let Some(header) = header.filter(fits) else {
             return Err(Error::Corrupt("no record where the chunk row says"));
         };
-        record::open(&keys.record_key(place.segment), place.offset, header, bytes)
+        let mut candidates = keys.record_keys(place.segment);
+        loop {
+            let key = candidates
+                .next()
+                .ok_or(Error::Corrupt("a space has no key"))?;
+            if candidates.len() == 0 {
+                return record::open(&key, place.offset, header, bytes);
+            }
+            // What an older key has sealed does not open with this one; told apart only by trying.
+            if let Ok(opened) = record::open(&key, place.offset, header, bytes.clone()) {
+                return Ok(opened);
+            }
+        }
     }
 }
 

@@ -38,6 +38,8 @@ pub struct Scan {
     pub lists: Vec<List>,
     /// Bytes that belong to no whole record: damage, or the end of a write that a crash cut short.
     pub damaged: u64,
+    /// Whether another key than the newest of the space has sealed it.
+    pub by_older: bool,
 }
 
 /// Looks at every record; behind one that is damaged or cannot be read it goes on with the next that opens.

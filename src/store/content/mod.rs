@@ -24,7 +24,7 @@ mod upload;
 pub use checksum::Checksum;
 pub use diff::{DIFF_CHUNKS_MAX, DIFF_SHARES, Diff, DiffError};
 pub use list::ContentChunks;
-pub use park::Parked;
+pub use park::{Parked, reseal_tail};
 pub use prove::proves;
 pub use read::{Reader, check_chunk};
 pub use rebuild::{PATCH_SHARES, Rebuild, RebuildError};

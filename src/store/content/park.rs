@@ -64,6 +64,11 @@ impl Parked {
     }
 }
 
+/// Seals what an upload has in its row by the newest key of its space; `None` when it is so.
+pub fn reseal_tail(keys: &SpaceKeys, of: UploadId, sealed: &[u8]) -> Result<Option<Vec<u8>>> {
+    Ok(keys.reseal_inline(bound_to(of), sealed)?)
+}
+
 /// What a tail is sealed to in place of a root: it opens in the row of its upload only.
 fn bound_to(of: UploadId) -> Blinded {
     let mut label = [0; 16];

@@ -27,6 +27,7 @@ const TAKE: &str = "INSERT INTO job (name, holder, until, due) VALUES ($1, $2, $
 const HOLD: &str = "UPDATE job SET until = $3 WHERE name = $1 AND holder = $2";
 const END: &str = "UPDATE job SET until = 0, due = COALESCE(CAST($3 AS BIGINT), due)
     WHERE name = $1 AND holder = $2";
+const FREE: &str = "UPDATE job SET until = 0 WHERE name = $1";
 const NEXT: &str = "SELECT name, until, due FROM job";
 
 /// Gives a job to a run; `false` when another has it, or when it is not due.
@@ -63,6 +64,12 @@ pub async fn end(conn: &mut Conn, name: &str, holder: i64, due: Option<Millis>) 
     Ok(())
 }
 
+/// Takes a job from the run that has it.
+pub async fn free(conn: &mut Conn, name: &str) -> Result<()> {
+    sql::query(FREE).bind(name).execute(conn).await?;
+    Ok(())
+}
+
 /// Each job that ever ran: its name, until when a run has it, and when it is due.
 pub async fn all(conn: &mut Conn) -> Result<Vec<(String, Millis, Millis)>> {
     let rows: Vec<(String, i64, i64)> = sql::query_as(NEXT).fetch_all(conn).await?;
@@ -73,5 +80,5 @@ pub async fn all(conn: &mut Conn) -> Result<Vec<(String, Millis, Millis)>> {
 /// Every statement here, for the test that prepares them all.
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static str> {
-    vec![TAKE, HOLD, END, NEXT]
+    vec![TAKE, HOLD, END, FREE, NEXT]
 }

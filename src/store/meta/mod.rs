@@ -34,6 +34,7 @@ pub mod process;
 pub mod props;
 pub mod rescue;
 mod rows;
+pub mod seals;
 pub mod segments;
 pub mod sequences;
 pub mod settings;

@@ -30,6 +30,7 @@ fn all() -> Vec<(&'static str, Vec<&'static str>)> {
         ("process", process::statements()),
         ("props", props::statements()),
         ("rescue", rescue::statements()),
+        ("seals", seals::statements()),
         ("segments", segments::statements()),
         ("settings", settings::statements()),
         ("spaces", spaces::statements()),

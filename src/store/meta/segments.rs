@@ -26,6 +26,7 @@ pub struct Segment {
 const OWNED: &str = "SELECT s.id, s.name, s.space, s.closing,
         EXISTS (SELECT 1 FROM process WHERE process.id = s.process)
     FROM segment s WHERE s.id > $1 ORDER BY s.id LIMIT $2";
+const EXISTS: &str = "SELECT EXISTS (SELECT 1 FROM segment WHERE id = $1)";
 const BYTES: &str = "SELECT CAST(COALESCE(SUM(stored), 0) AS BIGINT) FROM chunk WHERE segment = $1";
 const CLOSE: &str = "UPDATE segment SET closing = TRUE WHERE id = $1";
 const DROP: &str = "DELETE FROM segment WHERE id = $1
@@ -60,6 +61,12 @@ pub async fn page(conn: &mut Conn, behind: i64, limit: i64) -> Result<Vec<Segmen
             })
         })
         .collect()
+}
+
+/// Whether a segment has its row.
+pub async fn exists(conn: &mut Conn, segment: i64) -> Result<bool> {
+    let query = sql::query_scalar(EXISTS).bind(segment);
+    Ok(query.fetch_one(conn).await?)
 }
 
 /// Bytes of the records in a segment that have rows.
@@ -195,6 +202,6 @@ pub async fn name(
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static str> {
     vec![
-        OWNED, BYTES, CLOSE, DROP, GONE, TO_UNLINK, LEFT, UNLINKED, FORGET, HELD, MOVE,
+        OWNED, EXISTS, BYTES, CLOSE, DROP, GONE, TO_UNLINK, LEFT, UNLINKED, FORGET, HELD, MOVE,
     ]
 }

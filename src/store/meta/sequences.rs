@@ -4,7 +4,7 @@ use super::{Conn, sql};
 use crate::store::Result;
 
 /// The tables whose rows get numbers.
-const TABLES: [&str; 12] = [
+const TABLES: [&str; 13] = [
     "space",
     "account",
     "devices",
@@ -17,6 +17,7 @@ const TABLES: [&str; 12] = [
     "upload",
     "watch_pairing",
     "process",
+    "seal",
 ];
 
 // Of SQLite.

@@ -237,6 +237,8 @@ fn sync_manage_passes_commands_on_with_their_arguments() {
         &["status"] as &[&str],
         &["disk-usage"],
         &["conflicts"],
+        &["export", "/mnt/files"],
+        &["rekey", "--new-key-file", "new.key"],
         &["cleanup", "--older-than", "30d", "--dry-run"],
         &["user", "list"],
     ] {

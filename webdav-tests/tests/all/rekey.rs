@@ -2,14 +2,18 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use webdav_tests::content::noise;
 use webdav_tests::server::binary;
 use webdav_tests::{Api, TestServer};
+
+/// Longest time until a few files are sealed anew.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn text(path: &Path) -> String {
     path.to_str().expect("UTF-8").to_owned()
@@ -147,7 +151,7 @@ fn killed_at_any_moment_it_leaves_a_store_that_one_of_the_two_keys_opens() {
     server.stop();
     // How long it takes, undisturbed: the rounds are spread over it.
     let first = server.dir().join("0.key");
-    let since = std::time::Instant::now();
+    let since = Instant::now();
     server.cli_ok(&["rekey", "--new-key-file", &text(&first)], "");
     let takes = since.elapsed();
     let (mut current, mut changed) = (first, 0);
@@ -183,4 +187,151 @@ fn killed_at_any_moment_it_leaves_a_store_that_one_of_the_two_keys_opens() {
     server.set("SYNC_KEY_FILE", &text(&current));
     server.start_again();
     assert!(server.admin().get("/dav/documents/a").expect(&[200]).body == bytes);
+}
+
+#[test]
+fn everything_is_sealed_anew_while_the_server_works() {
+    let mut server = TestServer::start();
+    let device = Api::admin(&server);
+    let files: Vec<_> = [100, 8000, 9000, 70_000, 4_000_000]
+        .into_iter()
+        .enumerate()
+        .map(|(nth, size)| (format!("/documents/{nth}"), noise(nth as u64, size)))
+        .collect();
+    for (path, bytes) in &files {
+        device.upload(path, bytes);
+    }
+    let keys = device.get(&format!(
+        "sync/keys?space={}",
+        device.info("/documents")["space"]
+    ));
+    let keys = keys.json(200);
+    let cursor = device.cursor();
+    server.stop();
+    let before = segments(&server);
+    assert!(!before.is_empty());
+    let new = server.dir().join("new.key");
+    server.cli_ok(&["rekey", "--new-key-file", &text(&new), "--reseal"], "");
+    server.set("SYNC_KEY_FILE", &text(&new));
+
+    server.start_again();
+    let device = Api::admin(&server);
+    let since = Instant::now();
+    let mut rounds = 0_u64;
+    while server.cli_ok(&["status"], "").contains("resealing") || rounds < 3 {
+        for (path, bytes) in &files {
+            assert!(device.download(path) == *bytes, "{path}");
+        }
+        device.upload("/documents/busy", &noise(100 + rounds, 60_000));
+        rounds += 1;
+        assert!(since.elapsed() < PATIENCE, "{}", server.log());
+    }
+    assert!(server.log().contains("everything is sealed anew"));
+    server.cli_ok(&["gc", "--grace", "0s"], "");
+    let after = segments(&server);
+    assert!(
+        before.iter().all(|old| !after.contains(old)),
+        "{before:?} {after:?}"
+    );
+    for (path, bytes) in &files {
+        assert!(device.download(path) == *bytes, "{path}");
+    }
+    // What clients know chunks and contents by is as before, and they hear of no change.
+    let space = device.info("/documents")["space"].clone();
+    assert_eq!(
+        device.get(&format!("sync/keys?space={space}")).json(200),
+        keys
+    );
+    let (changes, _) = device.pull(Some(&cursor));
+    for (path, _) in &files {
+        let id = &device.info(path)["id"];
+        assert!(changes.iter().all(|change| change["id"] != *id), "{path}");
+    }
+}
+
+#[test]
+fn killed_twice_and_given_other_keys_it_is_sealed_anew_in_the_end() {
+    const SLOW: &str = "1KiB";
+    let mut server = TestServer::start();
+    let files: Vec<_> = [100, 9000, 300_000, 6_000_000]
+        .into_iter()
+        .enumerate()
+        .map(|(nth, size)| (format!("/dav/documents/{nth}"), noise(nth as u64, size)))
+        .collect();
+    let mut old = Vec::new();
+    for (path, bytes) in &files {
+        server.admin().put(path, bytes).expect(&[201]);
+        // Each has a segment of its own.
+        server.restart();
+    }
+    // At this rate each run does one step: some small files, or a few MiB of a segment.
+    server.set("SYNC_COLLECT__RATE", SLOW);
+    for (nth, reseal) in [true, false, true].into_iter().enumerate() {
+        server.stop();
+        old.extend(segments(&server));
+        let next = server.dir().join(format!("{nth}.key"));
+        let mut command = vec!["rekey".to_owned(), "--new-key-file".to_owned(), text(&next)];
+        if reseal {
+            command.push("--reseal".to_owned());
+        }
+        let command: Vec<_> = command.iter().map(String::as_str).collect();
+        let said = server.cli_ok(&command, "");
+        assert!(said.contains("anew in the background"), "{said}");
+        server.set("SYNC_KEY_FILE", &text(&next));
+        server.start_again();
+        let path = format!("/dav/documents/new-{nth}");
+        server
+            .admin()
+            .put(&path, &noise(nth as u64, 50_000))
+            .expect(&[201]);
+        thread::sleep(Duration::from_millis(300));
+    }
+    for _ in 0..2 {
+        server.kill9();
+        server.start_again();
+        for (path, bytes) in &files {
+            assert!(
+                server.admin().get(path).expect(&[200]).body == *bytes,
+                "{path}"
+            );
+        }
+        assert!(server.cli_ok(&["status"], "").contains("resealing"));
+    }
+    // Whoever reads meets what three generations of keys have sealed.
+    let exported = server.dir().join("exported");
+    server.cli_ok(&["fsck", "--deep"], "");
+    server.cli_ok(&["scrub"], "");
+    server.cli_ok(&["export", &text(&exported)], "");
+    server.kill9();
+
+    server.set("SYNC_COLLECT__RATE", "1GiB");
+    server.start_again();
+
+    let since = Instant::now();
+    while server.cli_ok(&["status"], "").contains("resealing") {
+        assert!(since.elapsed() < PATIENCE, "{}", server.log());
+    }
+    server.cli_ok(&["gc", "--grace", "0s"], "");
+    let after = segments(&server);
+    let left: Vec<_> = old.iter().filter(|file| after.contains(file)).collect();
+    assert!(left.is_empty(), "{left:?}");
+    let checked = server.cli(&["fsck", "--deep"], "");
+    assert!(checked.status.success(), "{checked:?}");
+    server.restart();
+    for (path, bytes) in &files {
+        assert!(
+            server.admin().get(path).expect(&[200]).body == *bytes,
+            "{path}"
+        );
+    }
+}
+
+/// The files of segments.
+fn segments(server: &TestServer) -> Vec<PathBuf> {
+    let folders = fs::read_dir(server.dir().join("data/seg")).expect("segments");
+    let files = folders.flat_map(|folder| {
+        let folder = folder.expect("a folder").path();
+        fs::read_dir(folder).expect("a folder")
+    });
+    files.map(|file| file.expect("a file").path()).collect()
 }

@@ -11,10 +11,10 @@ use crate::jobs::recover::{self, RecoverError, Recovered, load};
 use crate::jobs::snapshot::{Snapshots, Taken};
 use crate::jobs::tests::begin::space;
 pub(super) use crate::jobs::tests::begin::{noise, path};
-use crate::store::Store;
 use crate::store::meta::versions::Keep;
 use crate::store::meta::{Database, Meta, dump, testing};
 use crate::store::snapshot::{Folder, Page};
+use crate::store::{Rekeyed, Store, rekey};
 use crate::tree::{self, Tree, User, Write};
 use crate::types::{AccountId, Clock};
 
@@ -69,6 +69,33 @@ impl Site {
         Opened::open(self.folder.path(), &self.database(name)).await
     }
 
+    /// Gives the store another master key and the spaces others that seal, as `rekey --reseal` does.
+    pub(super) async fn rekey(&mut self) {
+        self.opened.store.close().await;
+        let (folder, now) = (self.folder.path(), Clock::system().now());
+        let next = MasterKey::load_or_create(&folder.join("next")).unwrap().0;
+        let meta = Meta::open(&self.database("first")).await.unwrap();
+        let done = rekey(&meta, (key(folder), next), true, now).await.unwrap();
+        assert_eq!(done, Rekeyed::Done(2));
+        meta.close().await;
+        std::fs::rename(folder.join("next"), folder.join("key")).unwrap();
+        self.opened = self.open("first").await;
+        self.begin_anew();
+        self.snapshots.renew(&self.opened.store).await.unwrap();
+    }
+
+    /// A site without a database that has what lies on the disk of this one.
+    pub(super) async fn copy(&self) -> (TempDir, Recovered) {
+        let copy = tempfile::tempdir().unwrap();
+        for what in ["data", "key"] {
+            copy_all(&self.folder.path().join(what), &copy.path().join(what));
+        }
+        let meta = Meta::open(&database(copy.path(), "anew")).await.unwrap();
+        let (data, master) = (copy.path().join("data"), key(copy.path()));
+        let done = recover::recover(meta, &data, master, Clock::system()).await;
+        (copy, done.unwrap())
+    }
+
     pub(super) fn snapshot_files(&self) -> Vec<PathBuf> {
         let folder = Folder::of(&self.folder.path().join("data"));
         let files = folder.entries().unwrap().into_iter();
@@ -76,18 +103,30 @@ impl Site {
     }
 }
 
+fn copy_all(from: &Path, to: &Path) {
+    if from.is_file() {
+        std::fs::copy(from, to).unwrap();
+        return;
+    }
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        copy_all(&entry.path(), &to.join(entry.file_name()));
+    }
+}
+
 pub(super) fn key(folder: &Path) -> MasterKey {
     MasterKey::load_or_create(&folder.join("key")).unwrap().0
 }
 
-fn database(folder: &Path, name: &str) -> Database {
+pub(super) fn database(folder: &Path, name: &str) -> Database {
     let folder = folder.join(name);
     std::fs::create_dir_all(&folder).unwrap();
     testing::database(&folder)
 }
 
 impl Opened {
-    async fn open(folder: &Path, database: &Database) -> Self {
+    pub(super) async fn open(folder: &Path, database: &Database) -> Self {
         let keep = Keep {
             always: 1,
             most: 2,

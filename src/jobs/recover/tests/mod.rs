@@ -4,4 +4,5 @@ mod anew;
 mod fixture;
 mod marks;
 mod refused;
+mod resealed;
 mod same;

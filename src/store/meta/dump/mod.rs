@@ -12,10 +12,14 @@ use std::iter;
 
 use self::cells::Cells;
 use self::tables::{Kind, TEXTS, Texts, UNITS, Unit};
-use super::{Conn, sequences, sql};
+use super::{Conn, seals, sequences, sql};
 use crate::store::snapshot::{Cell, Page, Row, Window};
 use crate::store::{Error, Result};
 
+/// The unit of contents.
+const CONTENTS: u8 = 4;
+/// The unit of the keys that seal.
+const SEALS: u8 = 9;
 /// The unit of the numbers that were given last.
 const SEQUENCES: u8 = 8;
 /// The units that others refer to.
@@ -25,6 +29,8 @@ const FIGURES: usize = 12;
 
 /// Where the figures of marks lie among those of a page; units with marks have one table.
 const MARKS: usize = 4;
+/// Of contents: how many ids of the page are not sealed anew yet; behind the figures of marks.
+const NOT_RESEALED: usize = 8;
 
 /// Figures that differ when a page does.
 pub type Probe = [i64; FIGURES];
@@ -47,6 +53,7 @@ const TRACES: &str = "SELECT
 pub struct Traces {
     figures: Row,
     owners: Probe,
+    seals: Probe,
 }
 
 /// The present figures. Small tables are read, nothing else.
@@ -54,11 +61,18 @@ pub async fn traces(conn: &mut Conn) -> Result<Traces> {
     let Cells(figures) = sql::query_as(TRACES).fetch_one(&mut *conn).await?;
     let owners = Window { unit: 1, at: 0 };
     let owners = digest(&page(conn, owners).await?);
-    Ok(Traces { figures, owners })
+    let seals = Window { unit: SEALS, at: 0 };
+    let seals = digest(&page(conn, seals).await?);
+    Ok(Traces {
+        figures,
+        owners,
+        seals,
+    })
 }
 
 /// Every page there is, with its figures.
 pub async fn probes(conn: &mut Conn) -> Result<BTreeMap<Window, Probe>> {
+    let left = seals::left(conn).await?;
     let mut all = BTreeMap::new();
     for (unit, texts) in UNITS.iter().zip(TEXTS.iter()) {
         if unit.span.is_none() {
@@ -80,6 +94,10 @@ pub async fn probes(conn: &mut Conn) -> Result<BTreeMap<Window, Probe>> {
                 };
                 let probe: &mut Probe = all.entry(window).or_default();
                 probe[from..][..4].copy_from_slice(&[rows, one, two, three]);
+                if let (CONTENTS, Some(span), Some(left)) = (unit.code, unit.span, left) {
+                    // Those that are sealed anew have other bytes, and nothing else of them changes.
+                    probe[NOT_RESEALED] = left.among(at * span, span);
+                }
             }
         }
     }

@@ -253,6 +253,30 @@ pub(super) const UNITS: &[Unit] = &[
             ],
         }],
     },
+    Unit {
+        code: 9,
+        span: None,
+        tables: &[
+            Table {
+                name: "seal",
+                key: "id",
+                sums: &[],
+                columns: &[("id", Int), ("space", Int), ("wrapped", Bytes)],
+            },
+            Table {
+                name: "reseal",
+                key: "one",
+                sums: &[],
+                columns: &[
+                    ("one", Int),
+                    ("segments", Int),
+                    ("contents", Int),
+                    ("uploads", Int),
+                    ("done", Int),
+                ],
+            },
+        ],
+    },
 ];
 
 /// What a snapshot leaves out: `(table, column)`, all of a table where the column is empty. What is held
