@@ -1,5 +1,7 @@
 //! The database is lost before, while and after everything is sealed anew.
 
+use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,10 +9,11 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::fixture::{Opened, Site, database, noise};
+use crate::crypto::SegmentId;
 use crate::jobs::collect::{Collect, round};
 use crate::jobs::{self, Lease, reseal};
 use crate::store::Store;
-use crate::store::meta::seals;
+use crate::store::meta::{seals, segments};
 use crate::types::Clock;
 
 /// At so many bytes a second the job does a step and then waits for hours.
@@ -29,6 +32,10 @@ async fn a_database_lost_at_any_time_of_sealing_anew_comes_back_and_is_sealed_an
         let newer = (format!("/newer {generation}"), noise(generation, 30_000));
         site.opened.put(&newer.0, &newer.1).await;
         lost(&site, &files, &newer).await;
+        if generation == 2 {
+            // So that small contents change by being sealed anew and by nothing else.
+            site.take().await.unwrap();
+        }
         let mut steps = 0;
         while is_left(&site.opened.store).await {
             steps += 1;
@@ -50,6 +57,45 @@ async fn a_database_lost_at_any_time_of_sealing_anew_comes_back_and_is_sealed_an
         files.push(newer);
         all_there(&site.opened, &files).await;
     }
+}
+
+#[tokio::test]
+async fn a_segment_that_was_emptied_and_is_needed_again_is_sealed_anew_as_well() {
+    let mut site = Site::new().await;
+    let mut files = Vec::new();
+    put(&site.opened, &mut files, "old").await;
+    let old = on_disk(&site);
+    site.rekey().await;
+    let known = named(&site.opened.store).await;
+    let mut steps = 0;
+    while named(&site.opened.store).await.contains(&known[0]) {
+        steps += 1;
+        assert!(steps < STEPS_MAX);
+        run(&site.opened.store, A_STEP, 150 * steps).await;
+    }
+    assert!(is_left(&site.opened.store).await);
+    site.take().await.unwrap();
+    for file in on_disk(&site) {
+        if !old.contains(&file) {
+            fs::remove_file(file).unwrap();
+        }
+    }
+    let nothing = (files[0].0.clone(), files[0].1.clone());
+    lost(&site, &files, &nothing).await;
+}
+
+/// The files of segments.
+fn on_disk(site: &Site) -> Vec<PathBuf> {
+    let groups = fs::read_dir(site.folder.path().join("data/seg")).unwrap();
+    let files = groups.flat_map(|group| fs::read_dir(group.unwrap().path()).unwrap());
+    files.map(|file| file.unwrap().path()).collect()
+}
+
+/// The segments that have rows.
+async fn named(store: &Store) -> Vec<SegmentId> {
+    let mut conn = store.meta.read().await.unwrap();
+    let page = segments::page(&mut conn, 0, 100).await.unwrap();
+    page.into_iter().map(|segment| segment.name).collect()
 }
 
 /// Small and large ones in both spaces, and a previous version of each, in segments of their own.
