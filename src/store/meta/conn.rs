@@ -19,10 +19,8 @@ pub struct Conn {
     pub(super) broken: bool,
     /// Whether SQLite found the disk full.
     pub(super) full: bool,
-    /// How long PostgreSQL may take for an answer.
+    /// How long PostgreSQL may take for an answer; no time at all once one did not come.
     pub(super) patience: Duration,
-    /// Whether an answer did not come: nothing more is asked on this connection.
-    pub(super) silent: bool,
 }
 
 /// How long PostgreSQL may take for an answer before its machine counts as gone: it gives up statements by
@@ -78,7 +76,6 @@ impl Conn {
             broken: false,
             full: false,
             patience: ANSWER_MAX,
-            silent: false,
         }
     }
 
@@ -104,6 +101,11 @@ impl Conn {
     /// Whether it leads to PostgreSQL, for the few statements that only one of the two has.
     pub(super) fn is_postgres(&self) -> bool {
         matches!(self.inner, Inner::Post(_))
+    }
+
+    /// Whether an answer did not come.
+    pub(super) fn is_silent(&self) -> bool {
+        self.patience.is_zero()
     }
 
     /// Closes the connection instead of giving it back, because nobody knows what state it is in.
@@ -202,7 +204,7 @@ mod tests {
         let answered = sql::query_scalar::<String>(slow).fetch_one(&mut conn).await;
 
         assert_eq!(answered.is_err(), meta.is_shared());
-        assert_eq!(conn.silent, meta.is_shared());
+        assert_eq!(conn.is_silent(), meta.is_shared());
         if let Err(error) = answered {
             assert!(matches!(Error::from(error), Error::Away(_)));
         }

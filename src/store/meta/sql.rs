@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::io::ErrorKind;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
@@ -152,7 +153,7 @@ macro_rules! on {
         if let Err(error) = &done {
             $conn.failed = true;
             if is_silence(error) {
-                $conn.silent = true;
+                $conn.patience = Duration::ZERO;
                 $conn.discard();
             }
             let code = sqlite_code(error);

@@ -85,6 +85,9 @@ async fn damaged() -> Site {
 async fn marks_come_back_with_the_database() {
     let site = damaged().await;
     site.opened.store.close().await;
+    // Small files beside the snapshot would heal what they hold.
+    let beside = Folder::of(&site.folder.path().join("data"));
+    beside.drop_small().await.unwrap();
 
     let done = site.recover("anew").await.unwrap();
 

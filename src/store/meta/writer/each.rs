@@ -101,7 +101,7 @@ async fn begin(pool: &PgPool) -> Result<Conn> {
             return Ok(conn);
         };
         conn.discard();
-        if left == 0 || conn.silent {
+        if left == 0 || conn.is_silent() {
             return Err(error.into());
         }
         left -= 1;
@@ -130,7 +130,7 @@ async fn commit_now(conn: &mut Conn) -> Result<(), sqlx::Error> {
 }
 
 async fn undo(conn: &mut Conn) {
-    if conn.silent || sql::query("ROLLBACK").execute(conn).await.is_err() {
+    if conn.is_silent() || sql::query("ROLLBACK").execute(conn).await.is_err() {
         conn.discard();
     }
 }
