@@ -174,17 +174,17 @@ fn run(server: &TestServer, statements: &str) {
 const FAILING: [&str; 3] = ["node", "content", "chunk"];
 
 fn fail(server: &TestServer, code: &str) {
-    let mut all = format!(
+    let function = format!(
         "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS
          $$ BEGIN RAISE EXCEPTION 'as told' USING ERRCODE = '{code}'; END $$;"
     );
-    for table in FAILING {
-        all += &format!(
+    let triggers = FAILING.map(|table| {
+        format!(
             "CREATE TRIGGER fail BEFORE INSERT OR UPDATE ON {table}
              FOR EACH STATEMENT EXECUTE FUNCTION fail();"
-        );
-    }
-    run(server, &all);
+        )
+    });
+    run(server, &(function + &triggers.concat()));
 }
 
 #[test]
