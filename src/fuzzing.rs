@@ -26,6 +26,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("stream", records_of),
     ("record", crate::store::fuzz_record),
     ("segment", crate::store::fuzz_segment),
+    ("snapshot", crate::store::fuzz_snapshot),
     ("sealed", crate::crypto::fuzzing::sealed),
     ("key_file", crate::crypto::fuzzing::key_file),
     ("credentials", crate::accounts::fuzzing::credentials),

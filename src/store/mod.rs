@@ -22,8 +22,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-#[cfg(any(test, fuzzing))]
-pub(crate) use blob::fuzzing::{record as fuzz_record, segment as fuzz_segment};
 pub use error::{Error, Result};
 pub use events::Events;
 pub use in_use::{InUse, Taken};
@@ -32,6 +30,11 @@ pub use mounts::Mounts;
 pub use others::watch_others;
 pub use process::{Pin, Process};
 pub use shares::{Held, Shares};
+#[cfg(any(test, fuzzing))]
+pub(crate) use {
+    blob::fuzzing::{record as fuzz_record, segment as fuzz_segment},
+    snapshot::fuzzing::snapshot as fuzz_snapshot,
+};
 
 use self::proofs::Proofs;
 use self::shelf::Shelf;

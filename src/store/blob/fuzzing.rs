@@ -111,7 +111,7 @@ pub(crate) fn segment(bytes: &[u8]) {
 }
 
 /// Gives a file that holds the bytes, and has no name.
-fn on_disk<T>(bytes: &[u8], then: impl FnOnce(&File) -> T) -> T {
+pub(in crate::store) fn on_disk<T>(bytes: &[u8], then: impl FnOnce(&File) -> T) -> T {
     thread_local! {
         static FILE: File = nameless();
     }

@@ -70,7 +70,7 @@ pub struct Head {
 }
 
 impl Head {
-    fn encode(&self, master: &MasterKey) -> [u8; HEADER_LEN] {
+    pub(super) fn encode(&self, master: &MasterKey) -> [u8; HEADER_LEN] {
         let mut bytes = [0; HEADER_LEN];
         bytes[..8].copy_from_slice(&MAGIC);
         bytes[8] = VERSION;
@@ -207,7 +207,7 @@ fn name(file: &File, unfinished: &Path, path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn seal(key: &SnapshotKey, number: u64, last: bool, text: Vec<u8>) -> Result<Vec<u8>> {
+pub(super) fn seal(key: &SnapshotKey, number: u64, last: bool, text: Vec<u8>) -> Result<Vec<u8>> {
     let raw_len =
         u32::try_from(text.len()).map_err(|_huge| Error::Corrupt("a page is too long"))?;
     let mut text = compress(&text).unwrap_or(text);
@@ -245,8 +245,13 @@ const DAMAGED: Error = Error::Crypto(crypto::Error::Sealed);
 impl Reader {
     /// Opens a file; an error when it is not of this key.
     pub fn open(path: &Path, master: &MasterKey) -> Result<Self> {
+        let file = File::open(path);
+        Self::over(file.map_err(Error::io("reading a snapshot"))?, master)
+    }
+
+    /// The same for a file that is open.
+    pub(super) fn over(mut file: File, master: &MasterKey) -> Result<Self> {
         let failed = |error| Error::io("reading a snapshot")(error);
-        let mut file = File::open(path).map_err(failed)?;
         let length = file.metadata().map_err(failed)?.len();
         let left = length.checked_sub(HEADER_LEN as u64).ok_or(DAMAGED)?;
         let mut header = [0; HEADER_LEN];

@@ -8,6 +8,8 @@
 
 mod file;
 mod folder;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzing;
 mod page;
 pub mod recent;
 

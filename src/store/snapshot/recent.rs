@@ -131,11 +131,7 @@ impl Open {
     }
 
     fn add(&mut self, small: &Small) -> Result<()> {
-        let mut text = small.encode();
-        let place = place(self.frames, text.len())?;
-        let tag = self.key.seal(place, &mut text)?;
-        let length = place.raw_len + u32::try_from(tag.len()).unwrap_or(u32::MAX);
-        let frame = [&length.to_be_bytes()[..], &text, &tag].concat();
+        let frame = seal(&self.key, self.frames, small)?;
         let written = self.file.write_all(&frame);
         written.map_err(Error::writing("keeping a small file"))?;
         self.frames += 1;
@@ -143,6 +139,26 @@ impl Open {
         self.last = Instant::now();
         Ok(())
     }
+}
+
+fn seal(key: &SnapshotKey, number: u64, small: &Small) -> Result<Vec<u8>> {
+    let mut text = small.encode();
+    let place = place(number, text.len())?;
+    let tag = key.seal(place, &mut text)?;
+    let length = place.raw_len + u32::try_from(tag.len()).unwrap_or(u32::MAX);
+    Ok([&length.to_be_bytes()[..], &text, &tag].concat())
+}
+
+/// A file of some small contents.
+#[cfg(any(test, fuzzing))]
+pub(super) fn fuzzed(master: &MasterKey, all: &[Small]) -> Vec<u8> {
+    let id = [4; 16];
+    let mut bytes = header(&id, master).to_vec();
+    let key = master.snapshot_key(&id, &bytes);
+    for (number, small) in (0..).zip(all) {
+        bytes.extend(seal(&key, number, small).expect("it seals"));
+    }
+    bytes
 }
 
 fn header(id: &[u8; 16], master: &MasterKey) -> [u8; HEADER_LEN] {
@@ -163,7 +179,7 @@ fn place(number: u64, length: usize) -> Result<FramePlace> {
 }
 
 impl Small {
-    fn encode(&self) -> Vec<u8> {
+    pub(super) fn encode(&self) -> Vec<u8> {
         let name = &self.name.as_bytes()[..self.name.len().min(usize::from(u16::MAX))];
         let length = u16::try_from(name.len()).unwrap_or(u16::MAX);
         [
@@ -176,7 +192,7 @@ impl Small {
         .concat()
     }
 
-    fn decode(bytes: &[u8]) -> Option<Self> {
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let (head, rest) = bytes.split_at_checked(ENTRY_LEN)?;
         let (space, head) = head.split_first_chunk()?;
         let (at, length) = head.split_first_chunk()?;
@@ -185,7 +201,7 @@ impl Small {
         Some(Self {
             space: SpaceId(i64::from_be_bytes(*space)),
             at: Millis(i64::from_be_bytes(*at)),
-            name: String::from_utf8_lossy(name).into_owned(),
+            name: std::str::from_utf8(name).ok()?.to_owned(),
             bytes: bytes.to_vec(),
         })
     }
@@ -198,7 +214,7 @@ pub fn read(path: &Path, master: &MasterKey) -> Result<Option<Vec<Small>>> {
     Ok(parse(&bytes, master))
 }
 
-fn parse(bytes: &[u8], master: &MasterKey) -> Option<Vec<Small>> {
+pub(super) fn parse(bytes: &[u8], master: &MasterKey) -> Option<Vec<Small>> {
     let (head, mut rest) = bytes.split_first_chunk::<HEADER_LEN>()?;
     let id = std::array::from_fn(|nth| head[16 + nth]);
     if header(&id, master) != *head {
@@ -241,10 +257,15 @@ impl Folder {
         };
         let mut found = Vec::new();
         for entry in all {
-            let entry = entry?;
-            let path = entry.path();
-            if path.extension().is_some_and(|found| found == EXTENSION) {
-                found.push((entry.metadata()?.modified()?, path));
+            let path = entry?.path();
+            if path.extension().is_none_or(|found| found != EXTENSION) {
+                continue;
+            }
+            match fs::metadata(&path) {
+                Ok(data) => found.push((data.modified()?, path)),
+                // Another process took it away.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
             }
         }
         found.sort();
@@ -263,7 +284,7 @@ impl Folder {
             let dropped = folder.recent().and_then(|all| {
                 let old = |at: &SystemTime| *at + UNNAMED < taken;
                 let mut old = all.into_iter().filter(|(at, _)| old(at));
-                old.try_for_each(|(_, path)| fs::remove_file(path))
+                old.try_for_each(|(_, path)| remove(&path))
             });
             dropped.map_err(Error::io("removing small files"))
         })
@@ -285,11 +306,15 @@ impl Folder {
         let all = self.recent()?;
         let surplus = (all.len() + 1).saturating_sub(kept);
         let mut surplus = all.into_iter().take(surplus);
-        surplus.try_for_each(|(_, path)| match fs::remove_file(path) {
-            // Another process did.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            done => done,
-        })
+        surplus.try_for_each(|(_, path)| remove(&path))
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        // Another process did.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
     }
 }
 
