@@ -102,9 +102,13 @@ class Server:
         response = connection.getresponse()
         return response.status, response.read()
 
+    def end(self):
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGTERM)
+            self.process.wait()
+
     def stop(self):
-        os.killpg(self.process.pid, signal.SIGTERM)
-        self.process.wait()
+        self.end()
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def __enter__(self):

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import shutil
 import socket
 import threading
 import time
@@ -73,7 +74,7 @@ def bulk():
 
 
 def check():
-    """fsck and scrub beside a server with 100,000 files, 4 KiB each and every tenth 40 KiB."""
+    """fsck and scrub beside a server with 100,000 files, 4 KiB each and every tenth 40 KiB; then its database is lost."""
     with SyncServer() as server:
         device = Device(server)
         for n in range(10):
@@ -82,6 +83,23 @@ def check():
         for command in (["fsck"], ["fsck", "--deep"], ["scrub", "--from-start"]):
             took, memory, said = server.run(*command)
             print(f"check: {' '.join(command)}: {took:.2f} s, {memory:.0f} MiB; {' '.join(said.split())}")
+        wait_for_snapshot(server)
+        server.end()
+        shutil.rmtree(f"{server.dir}/db")
+        os.mkdir(f"{server.dir}/db")
+        took, memory, said = server.run("recover")
+        print(f"check: recover: {took:.2f} s, {memory:.0f} MiB; {' '.join(said.split())}")
+
+
+def wait_for_snapshot(server):
+    """Returns once the snapshot has all that was written before."""
+    since, connection = time.time() + 1, server.connect()
+    of = b'sync_job_last_success_timestamp_seconds{job="snapshot"} '
+    while True:
+        page = server.request(connection, "GET", "/metrics")[1].splitlines()
+        if any(line.startswith(of) and float(line[len(of):]) > since for line in page):
+            return
+        time.sleep(0.5)
 
 
 def pull():

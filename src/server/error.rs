@@ -61,6 +61,16 @@ pub enum Error {
     /// A command of this program collects what nothing names.
     #[error("{}: a collection is under way; try again when it is done", .0.display())]
     Collecting(PathBuf),
+    /// The master key is another one, and what is needed when the database is lost is not.
+    #[error(
+        "{said}\nNo snapshot opens with the new key yet: keep the old key until this command was run again and went well: {source}"
+    )]
+    OldSnapshots {
+        /// What the change has to say.
+        said: String,
+        /// Why there is none.
+        source: Box<Error>,
+    },
     /// A server somewhere else uses the database, or was killed just now.
     #[error("a server uses the database, or did less than a minute ago; stop it and try again")]
     Used,
@@ -140,6 +150,7 @@ impl Error {
             | Self::Recover(_)
             | Self::InUse(_)
             | Self::Collecting(_)
+            | Self::OldSnapshots { .. }
             | Self::Used
             | Self::SameKey(_)
             | Self::OldServer

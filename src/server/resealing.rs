@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use crate::jobs::{Error, Lease, Result, Site, reseal};
+use crate::store;
 
 /// When a run that left something, or that failed, is followed by the next.
 const AGAIN: Duration = Duration::from_mins(10);
-/// When it is looked whether the server that has the job still has it.
+/// When it is looked whether the server that has the job still has it, and when a run is repeated that was in the
+/// way of somebody's write.
 const TAKEN: Duration = Duration::from_mins(1);
 
 /// Goes on until nothing is left. It begins only while no server runs (`rekey --reseal`), so one that
@@ -16,7 +18,7 @@ pub(super) async fn run(site: Site, rate: u64) {
         let pause = match once(&site, rate).await {
             Ok(Some(true)) | Err(Error::Stopping) => return,
             Ok(Some(false)) => AGAIN,
-            Ok(None) => TAKEN,
+            Ok(None) | Err(Error::Store(store::Error::Busy)) => TAKEN,
             Err(error) => {
                 tracing::error!(job = reseal::NAME, "job failed: {error}");
                 AGAIN

@@ -5,7 +5,8 @@
 use super::model::Node;
 use super::{Error, Result, Tree};
 use crate::chunk::Class;
-use crate::crypto::{Blinded, ClientKeys};
+use crate::crypto::{self, Blinded, ClientKeys};
+use crate::store;
 pub use crate::store::Held as Room;
 use crate::store::content::{
     self, Checksum, ContentChunks, Diff, DiffError, INLINE_MAX, Rebuild, RebuildError,
@@ -90,6 +91,7 @@ impl Tree {
         size: u64,
     ) -> Result<Option<Staged>> {
         let pin = self.store.pin().await?;
+        let keys = self.store.keys.of(&self.store.meta, space).await?;
         let mut conn = self.store.meta.read().await?;
         let Some(known) = contents::known_root(&mut conn, space, root, size).await? else {
             return Ok(None);
@@ -100,19 +102,28 @@ impl Tree {
             Err(error) if error.is_damage() => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        if let StagedBody::Chunks(manifest) = &row.body {
-            let keys = self.store.keys.of(&self.store.meta, space).await?;
-            let rows = content::rows(&mut conn, &keys, (root, row.class_known), manifest).await?;
-            if !rows.are_sound(size) {
-                return Ok(None);
+        let body = match row.body {
+            StagedBody::Chunks(manifest) => {
+                let known = (root, row.class_known);
+                let rows = content::rows(&mut conn, &keys, known, &manifest).await?;
+                if !rows.are_sound(size) {
+                    return Ok(None);
+                }
+                StagedBody::Chunks(manifest)
             }
-        }
+            // By the newest key: it is written to its row again, which may be sealed anew by then.
+            StagedBody::Inline(sealed) => match keys.reseal_inline(root, &sealed) {
+                Ok(anew) => StagedBody::Inline(anew.unwrap_or(sealed)),
+                Err(crypto::Error::Sealed) => return Ok(None),
+                Err(error) => return Err(store::Error::from(error).into()),
+            },
+        };
         Ok(Some(Staged {
             space,
             root,
             size,
             class: row.class,
-            body: row.body,
+            body,
             checksum: None,
             pin: Some(pin),
         }))

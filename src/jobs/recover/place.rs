@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::scan::Lists;
 use super::{FOLDER, RecoverError, Recovered, Shared, reading, write};
@@ -18,8 +17,6 @@ use crate::types::{AccountId, Clock, Millis, NodeName, NodePath, SpaceId};
 
 /// How many files of one name are told apart by a number; further ones are called by their roots.
 const SAME_NAME: u32 = 1000;
-/// Small files that came that long before the snapshot may have got their names after it.
-const BEFORE: Duration = Duration::from_secs(30);
 
 /// Puts the contents together and gives them names, the oldest first.
 pub(super) async fn place(
@@ -71,7 +68,7 @@ async fn place_small(
             tracing::error!(file = %path.display(), "not read: {error}");
             None
         });
-        let since = done.taken.minus(BEFORE);
+        let since = done.taken.minus(recent::UNNAMED);
         for small in found
             .into_iter()
             .flatten()

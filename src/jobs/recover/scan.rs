@@ -105,11 +105,11 @@ async fn read(
         Err(error) => {
             // What others hold comes back all the same.
             tracing::error!(segment = %file.segment, "not read: {error}");
-            done.damaged += file.len;
+            done.damaged = done.damaged.saturating_add(file.len);
             return Ok(false);
         }
     };
-    done.damaged += scan.damaged;
+    done.damaged = done.damaged.saturating_add(scan.damaged);
     put(store, space, file.segment, found(&keys, &scan.records)).await?;
     let since = done.taken.minus(UNNAMED);
     for list in scan.lists.into_iter().filter(|list| list.at >= since) {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::time::timeout;
 
 use super::fixture::path;
-use crate::crypto::{MasterKey, SegmentId};
+use crate::crypto::{Blinded, MasterKey, SegmentId};
 use crate::jobs::{Lease, Site, reseal};
 use crate::store::meta::versions::Keep;
 use crate::store::meta::{Meta, seals, segments, spaces, testing};
@@ -209,6 +209,36 @@ impl Files {
 fn segment_file(folder: &Path, segment: SegmentId) -> PathBuf {
     let name = segment.to_string();
     folder.join(format!("data/seg/{}/{name}.seg", &name[..2]))
+}
+
+#[tokio::test]
+async fn a_small_file_that_was_asked_for_before_it_is_sealed_anew_is_not_put_back_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let server = Server::start(folder, 1).await;
+    server.put("/small", b"small").await;
+    server.stop().await;
+    change(folder, 1, 2).await;
+    let server = Server::start(folder, 2).await;
+    // Given a device that names what is there already
+    let row = {
+        let mut conn = server.site.store.meta.read().await.unwrap();
+        let mut all = seals::contents(&mut conn, 0, i64::MAX, 100).await.unwrap();
+        all.remove(0)
+    };
+    let root = Blinded(row.root.try_into().unwrap());
+    let staged = server.tree.known_content(row.space, root, 5).await;
+    let staged = staged.unwrap().expect("it is there");
+    // when everything is sealed anew before it is done
+    assert!(server.reseal(None).await);
+    assert_eq!(server.keys().await, 1);
+    let again = path("/again");
+    let done = server.tree.commit_staged(&again, staged, Write::default());
+    done.await.unwrap();
+    // then both open, by the only key that is left
+    for at in ["/small", "/again"] {
+        assert_eq!(server.get(at).await.unwrap(), b"small", "{at}");
+    }
 }
 
 #[tokio::test]

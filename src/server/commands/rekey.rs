@@ -31,9 +31,14 @@ pub(super) async fn run(what: &cli::Rekey, config: &Config) -> Result<String> {
     let meta = open(&config.db_path).await?;
     let done = change(&meta, old, what).await;
     meta.close().await;
-    let text = done?;
-    renew_snapshots(config, &what.new_key_file).await?;
-    Ok(text)
+    let said = done?;
+    match renew_snapshots(config, &what.new_key_file).await {
+        Ok(()) => Ok(said),
+        Err(source) => Err(Error::OldSnapshots {
+            said,
+            source: Box::new(source),
+        }),
+    }
 }
 
 /// Takes a snapshot that the new key opens instead of those that only the old one does.

@@ -65,7 +65,8 @@ fn look(path: &Path, segment: SegmentId) -> Option<SegmentFile> {
     Some(SegmentFile {
         segment,
         space,
-        len: data.as_ref().map_or(0, fs::Metadata::len),
+        // Nobody may take what lies in it for lost.
+        len: data.as_ref().map_or(u64::MAX, fs::Metadata::len),
         modified: data
             .and_then(|data| data.modified().ok())
             .map_or(Millis(0), Millis::from),

@@ -8,6 +8,7 @@ use super::page::{Cell, Page, Window};
 use super::recent::{Small, fuzzed, parse};
 use crate::crypto::MasterKey;
 use crate::fuzzing::{choice, damage};
+use crate::store::Result;
 use crate::store::blob::fuzzing::on_disk;
 use crate::types::{Millis, SpaceId};
 
@@ -102,7 +103,7 @@ fn changed(whole: &[u8], cut: u8, instructions: &[u8]) -> Vec<u8> {
 fn whole(kind: u8, instructions: &[u8]) {
     let known = &*KNOWN;
     let changed = changed(&known.snapshot, kind / 4, instructions);
-    let frames = on_disk(&changed, |mut file| {
+    let frames: Result<Vec<_>> = on_disk(&changed, |mut file| {
         file.seek(SeekFrom::Start(0)).expect("it is a file");
         let file = file.try_clone().expect("it is open");
         let mut reader = Reader::over(file, &known.master)?;
@@ -111,7 +112,7 @@ fn whole(kind: u8, instructions: &[u8]) {
             assert_eq!(Some(&frame), known.frames.get(frames.len()));
             frames.push(frame);
         }
-        crate::store::Result::Ok(frames)
+        Ok(frames)
     });
     assert_eq!(frames.is_ok(), changed == known.snapshot);
 }

@@ -34,9 +34,9 @@ const FILE_MAX: u64 = 4 * 1024 * 1024;
 const FILES_MAX: usize = 32;
 /// A file that nothing was added to for this long is complete.
 const QUIET: Duration = Duration::from_secs(20);
-/// How long before a snapshot a content may have come that got its row after it; longer than [`QUIET`],
-/// so that no file goes that anybody adds to.
-const UNNAMED: Duration = Duration::from_mins(1);
+/// How long before a snapshot a content may have come that got its name after it, by a clock that may be
+/// another's; longer than [`QUIET`], so that no file goes that anybody adds to.
+pub const UNNAMED: Duration = Duration::from_mins(10);
 
 /// A small content.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +62,7 @@ pub struct Recent {
 
 struct Open {
     file: File,
+    path: PathBuf,
     key: SnapshotKey,
     frames: u64,
     written: u64,
@@ -109,16 +110,20 @@ impl Open {
         let mut id = [0; 16];
         getrandom::fill(&mut id).map_err(|_unavailable| crypto::Error::Random)?;
         let header = header(&id, master);
-        let failed = Error::writing("keeping small files");
+        let failed = |error| Error::writing("keeping small files")(error);
+        let path = folder.recent_file(u128::from_be_bytes(id));
         let file = make_durable_folder(folder.path())
-            .and_then(|()| folder.drop_recent(FILES_MAX))
-            .and_then(|()| {
-                let mut file = File::create_new(folder.recent_file(u128::from_be_bytes(id)))?;
-                file.write_all(&header)?;
-                Ok(file)
-            });
+            .and_then(|()| File::create_new(&path))
+            .and_then(|mut file| file.write_all(&header).map(|()| file));
+        if file.is_err() {
+            // On a full disk each try would leave one, in the place of those that hold something.
+            drop(fs::remove_file(&path));
+        }
+        let file = file.map_err(failed)?;
+        folder.drop_recent(FILES_MAX + 1).map_err(failed)?;
         Ok(Self {
-            file: file.map_err(failed)?,
+            file,
+            path,
             key: master.snapshot_key(&id, &header),
             frames: 0,
             written: 0,
@@ -133,6 +138,9 @@ impl Open {
     fn add(&mut self, small: &Small) -> Result<()> {
         let frame = seal(&self.key, self.frames, small)?;
         let written = self.file.write_all(&frame);
+        if written.is_err() && self.frames == 0 {
+            drop(fs::remove_file(&self.path));
+        }
         written.map_err(Error::writing("keeping a small file"))?;
         self.frames += 1;
         self.written += frame.len() as u64;
@@ -385,6 +393,11 @@ mod tests {
         recent.open.lock().unwrap().as_mut().unwrap().file = File::open(&files[0]).unwrap();
 
         assert!(recent.add(&master, &small(2)).is_err());
+        // One that holds nothing yet is not left at all.
+        let mut empty = Open::begin(&at, &master).unwrap();
+        empty.file = File::open(&empty.path).unwrap();
+        assert!(empty.add(&small(2)).is_err());
+        assert_eq!(at.recent_files().unwrap().len(), 1);
         recent.add(&master, &small(3)).unwrap();
 
         let found = at.recent_files().unwrap();
