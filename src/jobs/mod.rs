@@ -8,6 +8,7 @@ mod error;
 pub mod export;
 pub mod fsck;
 mod lease;
+mod pace;
 pub mod recover;
 pub mod reseal;
 mod retention;

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::collect::pace::Pace;
+use super::pace::Pace;
 use super::{Lease, Result};
 use crate::crypto::{Blinded, SpaceKeys};
 use crate::store;

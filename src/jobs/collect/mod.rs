@@ -9,7 +9,6 @@
 mod bitmap;
 mod contents;
 mod mark;
-pub(super) mod pace;
 mod segments;
 mod sweep;
 #[cfg(test)]
@@ -23,7 +22,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use self::bitmap::Bitmap;
-use self::pace::Pace;
+use super::pace::Pace;
 use crate::store::meta::collect::{self, Traces};
 use crate::store::meta::segments::left as segments_left;
 use crate::store::meta::{Alone, Conn, process};

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
+use super::pace::due;
 use super::{Error, Lease, Result, Site};
 use crate::store::meta::{damage, settings};
 use crate::store::{self, Store};
@@ -259,8 +260,7 @@ impl Pace {
         let Some(rate) = self.rate else {
             return;
         };
-        let micros = u128::from(self.bytes) * 1_000_000 / u128::from(rate.max(1));
-        let due = Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX));
+        let due = due(self.bytes, rate);
         sleep(due.saturating_sub(self.began.elapsed())).await;
     }
 }

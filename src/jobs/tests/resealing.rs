@@ -6,14 +6,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use super::fixture::path;
+use super::begin::{path, space};
 use crate::crypto::{Blinded, MasterKey, SegmentId};
 use crate::jobs::{Lease, Site, reseal};
 use crate::store::meta::versions::Keep;
-use crate::store::meta::{Meta, seals, segments, spaces, testing};
+use crate::store::meta::{Meta, seals, segments, testing};
 use crate::store::{self, Rekeyed, Store, rekey};
-use crate::tree::{Base, NewSpace, NewUpload, Tree, User, Write, create_space};
-use crate::types::{AccountId, Clock, Millis, SpaceId, UploadId};
+use crate::tree::{Base, NewUpload, Tree, User, Write};
+use crate::types::{AccountId, Clock, UploadId};
 use tokio_util::sync::CancellationToken;
 
 /// Bytes of the unfinished upload, and how many of them arrived: a chunk and some more.
@@ -42,11 +42,7 @@ impl Server {
         let (database, data) = (testing::database(folder), folder.join("data"));
         let store = Store::open(&database, &data, master(folder, key), Keep::default()).await;
         let store = store.unwrap();
-        let known = spaces::turns(&mut store.meta.read().await.unwrap()).await;
-        let space = match known.unwrap().first() {
-            Some((space, _)) => *space,
-            None => new_space(&store).await,
-        };
+        let space = space(&store, "~one", false).await;
         let user = User {
             account: AccountId(1),
             name: "one".to_owned(),
@@ -150,25 +146,6 @@ impl Server {
         let mut conn = self.site.store.meta.read().await.unwrap();
         seals::all(&mut conn).await.unwrap().len()
     }
-}
-
-async fn new_space(store: &std::sync::Arc<Store>) -> SpaceId {
-    let inner = store.clone();
-    let made: crate::tree::Result<SpaceId> = store
-        .meta
-        .write(move |conn| {
-            Box::pin(async move {
-                let new = NewSpace {
-                    name: "~one",
-                    everyone: false,
-                    quota: None,
-                    folders: &[],
-                };
-                create_space(conn, &inner.keys, new, Millis(1)).await
-            })
-        })
-        .await;
-    made.unwrap()
 }
 
 async fn change(folder: &Path, from: u8, to: u8) {

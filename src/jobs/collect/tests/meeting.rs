@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 use super::fixture::{Fixture, at_once, noise, segment_files};
 use super::moving::half_dead;
 use crate::jobs::collect::bitmap::Bitmap;
-use crate::jobs::collect::pace::Pace;
 use crate::jobs::collect::{Collect, Going, Round, begin, contents, mark, round, sweep};
+use crate::jobs::pace::Pace;
 use crate::store::Error;
 use crate::store::meta::collect::last_chunk;
 

@@ -2,21 +2,24 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 use crate::crypto::MasterKey;
+use crate::jobs::collect::{Collect, round};
 use crate::jobs::recover::{self, RecoverError, Recovered, load};
 use crate::jobs::snapshot::{Snapshots, Taken};
 use crate::jobs::tests::begin::space;
 pub(super) use crate::jobs::tests::begin::{noise, path};
 use crate::store::meta::versions::Keep;
 use crate::store::meta::{Database, Meta, dump, testing};
-use crate::store::snapshot::{Folder, Page};
+use crate::store::snapshot::{Folder, Head, Kind, Page};
 use crate::store::{Rekeyed, Store, rekey};
 use crate::tree::{self, Tree, User, Write};
-use crate::types::{AccountId, Clock};
+use crate::types::{AccountId, Clock, Millis};
 
 pub(super) struct Site {
     pub(super) folder: TempDir,
@@ -186,8 +189,35 @@ impl Opened {
         self.store.segments.close_all().await.unwrap();
         while !self.store.segments.all_closed() {
             self.store.process.beat(&self.store).await.unwrap();
-            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
+    }
+}
+
+/// Collects what nothing names until its room is given back; the bytes that were.
+pub(super) async fn collect(opened: &Opened) -> u64 {
+    let how = Collect {
+        grace: Duration::ZERO,
+        rate: None,
+        clock: Clock::system(),
+    };
+    let mut freed = 0;
+    for _ in 0..6 {
+        opened.close_segments().await;
+        let done = round(&opened.store, &how, &CancellationToken::new()).await;
+        freed += done.unwrap().freed;
+    }
+    freed
+}
+
+/// The head of a base.
+pub(super) fn base(number: u64) -> Head {
+    Head {
+        kind: Kind::Base,
+        number,
+        id: [1; 16],
+        before: [0; 16],
+        taken: Millis(5),
     }
 }
 

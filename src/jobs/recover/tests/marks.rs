@@ -4,9 +4,9 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::fixture::{Opened, Site, load_into, noise, path, rows};
+use super::fixture::{Opened, Site, base, load_into, noise, path, rows};
 use crate::store::meta::{Conn, damage};
-use crate::store::snapshot::{Folder, Head, Kind, Writer};
+use crate::store::snapshot::{Folder, Kind, Writer};
 use crate::store::{Result, Store};
 use crate::types::{ChunkRow, ContentId, Millis};
 
@@ -161,14 +161,7 @@ async fn snapshots_of_before_have_no_marks_and_are_read() {
     let elsewhere = site.folder.path().join("elsewhere");
     let at = Folder::of(&elsewhere);
     let lock = at.lock().await.unwrap();
-    let head = Head {
-        kind: Kind::Base,
-        number: 1,
-        id: [1; 16],
-        before: [0; 16],
-        taken: Millis(5),
-    };
-    let writer = Writer::create(&at, &head, site.opened.store.keys.master()).await;
+    let writer = Writer::create(&at, &base(1), site.opened.store.keys.master()).await;
     let mut writer = writer.unwrap();
     for page in &pages {
         writer.push(page).await.unwrap();

@@ -2,13 +2,12 @@
 
 use std::fs;
 
-use super::fixture::{Site, noise};
+use super::fixture::{Site, base, noise};
 use crate::crypto::MasterKey;
 use crate::jobs::recover::RecoverError;
 use crate::store::Result;
 use crate::store::snapshot::{Cell, Row};
 use crate::store::snapshot::{Folder, Head, Kind, Page, Reader, Window, Writer};
-use crate::types::Millis;
 
 fn read(path: &std::path::Path, master: &MasterKey) -> Result<Vec<Page>> {
     let mut reader = Reader::open(path, master)?;
@@ -41,14 +40,7 @@ async fn a_file_opens_only_as_a_whole_as_it_was_written_and_with_its_key() {
     let at = Folder::of(folder.path());
     let _lock = at.lock().await.unwrap().unwrap();
     let master = MasterKey::generate().unwrap();
-    let head = Head {
-        kind: Kind::Base,
-        number: 7,
-        id: [1; 16],
-        before: [0; 16],
-        taken: Millis(5),
-    };
-    let mut writer = Writer::create(&at, &head, &master).await.unwrap();
+    let mut writer = Writer::create(&at, &base(7), &master).await.unwrap();
     for page in pages() {
         writer.push(&page).await.unwrap();
     }
@@ -108,10 +100,8 @@ async fn one_that_is_given_up_leaves_nothing() {
     let lock = at.lock().await.unwrap().unwrap();
     let head = Head {
         kind: Kind::Delta,
-        number: 1,
-        id: [1; 16],
         before: [2; 16],
-        taken: Millis(5),
+        ..base(1)
     };
     let master = MasterKey::generate().unwrap();
     let writer = Writer::create(&at, &head, &master).await.unwrap();

@@ -8,9 +8,8 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::fixture::{Opened, Site, database, noise};
+use super::fixture::{Opened, Site, collect, database, noise};
 use crate::crypto::SegmentId;
-use crate::jobs::collect::{Collect, round};
 use crate::jobs::{self, Lease, reseal};
 use crate::store::Store;
 use crate::store::meta::{seals, segments};
@@ -50,7 +49,7 @@ async fn a_database_lost_at_any_time_of_sealing_anew_comes_back_and_is_sealed_an
             }
         }
         assert!(steps > 3, "{steps}");
-        collect(&site.opened).await;
+        assert!(collect(&site.opened).await > 100_000);
         lost(&site, &files, &newer).await;
         site.take().await.unwrap();
         lost(&site, &files, &newer).await;
@@ -156,20 +155,4 @@ async fn run(store: &Arc<Store>, rate: Option<u64>, most: u32) -> bool {
 
 async fn is_left(store: &Store) -> bool {
     reseal::under_way(&store.meta).await.unwrap()
-}
-
-/// Unlinks the files of segments that are gone.
-async fn collect(opened: &Opened) {
-    let how = Collect {
-        grace: Duration::ZERO,
-        rate: None,
-        clock: Clock::system(),
-    };
-    let mut freed = 0;
-    for _ in 0..6 {
-        opened.close_segments().await;
-        let done = round(&opened.store, &how, &CancellationToken::new()).await;
-        freed += done.unwrap().freed;
-    }
-    assert!(freed > 100_000, "{freed}");
 }

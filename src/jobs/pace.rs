@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 /// Longest breath.
 const BREATH_MAX: Duration = Duration::from_secs(1);
 
-/// How fast a round may go.
-pub(in crate::jobs) struct Pace {
+/// How fast something may go that takes long.
+pub(super) struct Pace {
     /// Most bytes a second.
     rate: Option<u64>,
     /// When the last breath ended.
@@ -16,7 +16,7 @@ pub(in crate::jobs) struct Pace {
 }
 
 impl Pace {
-    pub(in crate::jobs) fn new(rate: Option<u64>) -> Self {
+    pub(super) fn new(rate: Option<u64>) -> Self {
         Self {
             rate,
             since: Mutex::new(Instant::now()),
@@ -25,7 +25,7 @@ impl Pace {
 
     /// Pauses as long as was worked since the last time: half of the disk and of the writer are for
     /// others.
-    pub(in crate::jobs) async fn breathe(&self) {
+    pub(super) async fn breathe(&self) {
         let worked = self.since().elapsed().min(BREATH_MAX);
         tokio::time::sleep(worked).await;
         *self.since() = Instant::now();
@@ -33,7 +33,7 @@ impl Pace {
 
     /// The same after so many bytes were read and written again, which may take no less than the rate
     /// says.
-    pub(in crate::jobs) async fn breathe_after(&self, bytes: u64) {
+    pub(super) async fn breathe_after(&self, bytes: u64) {
         let worked = self.since().elapsed();
         let least = self.rate.map_or(Duration::ZERO, |rate| due(bytes, rate));
         tokio::time::sleep(worked.min(BREATH_MAX).max(least.saturating_sub(worked))).await;
@@ -46,7 +46,7 @@ impl Pace {
 }
 
 /// How long so many bytes take at a rate.
-fn due(bytes: u64, rate: u64) -> Duration {
+pub(super) fn due(bytes: u64, rate: u64) -> Duration {
     let micros = u128::from(bytes) * 1_000_000 / u128::from(rate.max(1));
     Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
 }
