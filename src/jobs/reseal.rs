@@ -30,6 +30,12 @@ pub async fn under_way(meta: &Meta) -> store::Result<bool> {
     Ok(left(meta).await?.is_some())
 }
 
+/// Notes that everything stored by now is to be sealed anew, whatever of it is.
+pub async fn begin(meta: &Meta) -> store::Result<()> {
+    meta.write(|conn| Box::pin(async move { seals::begin(conn).await }))
+        .await
+}
+
 /// Takes the job from whoever was killed with it; for a server that is alone.
 pub async fn free(meta: &Meta) -> store::Result<()> {
     meta.write(|conn| Box::pin(async move { jobs::free(conn, NAME).await }))

@@ -61,6 +61,12 @@ pub enum Error {
     /// A command of this program collects what nothing names.
     #[error("{}: a collection is under way; try again when it is done", .0.display())]
     Collecting(PathBuf),
+    /// A command of this program has the store open.
+    #[error("{}: a command of this program uses the store; try again when it is done", .0.display())]
+    Opened(PathBuf),
+    /// The master key is being changed.
+    #[error("{}: the master key is being changed; try again when that is done", .0.display())]
+    Rekeying(PathBuf),
     /// The master key is another one, and what is needed when the database is lost is not.
     #[error(
         "{said}\nNo snapshot opens with the new key yet: keep the old key until this command was run again and went well: {source}"
@@ -150,6 +156,8 @@ impl Error {
             | Self::Recover(_)
             | Self::InUse(_)
             | Self::Collecting(_)
+            | Self::Opened(_)
+            | Self::Rekeying(_)
             | Self::OldSnapshots { .. }
             | Self::Used
             | Self::SameKey(_)

@@ -16,6 +16,7 @@ mod middleware;
 mod ops;
 mod password;
 mod pieces;
+mod rekeyed;
 mod resealing;
 mod router;
 mod scrubbing;
@@ -78,6 +79,7 @@ pub async fn serve(config: Config) -> Result<()> {
     }
     if store.meta.is_shared() {
         let (store, stop) = (Arc::clone(&store), stop.clone());
+        tasks.spawn(rekeyed::watch(Arc::clone(&store), stop.clone()));
         tasks.spawn(async move { stop.run_until_cancelled(watch_others(store)).await });
     }
     let site = Site {

@@ -5,13 +5,13 @@
 mod served;
 
 use std::fmt::Write as _;
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, File};
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 
-pub(crate) use self::served::{is_old, is_served, lock, lock_out};
+pub(crate) use self::served::{is_old, is_served, lock, lock_out, shut};
 use super::config::{Config, Secret, Versions};
 use super::error::{Error, Result};
 use crate::accounts::{self, Accounts, NewAccount};
@@ -43,12 +43,15 @@ pub(crate) struct Opened {
     pub accounts: Accounts,
     /// Whether the master key has just been made.
     pub key: Origin,
+    /// Keeps the master key what it is.
+    _open: File,
 }
 
 /// Opens everything the settings name; missing folders and a missing key are made.
 pub(crate) async fn open(config: &Config, clock: Clock) -> Result<Opened> {
     make_folder(config.key_file.parent().unwrap_or(Path::new("")))?;
     make_folder(&config.data_path)?;
+    let open = served::open(&config.data_path)?;
     let meta = open_database(config).await?;
     let (master, key) = MasterKey::load_or_create(&config.key_file)?;
     let keep = keep(&config.versions);
@@ -59,6 +62,7 @@ pub(crate) async fn open(config: &Config, clock: Clock) -> Result<Opened> {
         store,
         accounts,
         key,
+        _open: open,
     })
 }
 

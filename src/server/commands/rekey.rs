@@ -9,7 +9,7 @@ use crate::jobs::{collect, reseal};
 use crate::server::cli;
 use crate::server::config::Config;
 use crate::server::error::{Error, Result};
-use crate::server::startup;
+use crate::server::{rekeyed, startup};
 use crate::store::meta::{Database, Meta};
 use crate::store::{KeyRing, Rekeyed, rekey};
 use crate::types::Clock;
@@ -21,6 +21,7 @@ const NOTHING_LEFT: &str =
 /// Changes the key while nobody uses the store, and says what the operator has to do now.
 pub(super) async fn run(what: &cli::Rekey, config: &Config) -> Result<String> {
     let _serving = startup::lock_out(config)?;
+    let opened = startup::shut(&config.data_path)?;
     let collecting = collect::lock(&config.data_path)?;
     let _collecting = collecting.ok_or_else(|| Error::Collecting(config.data_path.clone()))?;
     let missing = || Error::KeyMissing {
@@ -31,6 +32,7 @@ pub(super) async fn run(what: &cli::Rekey, config: &Config) -> Result<String> {
     let meta = open(&config.db_path).await?;
     let done = change(&meta, old, what).await;
     meta.close().await;
+    drop(opened);
     let said = done?;
     match renew_snapshots(config, &what.new_key_file).await {
         Ok(()) => Ok(said),
@@ -78,6 +80,11 @@ async fn change(meta: &Meta, old: MasterKey, what: &cli::Rekey) -> Result<String
         return Err(Error::SameKey(file.to_owned()));
     }
     let done = rekey(meta, (old, new), what.reseal, Clock::system().now()).await?;
+    if matches!(done, Rekeyed::Done(_)) && what.reseal && meta.is_shared() {
+        // A server that nobody could see has sealed by older keys up to now.
+        tokio::time::sleep(rekeyed::NOTICED).await;
+        reseal::begin(meta).await?;
+    }
     let resealing = reseal::under_way(meta).await?;
     match done {
         Rekeyed::InUse => Err(Error::Used),

@@ -1,4 +1,4 @@
-//! Who has the data folder: one server, or several that share a database.
+//! Who has the data folder: one server, or several that share a database; and who has its store open.
 
 use std::fs::{File, TryLockError};
 use std::io::Write as _;
@@ -13,6 +13,8 @@ use crate::server::error::{Error, Result};
 const LOCK_FILE: &str = ".lock";
 /// What it holds while a server runs that knows of collection. Older ones leave it empty.
 const LOCK_TEXT: &[u8] = b"collects\n";
+/// Held by everything that has the store open, a server or a command, with all others.
+const OPEN_FILE: &str = ".open";
 /// How long a server waits for one that starts at the same time, and may bring the schema up to date.
 const LET_IN: Duration = Duration::from_mins(1);
 /// How often it asks.
@@ -70,31 +72,45 @@ pub(crate) fn is_served(data: &Path) -> bool {
     take_lock(data, false).is_err()
 }
 
+/// To be held as long as the store is open: meanwhile it keeps its master key. Refused while that is
+/// being changed.
+pub(crate) fn open(data: &Path) -> Result<File> {
+    take(&data.join(OPEN_FILE), true)?.ok_or_else(|| Error::Rekeying(data.to_owned()))
+}
+
+/// Keeps everybody from opening the store, until the file is dropped; refused while anybody has.
+pub(crate) fn shut(data: &Path) -> Result<File> {
+    take(&data.join(OPEN_FILE), false)?.ok_or_else(|| Error::Opened(data.to_owned()))
+}
+
 fn take_lock(data: &Path, shared: bool) -> Result<File> {
     make_folder(data)?;
     let path = data.join(LOCK_FILE);
+    let mut file = take(&path, shared)?.ok_or_else(|| Error::InUse(data.to_owned()))?;
+    // Others who share it have written the same.
+    let cut = if shared { Ok(()) } else { file.set_len(0) };
+    let written = cut.and_then(|()| file.write_all(LOCK_TEXT));
+    written.map_err(|source| Error::File { path, source })?;
+    Ok(file)
+}
+
+/// Takes the lock of a file, which is made; `None` when somebody has it.
+fn take(path: &Path, shared: bool) -> Result<Option<File>> {
     let failed = |source| Error::File {
-        path: path.clone(),
+        path: path.to_owned(),
         source,
     };
     let mut options = File::options();
     let options = options.write(true).create(true).truncate(false);
-    let mut file = options.open(&path).map_err(failed)?;
+    let file = options.open(path).map_err(failed)?;
     let taken = if shared {
         file.try_lock_shared()
     } else {
         file.try_lock()
     };
     match taken {
-        Ok(()) => {
-            // Others who share it have written the same.
-            if !shared {
-                file.set_len(0).map_err(failed)?;
-            }
-            file.write_all(LOCK_TEXT).map_err(failed)?;
-            Ok(file)
-        }
-        Err(TryLockError::WouldBlock) => Err(Error::InUse(data.to_owned())),
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(source)) => Err(failed(source)),
     }
 }
@@ -140,6 +156,20 @@ mod tests {
         drop(one);
         assert!(take_lock(folder.path(), false).is_err());
         assert!(is_served(folder.path()));
+    }
+
+    #[test]
+    fn many_have_the_store_open_and_whoever_changes_its_key_is_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path();
+        let (one, other) = (open(data).unwrap(), open(data).unwrap());
+        drop(one);
+        assert!(matches!(shut(data), Err(Error::Opened(_))));
+        drop(other);
+        let changes = shut(data).unwrap();
+        assert!(matches!(open(data), Err(Error::Rekeying(_))));
+        drop(changes);
+        open(data).unwrap();
     }
 
     #[test]

@@ -115,6 +115,10 @@ fn a_key_is_not_changed_while_something_collects_or_by_who_does_not_have_it() {
     lock.lock().expect("a lock");
     refused(&server, &new, "a collection is under way");
     drop(lock);
+    let open = File::create(server.dir().join("data/.open")).expect("a file");
+    open.lock_shared().expect("a lock");
+    refused(&server, &new, "a command of this program uses the store");
+    drop(open);
 
     let (right, stranger) = (server.key_file(), server.dir().join("stranger.key"));
     server.set("SYNC_KEY_FILE", &text(&stranger));
