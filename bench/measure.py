@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures the server, beside Apache mod_dav and rclone serve where that says more. Asserts nothing.
 
-usage: bench/measure.py [start] [tree] [propfind] [put] [bulk] [check] [pull] [hint]      (all without arguments)
+usage: bench/measure.py [start] [tree] [propfind] [put] [bulk] [fetch] [check] [pull] [hint]      (all without arguments)
 needs: target/release/sync-server (or SYNC_SERVER_BIN), apache2, rclone, wrk
 """
 
@@ -13,7 +13,7 @@ import time
 from statistics import median
 
 from peers import AUTH, HERE, Apache, Rclone, SyncServer
-from sync import bulk, check, hint, pull
+from sync import bulk, check, fetch, hint, pull
 
 ENTRIES = 10_000
 ROUNDS = 7
@@ -124,7 +124,7 @@ def put():
 
 
 if __name__ == "__main__":
-    known = {"start": start, "tree": tree, "propfind": propfind, "put": put, "bulk": bulk, "check": check, "pull": pull, "hint": hint}
+    known = {"start": start, "tree": tree, "propfind": propfind, "put": put, "bulk": bulk, "fetch": fetch, "check": check, "pull": pull, "hint": hint}
     chosen = sys.argv[1:] or list(known)
     if unknown := set(chosen) - set(known):
         sys.exit(f"{__doc__}\nunknown: {', '.join(unknown)}")

@@ -56,7 +56,8 @@ class Device:
 
 def push(device, folder, files=FILES, size=BYTES):
     """Pushes small files in one request; seconds until all are durable."""
-    device.call("POST", "/files/mkdir", json.dumps({"path": folder}), "application/json")
+    asked = json.dumps({"path": folder, "parents": True})
+    device.call("POST", "/files/mkdir", asked, "application/json")
     stream = b"SYN1" + b"".join(file(f"{folder}/file-{n:05}", os.urandom(size)) for n in range(files))
     begun = time.perf_counter()
     results = device.call("POST", "/sync/push", stream, STREAM)["results"]
@@ -71,6 +72,29 @@ def bulk():
         device = Device(server)
         rates = [FILES / push(device, f"/documents/bulk{n}") for n in range(ROUNDS)]
         print(f"bulk: {FILES} files of {BYTES} bytes in one push: median {median(rates):.0f} files/s, min {min(rates):.0f}")
+
+
+def fetch():
+    """10,000 files of 4 KiB, as many as possible in each request."""
+    with SyncServer() as server:
+        device = Device(server)
+        device.call("POST", "/files/mkdir", json.dumps({"path": "/documents/many"}), "application/json")
+        cursor = device.call("GET", "/sync/status")["cursor"]
+        push(device, "/documents/many")
+        changes = device.call("GET", f"/sync/pull?limit={FILES}&cursor={cursor}")["changes"]
+        nodes = [change["node"] for change in changes]
+        items = [{"id": node["id"], "to": node["etag"]} for node in nodes]
+        assert len(items) == FILES
+        bodies = [json.dumps({"items": items[n:n + 1000]}) for n in range(0, FILES, 1000)]
+        rates, before = [], server.cpu()
+        for _ in range(ROUNDS):
+            begun = time.perf_counter()
+            got = sum(len(device.send("POST", "/sync/fetch", body, "application/json")) for body in bodies)
+            rates.append(FILES / (time.perf_counter() - begun))
+            assert got > FILES * BYTES
+        cpu = (server.cpu() - before) / ROUNDS / FILES * 1e6
+        print(f"fetch: {FILES} files of {BYTES} bytes in {len(bodies)} requests: median {median(rates):.0f} files/s, "
+              f"max {max(rates):.0f}, {cpu:.0f} us of CPU each")
 
 
 def check():

@@ -10,7 +10,7 @@
 
 mod aead;
 mod compress;
-#[cfg(any(test, fuzzing))]
+#[cfg(all(feature = "server", any(test, fuzzing)))]
 pub(crate) mod fuzzing;
 mod inline;
 mod master;

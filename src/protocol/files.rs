@@ -1,5 +1,7 @@
 //! Files and collections, their versions, the trash and conflicts.
 
+use std::ops::Not;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -56,6 +58,14 @@ pub struct Node {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Checksum>, nullable = false)]
     pub checksum: Option<String>,
+    /// The file can be run; left out when not.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    #[schema(default = false)]
+    pub executable: bool,
+    /// The bytes are the target of a symbolic link; left out when not.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    #[schema(default = false)]
+    pub link: bool,
 }
 
 /// Some nodes.

@@ -1,5 +1,7 @@
 //! Keeping a device in step: the feed, pushes, deltas, events.
 
+use std::ops::Not;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -122,6 +124,16 @@ pub enum OnConflict {
     Refuse,
 }
 
+impl OnConflict {
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde hands out a reference"
+    )]
+    fn is_keep(&self) -> bool {
+        *self == Self::Keep
+    }
+}
+
 /// The header of an item in a push stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "op", rename_all = "lowercase", deny_unknown_fields)]
@@ -216,8 +228,15 @@ pub struct PushPut {
     #[schema(value_type = Option<schema::FileTag>)]
     pub from: Option<String>,
     /// What to do when the base is not the head any more.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "OnConflict::is_keep")]
     pub conflict: OnConflict,
+    /// Whether it can be run; as it is when absent, and not for a new file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executable: Option<bool>,
+    /// Whether its bytes are the target of a symbolic link: UTF-8 without NUL, 1 to 4095 bytes.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    #[schema(default = false)]
+    pub link: bool,
 }
 
 /// What became of one item of a push: it is done (`node` is as it is now); it is stale (the base is
@@ -305,6 +324,58 @@ pub struct DeltaHead {
     pub root: String,
     /// How it is cut.
     pub class: Class,
+}
+
+/// Most files that are fetched in one answer.
+pub const FETCH_MAX: usize = 1000;
+
+/// Asks for many files in one answer.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FetchRequest {
+    /// Which, at most [`FETCH_MAX`].
+    #[schema(min_items = 1, max_items = 1000)]
+    pub items: Vec<FetchItem>,
+}
+
+/// A version of a file that is wanted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FetchItem {
+    /// The file.
+    #[schema(value_type = schema::Id)]
+    pub id: i64,
+    /// The etag of the version the device has; none when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::FileTag>)]
+    pub from: Option<String>,
+    /// The etag of the version it wants.
+    #[schema(value_type = schema::FileTag)]
+    pub to: String,
+}
+
+/// The header of a file that was fetched with others: how it is made, or why it is not given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum FetchHead {
+    /// Operations follow.
+    Given(DeltaHead),
+    /// END follows.
+    Refused(FetchRefusal),
+}
+
+/// A file that is not given, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FetchRefusal {
+    /// The file.
+    #[schema(value_type = schema::Id)]
+    pub id: i64,
+    /// The etag of the version that was wanted.
+    #[schema(value_type = schema::FileTag)]
+    pub to: String,
+    /// Why; `field` is `from` or `to` when that version is to blame.
+    pub problem: Problem,
 }
 
 /// Asks for signatures of parts of a version.

@@ -3,22 +3,33 @@
 use super::model::Node;
 use super::{Result, Tree};
 use crate::store::meta::synclog::{self, Entry, Logged};
+use crate::types::{NodeId, SpaceId};
 
 impl Tree {
     /// Notes that somebody took the bytes of a file.
     pub async fn note_download(&self, node: &Node, bytes: u64) -> Result<()> {
-        let entry = Entry {
+        self.note_downloads([(node.space, node.id, bytes)]).await
+    }
+
+    /// Notes that somebody took the bytes of files: their spaces, their ids, and how many bytes.
+    pub async fn note_downloads(
+        &self,
+        files: impl IntoIterator<Item = (SpaceId, NodeId, u64)>,
+    ) -> Result<()> {
+        let now = self.clock.now();
+        let entry = |(space, node, bytes): (SpaceId, NodeId, u64)| Entry {
             account_id: self.user.account.0,
             device_id: self.user.device.map(|device| device.0),
-            space_id: node.space.0,
-            file_id: node.id.0,
+            space_id: space.0,
+            file_id: node.0,
             action: "download",
             size: super::write::signed(bytes),
-            at: self.clock.now().0,
+            at: now.0,
         };
+        let entries: Vec<_> = files.into_iter().map(entry).collect();
         let meta = &self.store.meta;
         let noted =
-            meta.write(move |conn| Box::pin(async move { synclog::append(conn, &[entry]).await }));
+            meta.write(move |conn| Box::pin(async move { synclog::append(conn, &entries).await }));
         Ok(noted.await?)
     }
 
@@ -52,9 +63,9 @@ impl Tree {
 #[derive(Clone, Debug)]
 pub struct Standing {
     /// The space.
-    pub space: crate::types::SpaceId,
+    pub space: SpaceId,
     /// Its root.
-    pub root: crate::types::NodeId,
+    pub root: NodeId,
     /// Where it is in the account's tree.
     pub path: crate::types::NodePath,
     /// The turn of its last change.

@@ -127,7 +127,7 @@ async fn resolve(conn: &mut Conn, tree: &Tree, row: &ConflictRow, keep: Keep) ->
         let content = ContentId(copy.content.ok_or(Error::IsACollection)?);
         let stamp = Stamp {
             modified: Some(Millis(copy.mtime)),
-            created: None,
+            ..Stamp::default().like(copy.mode())
         };
         let (_, grown) = replace(conn, &action, node, (content, copy.size), stamp).await?;
         // What grows here goes to trash below, so the quota is not asked.
@@ -183,19 +183,21 @@ pub(super) async fn settle(
     let arriving_wins = modified.0 >= head_modified;
     let loser = if arriving_wins {
         let head = ContentId(old.content.ok_or(Error::IsACollection)?);
-        ((head, old.size), Millis(old.mtime), old.device)
+        let mode = old.mode();
+        ((head, old.size), Millis(old.mtime), old.device, mode)
     } else {
         (
             (content, size),
             modified,
             action.device.map(|device| device.0),
+            stamp.over(old.mode()),
         )
     };
     let beside = free_place(conn, action, place, loser.2).await?;
     let copy_id = NodeId(action.turn.first_node.0 + 1);
     let times = Stamp {
         modified: Some(loser.1),
-        created: None,
+        ..Stamp::default().like(loser.3)
     };
     let copy = create_at(conn, action, &beside, copy_id, loser.0, times).await?;
     let node_id = NodeId(old.id);

@@ -8,7 +8,7 @@ use super::{Error, Result, Tree};
 use crate::store::meta::nodes::{self, COLLECTION, FILE, NewNode, NodeRow};
 use crate::store::meta::subtree::{self, CopyTarget};
 use crate::store::meta::{Alone, Conn, props};
-use crate::types::{ContentId, Millis, NodeId, NodePath};
+use crate::types::{ContentId, Millis, Mode, NodeId, NodePath};
 
 /// Most nodes one COPY may make: a second of the writer, which everybody waits for.
 const COPY_MAX: i64 = 200_000;
@@ -185,6 +185,7 @@ impl Copy {
             written: action.now,
             device: action.device,
             seq: action.turn.seq,
+            mode: Mode::default(),
         };
         nodes::insert(conn, &[new]).await?;
         props::copy(conn, NodeId(source.id), new.id).await?;
@@ -231,5 +232,6 @@ fn stamp_of(row: &NodeRow) -> Stamp {
     Stamp {
         modified: Some(Millis(row.mtime)),
         created: Some(Millis(row.created)),
+        ..Stamp::default().like(row.mode())
     }
 }

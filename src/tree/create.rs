@@ -5,7 +5,7 @@ use super::locate::root_of;
 use crate::store::KeyRing;
 use crate::store::meta::nodes::{self, NewNode};
 use crate::store::meta::{Conn, spaces};
-use crate::types::{Millis, NodeId, NodeName, Seq, SpaceId};
+use crate::types::{Millis, Mode, NodeId, NodeName, Seq, SpaceId};
 
 /// The folders of a new account.
 pub const DEFAULT_FOLDERS: &[&str] = &["documents", "photos", "backups"];
@@ -67,5 +67,6 @@ pub(super) fn bare(space: SpaceId, id: NodeId, seq: Seq, now: Millis) -> NewNode
         written: now,
         device: None,
         seq,
+        mode: Mode::default(),
     }
 }

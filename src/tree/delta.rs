@@ -10,10 +10,10 @@ use crate::store;
 pub use crate::store::Held as Room;
 use crate::store::content::{
     self, Checksum, ContentChunks, Diff, DiffError, INLINE_MAX, Rebuild, RebuildError,
-    SignatureError, Signatures, Staged, StagedBody, proves,
+    SignatureError, Signatures, Staged, StagedBody, proves, staged_bytes,
 };
 use crate::store::meta::{contents, versions};
-use crate::types::{ContentId, NodePath, SpaceId};
+use crate::types::{ContentId, Mode, NodePath, SpaceId};
 
 /// What is known of a content without its bytes.
 #[derive(Clone, Copy, Debug)]
@@ -132,6 +132,12 @@ impl Tree {
     /// Whether a staged content has a checksum; reads it.
     pub async fn proves(&self, staged: &Staged, claim: &Checksum) -> Result<bool> {
         Ok(proves(&self.store, staged, claim).await?)
+    }
+
+    /// Whether a staged content can be the target of a symbolic link; reads it when it is short enough.
+    pub async fn is_link_target(&self, staged: &Staged) -> Result<bool> {
+        let short = staged.size <= Mode::TARGET_MAX;
+        Ok(short && Mode::is_target(&staged_bytes(&self.store, staged).await?))
     }
 
     /// The operations that make `to` from `from`; both must have passed [`Self::has_content`].

@@ -6,7 +6,7 @@ use super::model::{Lock, Node, Property};
 use super::{Error, Result, Tree, row};
 use crate::store::meta::nodes::Member;
 use crate::store::meta::{Conn, locks, nodes, props};
-use crate::types::{ContentId, Millis, NodeId, NodeName, Seq};
+use crate::types::{ContentId, Millis, Mode, NodeId, NodeName, Seq};
 
 /// Children in one page: a few hundred KiB, and a fraction of a millisecond of the reader.
 const PAGE: i64 = 1000;
@@ -140,7 +140,7 @@ async fn add_checksums(
 }
 
 fn member(of: &Node, row: Member) -> Node {
-    let (id, name, kind, content, version, size, mtime, created, seq, tree_seq) = row;
+    let (id, name, kind, content, version, size, mtime, created, seq, tree_seq, mode) = row;
     Node {
         id: NodeId(id),
         space: of.space,
@@ -155,6 +155,7 @@ fn member(of: &Node, row: Member) -> Node {
         version,
         seq: Seq(seq),
         trashed: None,
+        mode: Mode::read(mode),
         checksum: None,
     }
 }

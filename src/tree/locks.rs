@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::locate::{Place, walk};
 use super::model::Lock;
 use super::turn::Action;
-use super::write::{self, EMPTY};
+use super::write::{self, Stamp};
 use super::{Error, Result, Tree, row};
 use crate::store::content::Staged;
 use crate::store::meta::locks::{self, LockRow};
@@ -266,7 +266,7 @@ async fn take(
         }
         (None, Some(place)) => {
             action.guard(conn, tree, place.parent).await?;
-            let made = write::create(conn, &action, place, &empty, EMPTY).await?;
+            let made = write::create(conn, &action, place, &empty, Stamp::default()).await?;
             action.settle(conn, place.parent, 0).await?;
             (made.id, true)
         }

@@ -6,7 +6,7 @@ use super::turn::{Action, Deed};
 use super::{Error, Result, Tree};
 use crate::store::meta::Conn;
 use crate::store::meta::nodes::{self, NewNode};
-use crate::types::{Millis, NodePath};
+use crate::types::{Millis, Mode, NodePath};
 
 impl Tree {
     /// Makes an empty collection.
@@ -46,6 +46,7 @@ async fn make(
         written: action.now,
         device: action.device,
         seq: action.turn.seq,
+        mode: Mode::default(),
     };
     nodes::insert(conn, &[new]).await?;
     action.settle(conn, place.parent, 0).await?;

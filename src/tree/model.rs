@@ -1,6 +1,6 @@
 //! What the verbs take and return.
 
-use crate::types::{AccountId, ContentId, DeviceId, ETag, Millis, NodeId, Seq, SpaceId};
+use crate::types::{AccountId, ContentId, DeviceId, ETag, Millis, Mode, NodeId, Seq, SpaceId};
 
 /// Who acts.
 #[derive(Clone, Debug)]
@@ -53,6 +53,8 @@ pub struct Node {
     pub seq: Seq,
     /// When it went to trash.
     pub trashed: Option<Millis>,
+    /// Whether it can be run, and whether it is a link.
+    pub mode: Mode,
     /// Checksum that the uploader stated and we verified (`SHA1:<hex>`), if any.
     pub checksum: Option<String>,
 }
@@ -91,6 +93,10 @@ pub struct Write {
     pub base: Base,
     /// What happens when that is not the head any more.
     pub overtaken: Overtaken,
+    /// Whether it can be run; as before when `None`.
+    pub executable: Option<bool>,
+    /// Whether its bytes are the target of a symbolic link: text without NUL, 1 to 4095 bytes.
+    pub link: bool,
 }
 
 /// What happens to a write whose base is not the head any more.
@@ -195,13 +201,15 @@ pub enum PropertyChange {
     },
 }
 
-/// New times of a node; `None` leaves one as it is.
+/// What of a node is not its bytes; `None` leaves it as it is.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Times {
     /// Last modification.
     pub modified: Option<Millis>,
     /// Creation.
     pub created: Option<Millis>,
+    /// Whether it can be run.
+    pub executable: Option<bool>,
 }
 
 /// A write lock (RFC 4918 §6).

@@ -65,7 +65,8 @@ async fn patch(
         ));
     }
     let parent = row.parent.map_or(id, NodeId);
-    let node = touch::apply(conn, &action, row, times).await?;
+    let stamp = touch::stamp_of(&row, times);
+    let node = touch::apply(conn, &action, row, stamp).await?;
     action.settle(conn, parent, 0).await?;
     action.log(conn, Deed::Edit, id.0, 0).await?;
     Ok(node)

@@ -142,6 +142,7 @@ impl Move {
         let stamp = Stamp {
             modified: Some(Millis(row.mtime)),
             created: Some(Millis(there.created.min(row.created))),
+            ..Stamp::default().like(row.mode())
         };
         // The source's earlier versions go behind what is replaced now: that is the last to be pruned.
         let mut old = there.clone();

@@ -4,7 +4,7 @@ use super::model::{Kind, Lock, Node, Property};
 use crate::store::meta::locks::LockRow;
 use crate::store::meta::nodes::{COLLECTION, NodeRow};
 use crate::store::meta::props::PropRow;
-use crate::types::{AccountId, ContentId, ETag, Millis, NodeId, NodePath, Seq, SpaceId};
+use crate::types::{AccountId, ContentId, ETag, Millis, Mode, NodeId, NodePath, Seq, SpaceId};
 
 /// Sizes are never negative in the database; a damaged one must not wrap.
 pub(super) fn bytes(size: i64) -> u64 {
@@ -44,6 +44,7 @@ impl From<NodeRow> for Node {
             version: row.version,
             seq: Seq(row.seq),
             trashed: row.trashed.map(Millis),
+            mode: Mode::read(row.mode),
             checksum: row.checksum,
         }
     }

@@ -16,7 +16,7 @@ use crate::store::content::{Staged, Upload};
 use crate::store::meta::nodes::{self, FILE, NewNode, NodeRow};
 use crate::store::meta::{Alone, Conn, contents, props, subtree};
 use crate::store::{Error as StoreError, Pin};
-use crate::types::{ContentId, MAX_DEPTH, NodeId, NodeName, NodePath};
+use crate::types::{ContentId, MAX_DEPTH, Mode, NodeId, NodeName, NodePath};
 
 /// Most nodes one copy between spaces may make: their names are held in memory until the commit,
 /// which everybody waits for.
@@ -306,7 +306,7 @@ async fn over(
     let content = planned.content.ok_or(Error::IsACollection)?;
     let stamp = Stamp {
         modified: Some(planned.node.modified),
-        created: None,
+        ..Stamp::default().like(planned.node.mode)
     };
     let (node, grown) = replace(conn, action, there, content, stamp).await?;
     props::clear(conn, to).await?;
@@ -337,6 +337,7 @@ async fn put(
         let stamp = Stamp {
             modified: Some(node.modified),
             created: Some(node.created),
+            ..Stamp::default().like(node.mode)
         };
         create_at(conn, action, &place, id, content, stamp).await?;
     } else {
@@ -351,6 +352,7 @@ async fn put(
             written: action.now,
             device: action.device,
             seq: action.turn.seq,
+            mode: Mode::default(),
         };
         nodes::insert(conn, &[new]).await?;
     }

@@ -41,7 +41,8 @@ impl Tree {
         open(&self.store, found.content, found.size).await
     }
 
-    /// Makes a previous version of a file its current content; what was current becomes a version.
+    /// Makes a previous version of a file its current content; what was current becomes a version. Versions
+    /// do not know whether they were links, so the file is none.
     pub async fn restore_version(&self, id: NodeId, number: i64) -> Result<Node> {
         let space = self.by_id(id).await?.node.space;
         let tree = self.clone();
@@ -68,7 +69,7 @@ async fn restore(
     let wanted = wanted.ok_or(Error::NotFound)?;
     let stamp = Stamp {
         modified: Some(Millis(wanted.mtime)),
-        created: None,
+        ..Stamp::default()
     };
     let content = (ContentId(wanted.content), wanted.size);
     let (node, grown) = replace(conn, &action, head, content, stamp).await?;

@@ -2,28 +2,24 @@
 
 use super::conflicts;
 use super::locate::Place;
-use super::model::{Base, Node, Overtaken, Precondition, Times, Write, Written};
+use super::model::{Base, Node, Overtaken, Precondition, Write, Written};
 use super::turn::{Action, Deed};
 use super::{Error, Result, Tree, touch};
 use crate::store::content::{Checksum, INLINE_MAX, Staged, Upload};
 use crate::store::meta::nodes::{self, COLLECTION, NewContent, NewNode, NodeRow};
 use crate::store::meta::{Conn, contents, spaces, versions};
-use crate::types::{ContentId, ETag, Millis, NodeId, NodePath, SpaceId};
+use crate::types::{ContentId, ETag, Millis, Mode, NodeId, NodePath, SpaceId};
 
 /// Nodes a write may make: the file and a conflict copy.
 pub(super) const NODES: i64 = 2;
 
-/// The times of a file that a LOCK makes.
-pub(super) const EMPTY: Stamp = Stamp {
-    modified: None,
-    created: None,
-};
-
-/// Times a client states for what it writes.
-#[derive(Clone, Copy, Debug)]
+/// What a client states for what it writes besides its bytes.
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Stamp {
     pub(super) modified: Option<Millis>,
     pub(super) created: Option<Millis>,
+    pub(super) executable: Option<bool>,
+    pub(super) link: bool,
 }
 
 impl Stamp {
@@ -31,6 +27,25 @@ impl Stamp {
         Self {
             modified: how.modified,
             created: how.created,
+            executable: how.executable,
+            link: how.link,
+        }
+    }
+
+    /// The same for a file that takes the place of another, or its looks.
+    pub(super) fn like(self, mode: Mode) -> Self {
+        Self {
+            executable: Some(mode.executable),
+            link: mode.link,
+            ..self
+        }
+    }
+
+    /// What becomes of the mode of the file that is there.
+    pub(super) fn over(self, there: Mode) -> Mode {
+        Mode {
+            executable: self.executable.unwrap_or(there.executable),
+            link: self.link,
         }
     }
 }
@@ -225,14 +240,11 @@ async fn again(
         None
     };
     let same = |stated: Option<Millis>, known| stated.is_none_or(|stated| stated.0 == known);
-    let node = if same(stamp.modified, old.mtime) && same(stamp.created, old.created) {
+    let times = same(stamp.modified, old.mtime) && same(stamp.created, old.created);
+    let node = if times && stamp.over(old.mode()) == old.mode() {
         old.into()
     } else {
-        let times = Times {
-            modified: stamp.modified,
-            created: stamp.created,
-        };
-        touch::apply(conn, action, old, times).await?
+        touch::apply(conn, action, old, stamp).await?
     };
     let written = Written {
         conflict,
@@ -288,6 +300,7 @@ pub(super) fn new_file<'a>(
         written: action.now,
         device: action.device,
         seq: action.turn.seq,
+        mode: stamp.over(Mode::default()),
     }
 }
 
@@ -318,6 +331,7 @@ pub(super) async fn replace(
         written: action.now,
         device: action.device,
         seq: action.turn.seq,
+        mode: stamp.over(old.mode()),
     };
     nodes::set_content(conn, id, &new).await?;
     let grown = size - old.size;
@@ -365,6 +379,7 @@ pub(super) fn created(new: &NewNode<'_>, (content, size): (ContentId, i64)) -> N
         tree_seq: new.seq.0,
         tree_size: size,
         trashed: None,
+        mode: new.mode.bits(),
         checksum: None,
     };
     row.into()
@@ -382,6 +397,7 @@ fn replaced_row(old: NodeRow, new: &NewContent) -> NodeRow {
         device: new.device.map(|device| device.0),
         seq: new.seq.0,
         tree_seq: new.seq.0,
+        mode: new.mode.bits(),
         checksum: None,
         ..old
     }

@@ -17,9 +17,11 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sync_server::protocol::files::{Kind, Node, Nodes};
 use sync_server::protocol::stream::MEDIA_TYPE;
-use sync_server::protocol::sync::{Change, Changes, PushResult, Pushed};
+use sync_server::protocol::sync::{
+    Change, Changes, FetchItem, FetchRefusal, FetchRequest, PushResult, Pushed,
+};
 
-pub use delta::{BadDelta, Delta};
+pub use delta::{BadDelta, Delta, fetched};
 pub use edits::{Edit, Outcome, Write};
 pub use events::{Events, Heard};
 pub use mirror::Mirror;
@@ -33,6 +35,8 @@ use crate::server::TestServer;
 
 /// Access tokens end after 15 minutes; long runs get fresh ones before.
 const REFRESH: Duration = Duration::from_mins(10);
+/// Most files it fetches in one answer.
+const TOGETHER: usize = 100;
 /// How often a pull is tried again when files change while they are fetched.
 const TRIES: usize = 20;
 /// Window of a compressed push, log2 of bytes: all that the server has to accept.
@@ -283,16 +287,45 @@ impl Device {
         let missing = self.mirror.files();
         let missing = missing.filter(|node| !self.contents.contains_key(&node.etag));
         let missing: Vec<Node> = missing.cloned().collect();
-        let mut all = true;
+        let (mut all, mut together) = (true, Vec::new());
         for node in missing {
             if self.contents.contains_key(&node.etag) {
                 continue;
             }
             let from = old.get(&node.id).filter(|etag| **etag != node.etag);
-            all &= match from.filter(|etag| self.contents.contains_key(*etag)) {
-                None if node.id % 2 == 0 => self.download(&node),
-                from => self.fetch(&node, from.map(String::as_str)),
-            };
+            let from = from.filter(|etag| self.contents.contains_key(*etag));
+            let from = from.map(String::as_str);
+            match node.id % 3 {
+                0 => together.push((node, from)),
+                1 if from.is_none() => all &= self.download(&node),
+                _ => all &= self.fetch(&node, from),
+            }
+        }
+        for part in together.chunks(TOGETHER) {
+            all &= self.fetch_together(part);
+        }
+        all
+    }
+
+    /// Makes the bytes of many files, each from those of an earlier version if there is one.
+    #[track_caller]
+    fn fetch_together(&mut self, wanted: &[(Node, Option<&str>)]) -> bool {
+        let item = |(node, from): &(Node, Option<&str>)| FetchItem {
+            id: node.id,
+            from: from.map(ToOwned::to_owned),
+            to: node.etag.clone(),
+        };
+        let given = self.fetched(wanted.iter().map(item).collect());
+        let mut all = true;
+        for ((node, from), given) in wanted.iter().zip(given) {
+            match given {
+                Ok(delta) => self.take(node, *from, &delta),
+                Err(refusal) => {
+                    assert_eq!(refusal.problem.name(), "not-found", "{refusal:?}");
+                    let again = refusal.problem.field.as_deref() == Some("from");
+                    all &= again && self.fetch(node, None);
+                }
+            }
         }
         all
     }
@@ -311,6 +344,13 @@ impl Device {
             return field == "from" && self.fetch(node, None);
         }
         let delta = read_delta(wanted, &answer.expect(&[200]));
+        self.take(node, from, &delta);
+        true
+    }
+
+    /// Keeps what a delta makes of a file.
+    #[track_caller]
+    fn take(&mut self, node: &Node, from: Option<&str>, delta: &Delta) {
         let empty = Bytes::default();
         let base = from.and_then(|etag| self.contents.get(etag));
         let bytes = delta.apply(base.unwrap_or(&empty));
@@ -321,7 +361,6 @@ impl Device {
             "the delta gives other bytes: {node:?}"
         );
         self.keep(node.space, &node.etag, bytes);
-        true
     }
 
     fn ask_delta(&self, wanted: Wanted<'_>) -> Response {
@@ -362,6 +401,27 @@ impl Device {
     pub fn delta(&self, id: i64, from: Option<&str>, to: &str) -> Delta {
         let wanted = Wanted { id, from, to };
         read_delta(wanted, &self.ask_delta(wanted).expect(&[200]))
+    }
+
+    /// Many files in one answer: what makes each, or why it is not given.
+    #[track_caller]
+    pub fn fetched(&self, items: Vec<FetchItem>) -> Vec<Result<Delta, Box<FetchRefusal>>> {
+        let asked = FetchRequest { items };
+        let json = serde_json::to_value(&asked).expect("plain JSON");
+        let answer = self.api.post("sync/fetch", &json).expect(&[200]);
+        assert_eq!(answer.header("content-type"), Some(MEDIA_TYPE), "{answer}");
+        let given = fetched(&answer.body).expect("files");
+        assert_eq!(given.len(), asked.items.len());
+        for (given, asked) in given.iter().zip(&asked.items) {
+            match given {
+                Ok(Delta { head, .. }) => {
+                    let told = (head.id, head.from.as_ref(), &head.to);
+                    assert_eq!(told, (asked.id, asked.from.as_ref(), &asked.to));
+                }
+                Err(refusal) => assert_eq!((refusal.id, &refusal.to), (asked.id, &asked.to)),
+            }
+        }
+        given
     }
 
     /// Sends a push stream as it is.

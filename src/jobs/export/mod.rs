@@ -14,12 +14,12 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use self::target::Folder;
+use self::target::{Folder, Like};
 use crate::store::content::Reader;
 use crate::store::meta::export::{self, Entry, Whole};
 use crate::store::meta::{nodes, versions};
 use crate::store::{self, Store};
-use crate::types::{ContentId, Millis, NodeId, NodeName, SpaceId};
+use crate::types::{ContentId, Millis, Mode, NodeId, NodeName, SpaceId};
 
 /// Children of a collection in memory at once, for each collection above the present one.
 const PAGE: i64 = 500;
@@ -319,7 +319,11 @@ impl Going<'_> {
         let content = entry.content.map(ContentId);
         let content = content.ok_or(store::Error::Corrupt("a file has no content"))?;
         let is_new = self.since.is_none_or(|since| entry.seq > since);
-        let like = (entry.size, Millis(entry.mtime));
+        let like = Like {
+            size: entry.size,
+            modified: Millis(entry.mtime),
+            mode: Mode::read(entry.mode),
+        };
         self.written(above, &entry.name, content, like, is_new)
             .await
     }
@@ -338,7 +342,13 @@ impl Going<'_> {
             folder = folder.enter(name)?;
         }
         for row in rows {
-            let (name, like) = (row.number.to_string(), (row.size, Millis(row.mtime)));
+            let name = row.number.to_string();
+            // A version does not know whether it was a link.
+            let like = Like {
+                size: row.size,
+                modified: Millis(row.mtime),
+                mode: Mode::default(),
+            };
             let content = ContentId(row.content);
             let is_new = self.since.is_none();
             let done = self.written(&folder, &name, content, like, is_new).await;
@@ -366,18 +376,26 @@ impl Going<'_> {
         folder: &Folder,
         name: &str,
         content: ContentId,
-        (size, modified): (i64, Millis),
+        like: Like,
         is_new: bool,
     ) -> Result<(), Failure> {
+        let Like { modified, mode, .. } = like;
         if let Some(there) = folder.look(name)? {
             if self.since.is_none() {
                 return Err(Failure::Taken);
             }
-            let alike = there.file == u64::try_from(size).ok() && there.modified == modified;
-            if alike && !is_new {
+            if there.is_like(like) && !is_new {
                 self.done.equal += 1;
                 return Ok(());
             }
+        }
+        if mode.link
+            && let Some(target) = self.target(content, like).await?
+        {
+            folder.link(&self.top, &target, name, modified)?;
+            self.done.files += 1;
+            self.done.bytes += target.len() as u64;
+            return Ok(());
         }
         let mut part = self.top.begin()?;
         let bytes = match copy(self.store, content, &mut part).await {
@@ -387,10 +405,25 @@ impl Going<'_> {
                 return Err(failure);
             }
         };
-        folder.place(&self.top, part, name, modified)?;
+        folder.place(&self.top, part, name, (modified, mode.executable))?;
         self.done.files += 1;
         self.done.bytes += bytes;
         Ok(())
+    }
+
+    /// Where the present node leads as a link; `None` when that may be out of its space.
+    async fn target(&self, content: ContentId, like: Like) -> Result<Option<String>, Failure> {
+        let size = u64::try_from(like.size).unwrap_or(u64::MAX);
+        if size > Mode::TARGET_MAX {
+            return Ok(None);
+        }
+        let mut reader = Reader::open(self.store, content).await?;
+        let bytes = reader.read_range(0..size).await?;
+        let target = String::from_utf8(bytes.to_vec()).ok();
+        let target = target.filter(|target| Mode::is_target(target.as_bytes()));
+        // Below the folder of the space, and without the name itself.
+        let depth = self.at.len().saturating_sub(2);
+        Ok(target.filter(|target| target::stays_inside(target, depth)))
     }
 
     /// Lists what failed, unless everything would.

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 
-use crate::types::Millis;
+use crate::types::{self, Millis};
 
 /// A file on its way, in the topmost folder; no space is called so.
 const PART: &str = ".export.part";
@@ -18,6 +18,7 @@ const PART: &str = ".export.part";
 pub(super) const ERRORS: &str = "export-errors.txt";
 /// What is exported is for nobody else.
 const FILE_MODE: Mode = Mode::from_raw_mode(0o600);
+const PROGRAM_MODE: Mode = Mode::from_raw_mode(0o700);
 const FOLDER_MODE: Mode = Mode::from_raw_mode(0o700);
 
 /// A folder below the target, or the target itself.
@@ -28,7 +29,40 @@ pub(super) struct Folder(OwnedFd);
 pub(super) struct There {
     /// Its length when it is a file.
     pub(super) file: Option<u64>,
+    /// The length of its target when it is a link.
+    pub(super) link: Option<u64>,
     pub(super) modified: Millis,
+}
+
+/// What a file is besides its name and its bytes.
+#[derive(Clone, Copy)]
+pub(super) struct Like {
+    pub(super) size: i64,
+    pub(super) modified: Millis,
+    pub(super) mode: types::Mode,
+}
+
+impl There {
+    /// Whether it looks like a file.
+    pub(super) fn is_like(&self, like: Like) -> bool {
+        let link = self.link.filter(|_| like.mode.link);
+        let length = self.file.or(link);
+        length == u64::try_from(like.size).ok() && self.modified == like.modified
+    }
+}
+
+/// Whether a link so many folders below the folder of its space leads to what is in there, whatever other
+/// links of that kind it passes: up first, as far as there are folders, and only down then.
+pub(super) fn stays_inside(target: &str, depth: usize) -> bool {
+    let mut parts = target.split('/').filter(|part| !matches!(*part, "" | "."));
+    let (mut up, mut down) = (0, false);
+    let steps = parts.all(|part| {
+        let is_up = part == "..";
+        up += usize::from(is_up);
+        down |= !is_up;
+        !(is_up && down)
+    });
+    steps && up <= depth && !target.starts_with('/')
 }
 
 /// A file on its way.
@@ -71,10 +105,12 @@ impl Folder {
             Err(Errno::NOENT) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        let length = u64::try_from(stat.st_size).unwrap_or_default();
         let nanos = i64::try_from(stat.st_mtime_nsec).unwrap_or_default();
         Ok(Some(There {
-            file: is_file.then(|| u64::try_from(stat.st_size).unwrap_or_default()),
+            file: (kind == FileType::RegularFile).then_some(length),
+            link: (kind == FileType::Symlink).then_some(length),
             modified: Millis(stat.st_mtime.saturating_mul(1000) + nanos / 1_000_000),
         }))
     }
@@ -108,25 +144,37 @@ impl Folder {
         top: &Self,
         part: Part,
         name: &str,
-        modified: Millis,
+        (modified, executable): (Millis, bool),
     ) -> io::Result<()> {
         let Part(file) = part;
+        if executable {
+            rustix::fs::fchmod(&file, PROGRAM_MODE)?;
+        }
         file.set_modified(SystemTime::from(modified))?;
+        rustix::fs::renameat(&top.0, PART, &self.0, name)?;
+        Ok(())
+    }
+
+    /// Makes a symbolic link of that name in this folder, by way of `top`; a file or link that has it
+    /// already goes.
+    pub(super) fn link(
+        &self,
+        top: &Self,
+        target: &str,
+        name: &str,
+        modified: Millis,
+    ) -> io::Result<()> {
+        top.discard()?;
+        rustix::fs::symlinkat(target, &top.0, PART)?;
+        let times = times(modified);
+        rustix::fs::utimensat(&top.0, PART, &times, AtFlags::SYMLINK_NOFOLLOW)?;
         rustix::fs::renameat(&top.0, PART, &self.0, name)?;
         Ok(())
     }
 
     /// Gives the folder its time; the last thing that is done to it.
     pub(super) fn finish(&self, modified: Millis) -> io::Result<()> {
-        let time = Timespec {
-            tv_sec: modified.secs(),
-            tv_nsec: (modified.0.rem_euclid(1000) * 1_000_000),
-        };
-        let times = Timestamps {
-            last_access: time,
-            last_modification: time,
-        };
-        Ok(rustix::fs::futimens(&self.0, &times)?)
+        Ok(rustix::fs::futimens(&self.0, &times(modified))?)
     }
 
     /// The list of what could not be exported, begun anew.
@@ -140,5 +188,46 @@ impl Folder {
     /// Returns once everything is on the disk.
     pub(super) fn sync(&self) -> io::Result<()> {
         Ok(rustix::fs::syncfs(&self.0)?)
+    }
+}
+
+fn times(modified: Millis) -> Timestamps {
+    let time = Timespec {
+        tv_sec: modified.secs(),
+        tv_nsec: (modified.0.rem_euclid(1000) * 1_000_000),
+    };
+    Timestamps {
+        last_access: time,
+        last_modification: time,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_that_might_lead_out_is_told() {
+        for (target, depth) in [
+            ("a", 0),
+            ("./a//b/", 0),
+            ("..", 1),
+            ("../../b", 2),
+            (".././a", 1),
+            ("...", 0),
+        ] {
+            assert!(stays_inside(target, depth), "{target}");
+        }
+        for (target, depth) in [
+            ("/", 9),
+            ("/a", 9),
+            ("..", 0),
+            ("../..", 1),
+            ("../a/..", 9),
+            ("a/../b", 9),
+            ("a/../../../b", 9),
+        ] {
+            assert!(!stays_inside(target, depth), "{target}");
+        }
     }
 }

@@ -15,7 +15,7 @@ use utoipa::{Modify, OpenApi};
 
 use super::responses::{self, Problems};
 use crate::protocol::schema;
-use crate::protocol::sync::{DeltaHead, Event};
+use crate::protocol::sync::{DeltaHead, Event, FetchHead};
 
 /// What introduces the document.
 const ABOUT: &str = "\
@@ -39,7 +39,7 @@ token. When it ends (`token-expired`), exchange the refresh token with `refreshT
     ),
     servers((url = "/api/v1", description = "This server")),
     security(("bearer" = [])),
-    components(schemas(schema::Id, schema::SearchText, DeltaHead, Event)),
+    components(schemas(schema::Id, schema::SearchText, DeltaHead, FetchHead, Event)),
     tags(
         (name = "auth", description = "Logging devices in and out"),
         (name = "devices", description = "The devices of the account, and pairing new ones"),

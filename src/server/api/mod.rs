@@ -49,8 +49,9 @@ use crate::types::{AccountId, Clock};
 pub(crate) const PREFIX: &str = "/api/v1";
 /// Longest JSON body of a request, in bytes: two paths of 4 KiB in escapes fit in.
 const JSON_MAX: usize = 64 * 1024;
-/// Longest JSON body that asks for signatures, in bytes: 4096 parts of two numbers of 16 digits.
-const SIGNATURE_MAX: usize = 160 * 1024;
+/// Longest JSON body that asks for signatures or many files, in bytes: 4096 parts of two numbers of 16
+/// digits, 1000 files of an id and two etags.
+const LIST_MAX: usize = 160 * 1024;
 
 /// What the handlers need.
 pub(crate) struct Api {
@@ -131,7 +132,8 @@ fn files() -> OpenApiRouter<Arc<Api>> {
 fn sync() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::new()
         .routes(routes!(sync::delta::signature))
-        .layer(DefaultBodyLimit::max(SIGNATURE_MAX))
+        .routes(routes!(sync::fetch::fetch))
+        .layer(DefaultBodyLimit::max(LIST_MAX))
         .routes(routes!(sync::status::status))
         .routes(routes!(sync::pull::pull))
         .routes(routes!(sync::push::push))

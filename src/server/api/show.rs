@@ -27,6 +27,8 @@ pub(super) fn node(node: Node, path: &NodePath) -> files::Node {
         version: node.version,
         seq: node.seq.0,
         checksum: node.checksum,
+        executable: node.mode.executable,
+        link: node.mode.link,
     }
 }
 

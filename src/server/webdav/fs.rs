@@ -92,7 +92,7 @@ impl Ctx {
         if let Some(modified) = self.facts.modified {
             let times = Times {
                 modified: Some(modified),
-                created: None,
+                ..Times::default()
             };
             node = self
                 .tree

@@ -46,6 +46,8 @@ enum Action {
     Modified(Millis),
     /// Sets the creation time.
     Created(Millis),
+    /// Says whether it can be run. A collection takes no notice.
+    Executable(bool),
     /// Succeeds without doing anything.
     Nothing,
     /// Is refused: only the server sets it.
@@ -110,7 +112,11 @@ fn setting(document: &Document, element: &Element) -> Option<Action> {
             Some(parse_http_date(value).map_or(Action::Nothing, Action::Created))
         }
         (WIN32, "Win32LastAccessTime" | "Win32FileAttributes") => store(document, element),
-        (APACHE, "executable") if !matches!(value, "T" | "F") => None,
+        (APACHE, "executable") => match value {
+            "T" => Some(Action::Executable(true)),
+            "F" => Some(Action::Executable(false)),
+            _ => None,
+        },
         (namespace, name) if is_protected(namespace, name) => Some(Action::Protected),
         _ => return store(document, element),
     };
@@ -128,6 +134,7 @@ fn removal(element: &Element) -> Action {
     match (element.namespace.as_str(), element.name.as_str()) {
         (WIN32, "Win32LastModifiedTime" | "Win32CreationTime") => Action::Nothing,
         (WIN32, _) => Action::Forget,
+        (APACHE, "executable") => Action::Executable(false),
         (namespace, name) if is_protected(namespace, name) => Action::Protected,
         _ => Action::Forget,
     }
@@ -182,6 +189,7 @@ fn statuses(instructions: &[Instruction]) -> Vec<StatusCode> {
         | Action::Forget
         | Action::Modified(_)
         | Action::Created(_)
+        | Action::Executable(_)
         | Action::Nothing => StatusCode::OK,
     };
     let mut statuses: Vec<_> = instructions.iter().map(own).collect();
@@ -213,6 +221,7 @@ fn effects(instructions: &[Instruction]) -> (Vec<PropertyChange>, Times) {
             Action::Forget => changes.push(PropertyChange::Remove { namespace, name }),
             Action::Modified(time) => times.modified = Some(*time),
             Action::Created(time) => times.created = Some(*time),
+            Action::Executable(executable) => times.executable = Some(*executable),
             Action::Nothing | Action::Protected | Action::Invalid => {}
         }
     }
@@ -314,7 +323,7 @@ mod tests {
         let actions = actions(set, "<D:getetag/><x xmlns=\"u\"/>");
         assert_eq!(actions[0], Action::Protected);
         assert_eq!(actions[1], Action::Protected);
-        assert!(matches!(actions[2], Action::Store(_)));
+        assert_eq!(actions[2], Action::Executable(true));
         assert_eq!(actions[3], Action::Invalid);
         assert_eq!(actions[4], Action::Store(b"<x xmlns=\"u\"/>".to_vec()));
         assert_eq!(actions[5..], [Action::Protected, Action::Forget]);
@@ -329,7 +338,7 @@ mod tests {
             statuses.iter().map(StatusCode::as_u16).collect::<Vec<_>>(),
             [424, 403, 409]
         );
-        insta::assert_snapshot!(answer("/dav/f", &instructions, &statuses), @r#"<?xml version="1.0" encoding="utf-8"?><d:multistatus xmlns:d="DAV:" xmlns:oc="http://owncloud.org/ns" xmlns:nc="http://nextcloud.org/ns" xmlns:cs="http://calendarserver.org/ns/" xmlns:z="urn:schemas-microsoft-com:"><d:response><d:href>/dav/f</d:href><d:propstat><d:prop><d:getetag/></d:prop><d:status>HTTP/1.1 403 Forbidden</d:status><d:error><d:cannot-modify-protected-property/></d:error></d:propstat><d:propstat><d:prop><d:creationdate/></d:prop><d:status>HTTP/1.1 409 Conflict</d:status></d:propstat><d:propstat><d:prop><x:a xmlns:x="u"/></d:prop><d:status>HTTP/1.1 424 Failed Dependency</d:status></d:propstat></d:response></d:multistatus>"#);
+        insta::assert_snapshot!(answer("/dav/f", &instructions, &statuses), @r#"<?xml version="1.0" encoding="utf-8"?><d:multistatus xmlns:d="DAV:" xmlns:oc="http://owncloud.org/ns" xmlns:nc="http://nextcloud.org/ns" xmlns:cs="http://calendarserver.org/ns/" xmlns:z="urn:schemas-microsoft-com:" xmlns:a="http://apache.org/dav/props/"><d:response><d:href>/dav/f</d:href><d:propstat><d:prop><d:getetag/></d:prop><d:status>HTTP/1.1 403 Forbidden</d:status><d:error><d:cannot-modify-protected-property/></d:error></d:propstat><d:propstat><d:prop><d:creationdate/></d:prop><d:status>HTTP/1.1 409 Conflict</d:status></d:propstat><d:propstat><d:prop><x:a xmlns:x="u"/></d:prop><d:status>HTTP/1.1 424 Failed Dependency</d:status></d:propstat></d:response></d:multistatus>"#);
     }
 
     #[test]

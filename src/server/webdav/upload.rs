@@ -16,7 +16,7 @@ use super::context::Ctx;
 use super::errors::Refusal;
 use super::meta::Meta;
 use crate::store::content::{Reader, Upload};
-use crate::tree::{self, Base, Node, Overtaken, Precondition, Write};
+use crate::tree::{self, Node, Precondition, Write};
 use crate::types::NodePath;
 
 /// Bytes taken from the old content at once; they are held while others upload.
@@ -193,8 +193,7 @@ impl Staging {
             when: self.precondition(),
             modified: self.ctx.facts.modified,
             created: self.ctx.facts.created,
-            base: Base::Unstated,
-            overtaken: Overtaken::default(),
+            ..Write::default()
         };
         let written = self.ctx.tree.commit(&self.path, upload, how).await;
         let overtaken = matches!(written, Err(tree::Error::PreconditionFailed))

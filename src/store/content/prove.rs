@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::checksum::Verifier;
 use super::{Checksum, Reader, Staged};
 use crate::store::blob::blocking;
@@ -11,9 +13,15 @@ use crate::store::{Result, Store};
 /// Bytes asked for at once; a chunk at most comes.
 const READ_MAX: usize = 2 * 1024 * 1024;
 
-/// Whether a staged content has a checksum. Reads all of it: for contents whose bytes did not come by
-/// in one go.
-pub async fn proves(store: &Arc<Store>, staged: &Staged, claim: &Checksum) -> Result<bool> {
+/// All bytes of a staged content that is small.
+pub async fn staged_bytes(store: &Arc<Store>, staged: &Staged) -> Result<Bytes> {
+    reader(store, staged)
+        .await?
+        .read_range(0..staged.size)
+        .await
+}
+
+async fn reader(store: &Arc<Store>, staged: &Staged) -> Result<Reader> {
     let content = Content {
         space: staged.space,
         root: staged.root,
@@ -23,7 +31,13 @@ pub async fn proves(store: &Arc<Store>, staged: &Staged, claim: &Checksum) -> Re
         body: staged.body.clone(),
         checksum: None,
     };
-    let mut reader = Reader::over(store, content).await?;
+    Reader::over(store, content).await
+}
+
+/// Whether a staged content has a checksum. Reads all of it: for contents whose bytes did not come by
+/// in one go.
+pub async fn proves(store: &Arc<Store>, staged: &Staged, claim: &Checksum) -> Result<bool> {
+    let mut reader = reader(store, staged).await?;
     let mut verifier = Verifier::new(claim.clone());
     loop {
         let bytes = reader.read(READ_MAX).await?;

@@ -161,12 +161,7 @@ fn part_of(chunk: &Bytes, start: u64, position: u64, max: usize) -> Result<Bytes
 }
 
 /// The bytes of a content that lies in its row.
-pub(super) fn open_inline(
-    keys: &SpaceKeys,
-    root: Blinded,
-    size: u64,
-    sealed: &[u8],
-) -> Result<Bytes> {
+pub fn open_inline(keys: &SpaceKeys, root: Blinded, size: u64, sealed: &[u8]) -> Result<Bytes> {
     let bytes = keys.open_inline(root, sealed)?;
     if bytes.len() as u64 != size {
         return Err(Error::Corrupt(

@@ -68,7 +68,8 @@ const CHANGES: &str = with_walk!(
                             AND n.name_key = g.name_key AND n.trashed IS NULL))
     SELECT x.seq AS at_seq, x.mark, x.path, x.gone,
            n.id, n.space, n.parent, n.name, n.kind, n.content, n.version, n.size, n.mtime,
-           n.created, n.written, n.device, n.seq, n.tree_seq, n.tree_size, n.trashed, c.checksum
+           n.created, n.written, n.device, n.seq, n.tree_seq, n.tree_size, n.trashed, n.mode,
+           c.checksum
       FROM change x JOIN node n ON n.id = CASE WHEN x.gone THEN $1 ELSE x.mark / 2 END
       LEFT JOIN content c ON c.id = n.content
      WHERE (x.seq, x.mark) > ($5, $6)

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::rows::Insert;
+use super::rows::{Among, Insert};
 use super::{Alone, Conn, chunks, sql};
 use crate::chunk::{Class, Manifest};
 use crate::crypto::Blinded;
@@ -47,7 +47,12 @@ static INSERT: LazyLock<Insert> = LazyLock::new(|| {
     )
 });
 const LOAD: &str =
-    "SELECT space, root, size, class, sealed, manifest, checksum FROM content WHERE id = $1";
+    "SELECT id, space, root, size, class, sealed, manifest, checksum FROM content WHERE id = $1";
+static LOAD_EACH: LazyLock<Among> = LazyLock::new(|| {
+    Among::only(
+        "SELECT id, space, root, size, class, sealed, manifest, checksum FROM content WHERE id",
+    )
+});
 const BY_ROOT: &str = "SELECT id FROM content
     WHERE space = $1 AND root = $2 AND size = $3 AND dead IS NULL AND damaged IS NULL";
 const KEEP: &str = "UPDATE content SET dead = NULL, dead_at = NULL
@@ -139,49 +144,74 @@ pub async fn keep(conn: &mut Conn, space: SpaceId, content: ContentId) -> Result
 
 /// A content by its row; an error when there is none, because ids only come from rows that name it.
 pub async fn load(conn: &mut Conn, content: ContentId) -> Result<Content> {
-    type Row = (
-        i64,
-        Vec<u8>,
-        i64,
-        Option<i64>,
-        Option<Vec<u8>>,
-        Option<Vec<u8>>,
-        Option<String>,
-    );
-    let row: Option<Row> = sql::query_as(LOAD)
+    let row: Option<ContentRow> = sql::query_as(LOAD)
         .bind(content.0)
         .fetch_optional(conn)
         .await?;
-    let (space, root, size, class, sealed, manifest, checksum) =
-        row.ok_or(Error::Corrupt("a content has no row"))?;
-    let body = match (sealed, manifest) {
-        (Some(sealed), None) => StagedBody::Inline(sealed),
-        (None, Some(manifest)) => {
-            let manifest = Manifest::decode(&manifest);
-            StagedBody::Chunks(manifest.ok_or(Error::Corrupt("a content's manifest"))?)
+    row.ok_or(Error::Corrupt("a content has no row"))?.read()
+}
+
+/// Contents by their rows, not too many at once; for each what is wrong with it, if something is. Those
+/// that have no row are left out.
+pub async fn load_each(
+    conn: &mut Conn,
+    contents: &[ContentId],
+) -> Result<HashMap<ContentId, Result<Content>>> {
+    let mut loaded = HashMap::with_capacity(contents.len());
+    for (sql, batch) in LOAD_EACH.batches(contents) {
+        let mut query = sql::query_as(sql);
+        for content in batch {
+            query = query.bind(content.0);
         }
-        (Some(_), Some(_)) | (None, None) => {
-            return Err(Error::Corrupt("a content lies in two places or none"));
-        }
-    };
-    let size = u64::try_from(size).map_err(|_negative| Error::Corrupt("a content's size"))?;
-    let class_known = class.is_some();
-    let class = match class {
-        Some(SMALL) => Class::Small,
-        Some(LARGE) => Class::Large,
-        Some(_) => return Err(Error::Corrupt("a content's class")),
-        // Rows made before there was the column: their size decided.
-        None => Class::of(Some(size)),
-    };
-    Ok(Content {
-        space: SpaceId(space),
-        root: to_root(root)?,
-        size,
-        class,
-        class_known,
-        body,
-        checksum,
-    })
+        let rows: Vec<ContentRow> = query.fetch_all(&mut *conn).await?;
+        loaded.extend(rows.into_iter().map(|row| (ContentId(row.id), row.read())));
+    }
+    Ok(loaded)
+}
+
+#[derive(sqlx::FromRow)]
+struct ContentRow {
+    id: i64,
+    space: i64,
+    root: Vec<u8>,
+    size: i64,
+    class: Option<i64>,
+    sealed: Option<Vec<u8>>,
+    manifest: Option<Vec<u8>>,
+    checksum: Option<String>,
+}
+
+impl ContentRow {
+    fn read(self) -> Result<Content> {
+        let body = match (self.sealed, self.manifest) {
+            (Some(sealed), None) => StagedBody::Inline(sealed),
+            (None, Some(manifest)) => {
+                let manifest = Manifest::decode(&manifest);
+                StagedBody::Chunks(manifest.ok_or(Error::Corrupt("a content's manifest"))?)
+            }
+            (Some(_), Some(_)) | (None, None) => {
+                return Err(Error::Corrupt("a content lies in two places or none"));
+            }
+        };
+        let size =
+            u64::try_from(self.size).map_err(|_negative| Error::Corrupt("a content's size"))?;
+        let class = match self.class {
+            Some(SMALL) => Class::Small,
+            Some(LARGE) => Class::Large,
+            Some(_) => return Err(Error::Corrupt("a content's class")),
+            // Rows made before there was the column: their size decided.
+            None => Class::of(Some(size)),
+        };
+        Ok(Content {
+            space: SpaceId(self.space),
+            root: to_root(self.root)?,
+            size,
+            class,
+            class_known: self.class.is_some(),
+            body,
+            checksum: self.checksum,
+        })
+    }
 }
 
 fn to_root(bytes: Vec<u8>) -> Result<Blinded> {
@@ -212,5 +242,6 @@ pub async fn known_root(
 pub(super) fn statements() -> Vec<&'static str> {
     let mut all = vec![LOAD, BY_ROOT, KEEP];
     all.extend(INSERT.texts());
+    all.extend(LOAD_EACH.texts());
     all
 }

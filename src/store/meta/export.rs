@@ -40,15 +40,17 @@ pub struct Entry {
     pub mtime: i64,
     /// Last change of its own.
     pub seq: i64,
+    /// Bits of [`crate::types::Mode`].
+    pub mode: Option<i64>,
 }
 
 const SPACES: &str = "SELECT s.id, s.name, s.root, n.mtime
     FROM space s LEFT JOIN node n ON n.id = s.root ORDER BY s.id";
 const TURN: &str = "SELECT seq FROM space WHERE id = $1";
-const ENTRIES: &str = "SELECT id, name_key, name, kind, content, version, size, mtime, seq
+const ENTRIES: &str = "SELECT id, name_key, name, kind, content, version, size, mtime, seq, mode
     FROM node WHERE parent = $1 AND name_key > $2 AND trashed IS NULL
     ORDER BY name_key LIMIT $3";
-const AGAIN: &str = "SELECT id, name_key, name, kind, content, version, size, mtime, seq
+const AGAIN: &str = "SELECT id, name_key, name, kind, content, version, size, mtime, seq, mode
     FROM node WHERE id = $1 AND parent = $2 AND trashed IS NULL";
 
 /// All spaces.

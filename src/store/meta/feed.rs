@@ -37,7 +37,7 @@ pub struct FeedRow {
 
 const SINCE: &str = "SELECT n.id, n.space, n.parent, n.name, n.kind, n.content, n.version, n.size,
         n.mtime, n.created, n.written, n.device, n.seq, n.tree_seq, n.tree_size, n.trashed,
-        c.checksum, n.restored
+        n.mode, c.checksum, n.restored
     FROM node n LEFT JOIN content c ON c.id = n.content
     WHERE n.space = $1 AND (n.seq, n.id) > ($2, $3) AND ($4 OR n.trashed IS NULL)
     ORDER BY n.seq, n.id LIMIT $5";

@@ -22,6 +22,7 @@ pub mod dump;
 pub mod export;
 pub mod feed;
 pub mod jobs;
+pub mod live;
 pub mod locks;
 pub mod mend;
 pub mod nodes;

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use super::rows::{Among, Insert};
 use super::{Conn, sql};
 use crate::store::Result;
-use crate::types::{ContentId, DeviceId, Millis, NodeId, NodeName, Seq, SpaceId};
+use crate::types::{ContentId, DeviceId, Millis, Mode, NodeId, NodeName, Seq, SpaceId};
 
 /// `node.kind` of a collection.
 pub const COLLECTION: i64 = 0;
@@ -48,8 +48,17 @@ pub struct NodeRow {
     pub tree_size: i64,
     /// When it went to trash, ms.
     pub trashed: Option<i64>,
+    /// Bits of [`Mode`].
+    pub mode: Option<i64>,
     /// Verified checksum of the content.
     pub checksum: Option<String>,
+}
+
+impl NodeRow {
+    /// Whether it can be run, and whether it is a link.
+    pub fn mode(&self) -> Mode {
+        Mode::read(self.mode)
+    }
 }
 
 macro_rules! select_node {
@@ -57,7 +66,7 @@ macro_rules! select_node {
         concat!(
             "SELECT n.id, n.space, n.parent, n.name, n.kind, n.content, n.version, n.size, n.mtime,
                 n.created, n.written, n.device, n.seq, n.tree_seq, n.tree_size, n.trashed,
-                c.checksum
+                n.mode, c.checksum
             FROM node n LEFT JOIN content c ON c.id = n.content ",
             $rest
         )
@@ -68,7 +77,7 @@ pub(super) use select_node;
 const BY_ID: &str = select_node!("WHERE n.id = $1");
 const CHILD: &str = select_node!("WHERE n.parent = $1 AND n.name_key = $2 AND n.trashed IS NULL");
 const MEMBERS: &str = "SELECT id, name, kind, content, version, tree_size, mtime, created, seq,
-        tree_seq
+        tree_seq, mode
     FROM node WHERE parent = $1 AND name_key > $2 AND trashed IS NULL
     ORDER BY name_key LIMIT $3";
 const CHECKSUMS: &str = "SELECT n.id, c.checksum FROM node n JOIN content c ON c.id = n.content
@@ -77,8 +86,8 @@ const CHECKSUMS: &str = "SELECT n.id, c.checksum FROM node n JOIN content c ON c
 static INSERT: LazyLock<Insert> = LazyLock::new(|| {
     Insert::new(
         "INSERT INTO node (id, space, parent, name, name_key, kind, content, version, size,
-            tree_size, mtime, created, written, device, seq, place_seq, tree_seq)",
-        17,
+            tree_size, mtime, created, written, device, seq, place_seq, tree_seq, mode)",
+        18,
         "",
     )
 });
@@ -89,9 +98,11 @@ static TAKEN: LazyLock<Among> = LazyLock::new(|| {
     )
 });
 const SET_CONTENT: &str = "UPDATE node SET content = $2, version = $3, size = $4, tree_size = $4,
-    mtime = $5, created = $6, written = $7, device = $8, seq = $9, tree_seq = $9 WHERE id = $1";
-const SET_TIMES: &str =
-    "UPDATE node SET mtime = $2, created = $3, seq = $4, tree_seq = $4 WHERE id = $1";
+    mtime = $5, created = $6, written = $7, device = $8, seq = $9, tree_seq = $9,
+    mode = $10 WHERE id = $1";
+const SET_LOOKS: &str =
+    "UPDATE node SET mtime = $2, created = $3, mode = $4, seq = $5, tree_seq = $5
+    WHERE id = $1";
 const PLACE: &str = "UPDATE node SET parent = $2, name = $3, name_key = $4, seq = $5,
     place_seq = $5, tree_seq = $5, trashed = NULL WHERE id = $1";
 const TRASH: &str = "UPDATE node SET trashed = $2, seq = $3, tree_seq = $3 WHERE id = $1";
@@ -150,6 +161,8 @@ pub struct NewNode<'a> {
     pub device: Option<DeviceId>,
     /// This write's turn.
     pub seq: Seq,
+    /// Whether it can be run, and whether it is a link.
+    pub mode: Mode,
 }
 
 /// The new state of a file whose content changes.
@@ -171,6 +184,8 @@ pub struct NewContent {
     pub device: Option<DeviceId>,
     /// This write's turn.
     pub seq: Seq,
+    /// Whether it can be run, and whether it is a link.
+    pub mode: Mode,
 }
 
 /// A node, trashed or not.
@@ -186,7 +201,19 @@ pub async fn child(conn: &mut Conn, parent: NodeId, name: &NodeName) -> Result<O
 
 /// What a listing needs of a child, in the order of [`MEMBERS`]: every column costs a copy for
 /// every row, and listings are long.
-pub type Member = (i64, String, i64, Option<i64>, i64, i64, i64, i64, i64, i64);
+pub type Member = (
+    i64,
+    String,
+    i64,
+    Option<i64>,
+    i64,
+    i64,
+    i64,
+    i64,
+    i64,
+    i64,
+    Option<i64>,
+);
 
 /// Live children in the order of their names, those after `after` (an NFC key; "" = from the start).
 pub async fn members(
@@ -256,7 +283,8 @@ pub async fn insert(conn: &mut Conn, nodes: &[NewNode<'_>]) -> Result<()> {
                 .bind(new.device.map(|device| device.0))
                 .bind(new.seq.0)
                 .bind(new.seq.0)
-                .bind(new.seq.0);
+                .bind(new.seq.0)
+                .bind(new.mode.bits());
         }
         query.execute(&mut *conn).await?;
     }
@@ -275,24 +303,25 @@ pub async fn set_content(conn: &mut Conn, id: NodeId, new: &NewContent) -> Resul
         .bind(new.written.0)
         .bind(new.device.map(|device| device.0))
         .bind(new.seq.0)
+        .bind(new.mode.bits())
         .execute(conn)
         .await?;
     Ok(())
 }
 
-/// Sets modification and creation time.
-pub async fn set_times(
+/// Sets what is not bytes: modification and creation time, and the mode.
+pub async fn set_looks(
     conn: &mut Conn,
     id: NodeId,
-    (mtime, created): (Millis, Millis),
+    (mtime, created, mode): (Millis, Millis, Mode),
     seq: Seq,
 ) -> Result<()> {
-    let query = sql::query(SET_TIMES)
+    let query = sql::query(SET_LOOKS)
         .bind(id.0)
         .bind(mtime.0)
         .bind(created.0)
-        .bind(seq.0);
-    query.execute(conn).await?;
+        .bind(mode.bits());
+    query.bind(seq.0).execute(conn).await?;
     Ok(())
 }
 
@@ -423,7 +452,7 @@ pub(super) fn statements() -> Vec<&'static str> {
         MEMBERS,
         CHECKSUMS,
         SET_CONTENT,
-        SET_TIMES,
+        SET_LOOKS,
         PLACE,
         TRASH,
         SET_RESTORED,

@@ -24,6 +24,7 @@ fn all() -> Vec<(&'static str, Vec<&'static str>)> {
         ("export", export::statements()),
         ("feed", feed::statements()),
         ("jobs", jobs::statements()),
+        ("live", live::statements()),
         ("locks", locks::statements()),
         ("mend", mend::statements()),
         ("nodes", nodes::statements()),

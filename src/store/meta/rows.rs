@@ -53,7 +53,12 @@ impl Among {
 
     /// `head IN ($1, …)`, for statements that need nothing else.
     pub(super) fn only(head: &str) -> Self {
-        Self(SIZES.map(|rows| format!("{head} IN ({})", places(1, rows))))
+        Self::within(head, "")
+    }
+
+    /// `head IN ($1, …) tail`.
+    pub(super) fn within(head: &str, tail: &str) -> Self {
+        Self(SIZES.map(|rows| format!("{head} IN ({}) {tail}", places(1, rows))))
     }
 
     /// The keys cut into batches, each with a statement that has a place for each of them. Places

@@ -29,12 +29,13 @@ const COPY: &str = "WITH RECURSIVE sub (id, parent) AS (
     num (id, parent, fresh) AS (
         SELECT id, parent, $2 + row_number() OVER (ORDER BY id) - 1 FROM sub)
     INSERT INTO node (id, space, parent, name, name_key, kind, content, version, size, mtime,
-        created, written, device, seq, place_seq, tree_seq, tree_size)
+        created, written, device, seq, place_seq, tree_seq, tree_size, mode)
     SELECT m.fresh, n.space,
            CASE WHEN n.id = $1 THEN $3 ELSE p.fresh END,
            CASE WHEN n.id = $1 THEN $4 ELSE n.name END,
            CASE WHEN n.id = $1 THEN $5 ELSE n.name_key END,
-           n.kind, n.content, n.kind, n.size, n.mtime, n.created, $6, $7, $8, $8, $8, n.tree_size
+           n.kind, n.content, n.kind, n.size, n.mtime, n.created, $6, $7, $8, $8, $8, n.tree_size,
+           n.mode
       FROM num m JOIN node n ON n.id = m.id LEFT JOIN num p ON p.id = n.parent";
 const COPY_PROPS: &str = "WITH RECURSIVE sub (id, parent) AS (
         SELECT id, parent FROM node WHERE id = $1

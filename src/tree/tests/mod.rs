@@ -8,6 +8,7 @@ mod history;
 mod limits;
 mod locking;
 mod model;
+mod modes;
 mod moving;
 mod report;
 mod spaces;

@@ -148,6 +148,7 @@ async fn times_are_set_without_touching_the_etag() {
     let times = Times {
         modified: Some(Millis(5000)),
         created: Some(Millis(1000)),
+        executable: None,
     };
     f.tree.touch(&path("/a"), times).await.unwrap();
     let after = f.tree.lookup(&path("/a")).await.unwrap();

@@ -13,7 +13,7 @@ use crate::tree::locate::Place;
 use crate::tree::model::{Kind, Node, Write, Written};
 use crate::tree::write::put;
 use crate::tree::{Error, Tree, row};
-use crate::types::{ContentId, ETag, Millis, NodeId, NodePath, Seq, SpaceId, UploadId};
+use crate::types::{ContentId, ETag, Millis, Mode, NodeId, NodePath, Seq, SpaceId, UploadId};
 
 impl Tree {
     /// Names the bytes of an upload that are all there, as [`Tree::commit`] would. Asked again, it
@@ -147,6 +147,8 @@ struct File {
     content: i64,
     version: i64,
     seq: i64,
+    #[serde(default)]
+    mode: Option<i64>,
     checksum: Option<String>,
 }
 
@@ -184,6 +186,7 @@ fn file(node: &Node) -> Result<File, Error> {
         content: node.content.ok_or(Error::IsACollection)?.0,
         version: node.version,
         seq: node.seq.0,
+        mode: node.mode.bits(),
         checksum: node.checksum.clone(),
     })
 }
@@ -205,6 +208,7 @@ impl From<File> for Node {
             version: file.version,
             seq: Seq(file.seq),
             trashed: None,
+            mode: Mode::read(file.mode),
             checksum: file.checksum,
         }
     }

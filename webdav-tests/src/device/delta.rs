@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use sync_server::chunk::patch;
 use sync_server::protocol::stream::{Decoder, Record, StreamError};
-use sync_server::protocol::sync::DeltaHead;
+use sync_server::protocol::sync::{DeltaHead, FetchHead, FetchRefusal};
 
 /// A delta, read and not yet applied.
 #[derive(Debug)]
@@ -30,39 +30,60 @@ impl From<StreamError> for BadDelta {
     }
 }
 
+/// Headers, and the operations behind each.
+type Items = Vec<(Bytes, Vec<Record>)>;
+
+/// Reads a whole stream of files.
+fn items(stream: &[u8]) -> Result<Items, BadDelta> {
+    let mut decoder = Decoder::new();
+    decoder.feed(Bytes::copy_from_slice(stream));
+    let (mut items, mut open) = (Items::new(), None);
+    while let Some(record) = decoder.next()? {
+        match (record, &mut open) {
+            (Record::File(json), None) => open = Some((json, Vec::new())),
+            (Record::End, Some(_)) => items.extend(open.take()),
+            (
+                record @ (Record::Copy { .. }
+                | Record::Lit { .. }
+                | Record::LitPart(_)
+                | Record::Patch { .. }),
+                Some((_, operations)),
+            ) => operations.push(record),
+            (record, _) => return Err(BadDelta::Order(record)),
+        }
+    }
+    decoder.finish()?;
+    if open.is_some() {
+        return Err(BadDelta::Unfinished);
+    }
+    Ok(items)
+}
+
+/// Reads the answer of `sync/fetch`: what makes each file, or why it is not given.
+pub fn fetched(stream: &[u8]) -> Result<Vec<Result<Delta, Box<FetchRefusal>>>, BadDelta> {
+    let read = |(json, operations): (Bytes, Vec<Record>)| {
+        let head = serde_json::from_slice(&json).expect("the header is JSON");
+        match head {
+            FetchHead::Given(head) => Ok(Delta { head, operations }),
+            FetchHead::Refused(refusal) => {
+                assert!(operations.is_empty(), "{refusal:?}: {operations:?}");
+                Err(Box::new(refusal))
+            }
+        }
+    };
+    Ok(items(stream)?.into_iter().map(read).collect())
+}
+
 impl Delta {
     /// Reads a whole stream.
     pub fn read(stream: &[u8]) -> Result<Self, BadDelta> {
-        let mut decoder = Decoder::new();
-        decoder.feed(Bytes::copy_from_slice(stream));
-        let mut records = Vec::new();
-        while let Some(record) = decoder.next()? {
-            records.push(record);
+        let mut items = items(stream)?;
+        let (json, operations) = items.pop().ok_or(BadDelta::Unfinished)?;
+        if let Some((json, _)) = items.pop() {
+            return Err(BadDelta::Order(Record::File(json)));
         }
-        decoder.finish()?;
-        if records.pop() != Some(Record::End) || records.is_empty() {
-            return Err(BadDelta::Unfinished);
-        }
-        let head = match records.remove(0) {
-            Record::File(json) => serde_json::from_slice(&json).expect("the header is JSON"),
-            other => return Err(BadDelta::Order(other)),
-        };
-        let belongs = |record: &Record| {
-            matches!(
-                record,
-                Record::Copy { .. }
-                    | Record::Lit { .. }
-                    | Record::LitPart(_)
-                    | Record::Patch { .. }
-            )
-        };
-        match records.iter().find(|record| !belongs(record)) {
-            Some(record) => Err(BadDelta::Order(record.clone())),
-            None => Ok(Self {
-                head,
-                operations: records,
-            }),
-        }
+        let head = serde_json::from_slice(&json).expect("the header is JSON");
+        Ok(Self { head, operations })
     }
 
     /// The bytes it makes of a base.

@@ -42,6 +42,8 @@ pub fn put(path: &str, size: usize) -> PushPut {
         source: None,
         from: None,
         conflict: OnConflict::Keep,
+        executable: None,
+        link: false,
     }
 }
 

@@ -147,7 +147,9 @@ impl Worker {
             .http()
             .try_send(method, &path, headers, body, None)
             .ok()?;
-        assert!(answer.status < 500, "{method} {asked}: {answer}");
+        // A move into another space gives up when its source is written to again and again.
+        let gave_up = asked == "files/move" && answer.status == 503;
+        assert!(gave_up || answer.status < 500, "{method} {asked}: {answer}");
         if answer.status >= 400 {
             return Some(answer.any_problem());
         }

@@ -162,6 +162,65 @@ async fn every_file_comes_out_with_its_bytes_and_its_time() {
 }
 
 #[tokio::test]
+async fn programs_can_be_run_and_links_lead_nowhere_outside() {
+    let m = Moving::new().await;
+    let link = |time| Write {
+        link: true,
+        ..dated(time)
+    };
+    m.f.mkdir("/documents/bin").await;
+    let program = Write {
+        executable: Some(true),
+        ..dated(1000)
+    };
+    m.f.write("/documents/run", b"#!/bin/sh", program).await;
+    let inside = [
+        ("documents/bin/run", "../run"),
+        ("documents/bin/up", "../../photos"),
+        ("documents/run2", "./run"),
+        ("documents/nothing", "not there"),
+    ];
+    let outside = [
+        ("documents/root", "/etc/passwd"),
+        ("documents/out", "../../shared/x"),
+        ("documents/odd", "bin/../../../x"),
+        ("top", ".."),
+    ];
+    for (at, target) in inside.iter().chain(&outside) {
+        m.f.write(&format!("/{at}"), target.as_bytes(), link(7_000))
+            .await;
+    }
+
+    let done = m.all().await;
+
+    assert_eq!((done.files, done.failed), (9, 0));
+    let mode = fs::metadata(m.at("documents/run"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o700);
+    for (at, target) in inside {
+        assert_eq!(fs::read_link(m.at(at)).unwrap(), Path::new(target));
+        assert_eq!(modified(&m.at(at)), Millis(7_000));
+    }
+    for (at, target) in outside {
+        assert!(!m.at(at).is_symlink(), "{at}");
+        assert_eq!(fs::read(m.at(at)).unwrap(), target.as_bytes());
+    }
+    assert_eq!(fs::read(m.at("documents/bin/run")).unwrap(), b"#!/bin/sh");
+    let done = m.on().await;
+    assert_eq!((done.files, done.equal, done.failed), (0, 9, 0));
+    m.f.write("/documents/bin/run", b"../run2", link(8_000))
+        .await;
+    let done = m.on().await;
+    assert_eq!((done.files, done.equal), (1, 8));
+    assert_eq!(
+        fs::read_link(m.at("documents/bin/run")).unwrap(),
+        Path::new("../run2")
+    );
+}
+
+#[tokio::test]
 async fn a_file_that_does_not_open_leaves_nothing_behind_and_is_listed() {
     let m = Moving::new().await;
     m.f.put("/documents/before", b"fine").await;

@@ -132,8 +132,8 @@ async fn step(opened: &Opened, dice: &Dice) {
             };
             let changes = vec![PropertyChange::Set(property)];
             let times = Times {
-                modified: None,
-                created: None,
+                executable: Some(dice.roll(2) == 0),
+                ..Times::default()
             };
             tree.patch_properties(&path(&one), changes, times)
                 .await

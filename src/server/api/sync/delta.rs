@@ -177,18 +177,18 @@ async fn version(
     Err(Problem::new(problem::NOT_FOUND, "this version is not kept any more").at(field))
 }
 
-fn tag(content: ContentId) -> String {
+pub(super) fn tag(content: ContentId) -> String {
     ETag::file(content).bare().to_owned()
 }
 
-fn class(facts: &ContentFacts) -> sync::Class {
+pub(super) fn class(facts: &ContentFacts) -> sync::Class {
     match facts.class {
         Class::Small => sync::Class::Small,
         Class::Large => sync::Class::Large,
     }
 }
 
-fn send(kind: &'static str, body: Body) -> Response {
+pub(super) fn send(kind: &'static str, body: Body) -> Response {
     ([(header::CONTENT_TYPE, kind)], body).into_response()
 }
 
@@ -222,7 +222,7 @@ fn operations(head: &DeltaHead, diff: Diff) -> Result<Body> {
     Ok(Body::from_stream(pieces))
 }
 
-fn append(out: &mut Vec<u8>, operation: &Operation) {
+pub(super) fn append(out: &mut Vec<u8>, operation: &Operation) {
     match operation {
         Operation::Copy { offset, len } => stream::copy(out, *offset, *len),
         Operation::Literal(bytes) => stream::lit(out, bytes),
@@ -254,7 +254,7 @@ fn entries(chunks: ContentChunks) -> Body {
     Body::from_stream(batches)
 }
 
-fn broke_off(error: &crate::store::Error) -> io::Error {
+pub(super) fn broke_off(error: &crate::store::Error) -> io::Error {
     tracing::error!(%error, "an answer broke off");
     io::Error::other("the answer broke off")
 }

@@ -2,6 +2,7 @@
 
 pub(super) mod delta;
 pub(super) mod events;
+pub(super) mod fetch;
 pub(super) mod pull;
 pub(super) mod push;
 mod receive;

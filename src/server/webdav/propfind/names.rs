@@ -19,7 +19,7 @@ pub(crate) const MULTISTATUS: &str = concat!(
     "<?xml version=\"1.0\" encoding=\"utf-8\"?>",
     "<d:multistatus xmlns:d=\"DAV:\" xmlns:oc=\"http://owncloud.org/ns\" ",
     "xmlns:nc=\"http://nextcloud.org/ns\" xmlns:cs=\"http://calendarserver.org/ns/\" ",
-    "xmlns:z=\"urn:schemas-microsoft-com:\">",
+    "xmlns:z=\"urn:schemas-microsoft-com:\" xmlns:a=\"http://apache.org/dav/props/\">",
 );
 
 /// A property whose value the server makes.
@@ -75,6 +75,8 @@ pub(crate) enum Live {
     Win32Accessed,
     /// `z:Win32FileAttributes`: as set, else derived
     Win32Attributes,
+    /// `a:executable`: `T` or `F`, files only
+    Executable,
 }
 
 /// One line of the table.
@@ -235,6 +237,13 @@ pub(crate) const LIVE: &[LiveName] = &[
         WIN32,
         "z:Win32FileAttributes",
         "Win32FileAttributes",
+        false,
+    ),
+    name(
+        Live::Executable,
+        APACHE,
+        "a:executable",
+        "executable",
         false,
     ),
 ];

@@ -145,7 +145,7 @@ fn write_tag(out: &mut String, tag: &str) {
 /// Whether such a node has the property at all.
 fn applies(live: Live, node: &Node) -> bool {
     match live {
-        Live::ContentLength => !node.is_collection(),
+        Live::ContentLength | Live::Executable => !node.is_collection(),
         Live::SyncToken | Live::CTag => node.is_collection(),
         Live::OcChecksums => node.checksum.is_some(),
         Live::ResourceType
@@ -240,8 +240,14 @@ fn value(out: &mut String, face: &Face, live: Live, entry: &Entry<'_>) -> bool {
             let bits = if collection { "00000010" } else { "00000020" };
             wrap(o, "z:Win32FileAttributes", |o| o.push_str(bits));
         }),
+        Live::Executable => wrap(out, "a:executable", |o| o.push_str(letter(node))),
     }
     true
+}
+
+/// Whether a file can be run, as `mod_dav` says it.
+fn letter(node: &Node) -> &'static str {
+    if node.mode.executable { "T" } else { "F" }
 }
 
 fn wrap(out: &mut String, tag: &str, inside: impl FnOnce(&mut String)) {

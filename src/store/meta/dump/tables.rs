@@ -152,6 +152,7 @@ pub(super) const UNITS: &[Unit] = &[
                     ("tree_size", Int),
                     ("trashed", Int),
                     ("restored", Int),
+                    ("mode", Int),
                 ],
             },
             Table {
@@ -302,7 +303,7 @@ pub(super) const LEFT_OUT: &[(&str, &str)] = &[
 ];
 
 /// Columns at the end of tables that older snapshots do not have, as `(table, column)`: empty there.
-const LATER: &[(&str, &str)] = &[("content", MARK), ("chunk", MARK)];
+const LATER: &[(&str, &str)] = &[("content", MARK), ("chunk", MARK), ("node", "mode")];
 
 /// Settings of one database and not of its content.
 const OWN_SETTINGS: &str = "WHERE key NOT IN ('master_key_fingerprint', 'epoch', 'collect_epoch')";

@@ -11,8 +11,8 @@ use super::{Operation, Scene, refused, refused_naming};
 
 /// Longest JSON body of a request, in bytes.
 const JSON_MAX: usize = 64 * 1024;
-/// Longest of a signature with all its ranges.
-const SIGNATURE_MAX: usize = 160 * 1024;
+/// Longest of a signature with all its ranges, or of a list of files.
+const LIST_MAX: usize = 160 * 1024;
 const JSON: [(&str, &str); 1] = [("Content-Type", "application/json")];
 
 /// A body that an operation understands.
@@ -28,6 +28,7 @@ fn good(operation: &Operation) -> Value {
         "devices/{id}" => json!({"name": "x"}),
         "files/copy" | "files/move" => json!({"from": "/a", "to": "/b"}),
         "files/mkdir" => json!({"path": "/d"}),
+        "sync/fetch" => json!({"items": [{"id": 1, "to": "f1"}]}),
         "sync/signature" => json!({"id": 1, "block": 4096, "ranges": []}),
         "uploads" => json!({"path": "/u", "size": 1}),
         other => panic!("the document has a new JSON body: {other}"),
@@ -277,10 +278,9 @@ fn a_body_of_another_type_is_415() {
 fn a_body_without_end_is_413_before_it_ends() {
     let scene = Scene::new();
     for operation in operations(&scene) {
-        let most = if operation.path == "sync/signature" {
-            SIGNATURE_MAX
-        } else {
-            JSON_MAX
+        let most = match operation.path.as_str() {
+            "sync/fetch" | "sync/signature" => LIST_MAX,
+            _ => JSON_MAX,
         };
         // One space too many
         let mut large = good(&operation).to_string();

@@ -9,19 +9,19 @@ use webdav_tests::device::parse;
 
 /// Everything that a server has of an account.
 #[derive(Default)]
-pub(super) struct Kept {
+pub(crate) struct Kept {
     /// Of every content.
-    pub(super) hashes: BTreeSet<String>,
+    pub(crate) hashes: BTreeSet<String>,
     /// Files.
-    pub(super) files: usize,
+    pub(crate) files: usize,
     /// What came back from trash.
-    pub(super) restored: usize,
+    pub(crate) restored: usize,
 }
 
 impl Kept {
     /// Heads, versions, conflict copies, and the same of all that is in trash.
     #[track_caller]
-    pub(super) fn find(api: &Api) -> Self {
+    pub(crate) fn find(api: &Api) -> Self {
         let mut kept = Self::default();
         loop {
             let trash = api.all("trash?limit=1000");

@@ -1,7 +1,7 @@
 //! Devices that edit the same files, crash, lose answers and meet WebDAV clients: in the end all have the
 //! same, and nothing that was ever acknowledged is lost.
 
-mod kept;
+pub(crate) mod kept;
 mod player;
 
 use std::collections::BTreeMap;

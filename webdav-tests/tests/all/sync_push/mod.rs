@@ -3,6 +3,7 @@
 mod conflicts;
 mod malformed;
 mod memory;
+mod modes;
 mod need;
 mod operations;
 mod refused;

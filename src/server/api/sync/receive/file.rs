@@ -13,7 +13,7 @@ use crate::protocol::stream::Record;
 use crate::protocol::sync::{self, Need, OnConflict, PushPut, PushResult, PushStatus};
 use crate::store::content::{Checksum, INLINE_MAX, Rebuild, RebuildError, Staged};
 use crate::tree::{self, Base, BatchItem, Overtaken, Tree, Write};
-use crate::types::{ContentId, NodeId, NodePath, SpaceId};
+use crate::types::{ContentId, Mode, NodeId, NodePath, SpaceId};
 
 /// A file whose operations are coming.
 pub(super) struct Incoming {
@@ -55,8 +55,13 @@ impl Incoming {
             created: extract::time("created", put.created)?,
             base,
             overtaken: overtaken(put.conflict),
+            executable: put.executable,
+            link: put.link,
             ..Write::default()
         };
+        if put.link && !(1..=Mode::TARGET_MAX).contains(&put.size) {
+            return Err(no_target());
+        }
         let root = put.root.as_deref().map(root).transpose()?;
         let checksum = extract::checksum(put.checksum.as_deref())?;
         let space = admit(tree, &at, put.size, home).await?;
@@ -169,6 +174,12 @@ impl Incoming {
         if self.root.is_some_and(|root| root != staged.root) {
             let text = "the operations give bytes with another root";
             return Err(refused(&Problem::new(problem::CHECKSUM, text).at("root")));
+        }
+        if self.how.link {
+            let fits = tree.is_link_target(&staged).await;
+            if !fits.map_err(|error| refused(&error.into()))? {
+                return Err(refused(&no_target()));
+            }
         }
         if let Some(claim) = self.checksum {
             let proven = tree.proves(&staged, &claim).await;
@@ -283,6 +294,11 @@ fn root(text: &str) -> Result<Blinded> {
     }
     let number = u128::from_str_radix(text, 16).map_err(|_digits| wrong())?;
     Ok(Blinded(number.to_be_bytes()))
+}
+
+fn no_target() -> Problem {
+    let text = "the target of a link is 1 to 4095 bytes of UTF-8 without NUL";
+    Problem::invalid("link", text)
 }
 
 fn need(need: Need) -> PushResult {
