@@ -13,19 +13,21 @@ COPY fuzz/Cargo.toml fuzz/
 RUN mkdir -p src/bin bench fuzz/src webdav-tests/src webdav-tests/tests/all \
     && touch src/lib.rs bench/restore.rs webdav-tests/src/lib.rs webdav-tests/tests/all/main.rs \
     && echo 'fn main() {}' | tee src/bin/sync-server.rs fuzz/src/main.rs > src/bin/sync-client.rs \
-    && cargo build --release --locked --bin sync-server
+    && cargo build --release --locked --bin sync-server --bin sync-client
 
+COPY config config
 COPY src src
 # The copied files may be older than the empty ones that were built.
-RUN touch src/lib.rs src/bin/sync-server.rs \
-    && cargo build --release --locked --bin sync-server \
-    && strip --strip-debug target/release/sync-server
+RUN touch src/lib.rs src/bin/sync-server.rs src/bin/sync-client.rs \
+    && cargo build --release --locked --bin sync-server --bin sync-client \
+    && strip --strip-debug target/release/sync-server target/release/sync-client
 
 FROM debian:bookworm-slim
 RUN groupadd --gid 10001 sync \
     && useradd --uid 10001 --gid sync --no-create-home --home-dir /nonexistent sync \
     && install --directory --owner=sync --group=sync --mode=0700 /data /db /config
-COPY --from=build /build/target/release/sync-server /usr/local/bin/sync-server
+# The server gives the client to whoever asks for /install.sh.
+COPY --from=build /build/target/release/sync-server /build/target/release/sync-client /usr/local/bin/
 COPY sync-manage.sh /usr/local/bin/sync-manage.sh
 USER 10001:10001
 # The default paths ./data, ./db/sync.db and ./config/… are the volumes.

@@ -25,6 +25,7 @@ mod snapshotting;
 mod startup;
 pub mod telemetry;
 mod tls;
+mod web;
 pub mod webdav;
 
 use std::io::{Write, stdout};

@@ -18,7 +18,7 @@ use super::listener::Peer;
 use super::middleware::{self, Client};
 use super::ops::metrics::Metrics;
 use super::ops::{health, scrape};
-use super::{api, garmin, session, webdav};
+use super::{api, garmin, session, web, webdav};
 use crate::accounts::Accounts;
 use crate::store::Store;
 use crate::tree::{Tree, User};
@@ -72,6 +72,7 @@ pub(crate) fn routes(shell: Shell) -> Router {
         .route("/dav", any(dav))
         .route("/dav/", any(dav))
         .route("/dav/{*path}", any(dav))
+        .merge(web::routes())
         .nest_service(garmin::PREFIX, watches)
         .nest_service(api::PREFIX, api)
         .fallback(elsewhere)
