@@ -12,18 +12,26 @@
 //! | [`tree`], [`accounts`] | the rules: one versioned tree, who may use it |
 //! | [`jobs`] | what the server does by itself, and commands for the whole store |
 //! | [`server`] | HTTP faces over the tree |
+//! | [`client`] | the Linux daemon: a folder kept in step with a server |
 
+#[cfg(feature = "server")]
 pub mod accounts;
 pub mod chunk;
+#[cfg(feature = "client")]
+pub mod client;
 pub mod crypto;
+#[cfg(feature = "server")]
 pub mod jobs;
 pub mod protocol;
+#[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "server")]
 pub mod store;
+#[cfg(feature = "server")]
 pub mod tree;
 pub mod types;
 
-#[cfg(any(test, fuzzing))]
+#[cfg(all(feature = "server", any(test, fuzzing)))]
 pub mod fuzzing;
 #[cfg(test)]
 mod layers;
