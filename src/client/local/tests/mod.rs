@@ -1,0 +1,12 @@
+mod folder;
+pub(super) mod hook;
+mod ignore;
+mod place;
+mod random;
+mod read;
+mod rights;
+mod scan;
+mod scope;
+mod shadow;
+mod watch;
+mod world;
