@@ -1,0 +1,151 @@
+//! A row of the trees.
+
+use std::sync::Arc;
+
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+
+use super::Error;
+use crate::client::item::{Content, Item, ItemId, Kind};
+use crate::client::local::Stamp;
+use crate::protocol::files;
+
+/// An item as the server has or had it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The node.
+    pub id: ItemId,
+    /// Its space.
+    pub space: i64,
+    /// The collection it lies in; 0 for the account's root.
+    pub parent: ItemId,
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub kind: Kind,
+    /// Its etag.
+    pub etag: Arc<str>,
+    /// Whether a file may be run.
+    pub executable: bool,
+    /// Whether it is the root of a space.
+    pub mount: bool,
+    /// Bytes of a file.
+    pub size: u64,
+    /// Last modification in milliseconds since 1970.
+    pub mtime: i64,
+}
+
+impl Entry {
+    /// A node as the server tells it. `root` is the account's root, in which the roots of other spaces lie.
+    pub fn of_node(node: &files::Node, root: ItemId) -> Self {
+        let id = ItemId(node.id);
+        let above = if id == root { ItemId(0) } else { root };
+        Self {
+            id,
+            space: node.space,
+            parent: node.parent.map_or(above, ItemId),
+            name: node.name.clone(),
+            kind: match node.kind {
+                files::Kind::Collection => Kind::Collection,
+                files::Kind::File if node.link => Kind::Link,
+                files::Kind::File => Kind::File,
+            },
+            etag: node.etag.as_str().into(),
+            executable: node.executable,
+            mount: node.parent.is_none(),
+            size: node.size,
+            mtime: node.mtime,
+        }
+    }
+
+    /// What the merge looks at.
+    pub fn item(&self) -> Item {
+        Item {
+            id: self.id,
+            parent: self.parent,
+            name: self.name.clone(),
+            kind: self.kind,
+            content: match self.kind {
+                Kind::Collection => Content::None,
+                Kind::File | Kind::Link => Content::Version(Arc::clone(&self.etag)),
+            },
+            executable: self.executable,
+            mount: self.mount,
+        }
+    }
+
+    /// Whether the merge would see no difference.
+    pub fn same(&self, other: &Self) -> bool {
+        let etags = self.kind == Kind::Collection || self.etag == other.etag;
+        etags
+            && (
+                self.parent,
+                &self.name,
+                self.kind,
+                self.executable,
+                self.mount,
+            ) == (
+                other.parent,
+                &other.name,
+                other.kind,
+                other.executable,
+                other.mount,
+            )
+    }
+}
+
+pub(super) fn kind_number(kind: Kind) -> i64 {
+    match kind {
+        Kind::Collection => 0,
+        Kind::File => 1,
+        Kind::Link => 2,
+    }
+}
+
+fn kind_of(number: i64) -> Result<Kind, Error> {
+    match number {
+        0 => Ok(Kind::Collection),
+        1 => Ok(Kind::File),
+        2 => Ok(Kind::Link),
+        _ => Err(Error::Row("a kind")),
+    }
+}
+
+/// Columns of [`entry`], in its order.
+macro_rules! columns {
+    () => {
+        "id, space, parent, name, kind, etag, executable, mount, size, mtime"
+    };
+}
+pub(super) use columns;
+
+pub(super) fn entry(row: &SqliteRow) -> Result<Entry, Error> {
+    let etag: &str = row.try_get(5)?;
+    let size: i64 = row.try_get(8)?;
+    Ok(Entry {
+        id: ItemId(row.try_get(0)?),
+        space: row.try_get(1)?,
+        parent: ItemId(row.try_get(2)?),
+        name: row.try_get(3)?,
+        kind: kind_of(row.try_get(4)?)?,
+        etag: etag.into(),
+        executable: row.try_get(6)?,
+        mount: row.try_get(7)?,
+        size: size.try_into().map_err(|_| Error::Row("a size"))?,
+        mtime: row.try_get(9)?,
+    })
+}
+
+/// The stamp in four columns from `first` on; none when it is not to be relied on.
+pub(super) fn stamp(row: &SqliteRow, first: usize) -> Result<Option<Stamp>, Error> {
+    let Some(inode) = row.try_get::<Option<i64>, _>(first)? else {
+        return Ok(None);
+    };
+    let size: i64 = row.try_get(first + 1)?;
+    Ok(Some(Stamp {
+        inode: inode.cast_unsigned(),
+        size: size.cast_unsigned(),
+        mtime_ns: row.try_get(first + 2)?,
+        ctime_ns: row.try_get(first + 3)?,
+    }))
+}

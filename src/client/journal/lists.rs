@@ -1,0 +1,95 @@
+//! How versions are cut.
+
+use sqlx::Row as _;
+
+use super::{Error, Journal};
+use crate::chunk::Class;
+use crate::chunk::plan::Listed;
+use crate::client::item::ItemId;
+use crate::crypto::Blinded;
+
+const GET: &str = "SELECT class, root, chunks FROM list WHERE item = $1 AND etag = $2";
+const PUT: &str = "INSERT OR REPLACE INTO list (item, etag, space, class, root, chunks) VALUES ($1, $2, $3, $4, $5, $6)";
+const HAS_ROOT: &str = "SELECT 1 FROM list WHERE root = $1 AND space = $2 LIMIT 1";
+/// Bytes of a chunk in a list: stand-in and length.
+const LISTED: usize = 20;
+
+/// The chunks of a content, and its root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct List {
+    /// How finely it is cut.
+    pub class: Class,
+    /// The stand-in for the whole.
+    pub root: Blinded,
+    /// The chunks in their order.
+    pub chunks: Vec<Listed>,
+}
+
+impl Journal {
+    /// How a version of an item is cut, if that is known.
+    pub async fn list(&self, item: ItemId, etag: &str) -> Result<Option<List>, Error> {
+        let query = sqlx::query(GET).bind(item.0).bind(etag);
+        let Some(row) = query.fetch_optional(&mut *self.conn().await).await? else {
+            return Ok(None);
+        };
+        let root: &[u8] = row.try_get(1)?;
+        let class = match row.try_get::<i64, _>(0)? {
+            0 => Class::Small,
+            _ => Class::Large,
+        };
+        Ok(Some(List {
+            class,
+            root: Blinded(root.try_into().map_err(|_| Error::Row("a root"))?),
+            chunks: unpack(row.try_get(2)?)?,
+        }))
+    }
+
+    /// Whether some item in a space has, or lately had, this content.
+    pub async fn has_root(&self, space: i64, root: &Blinded) -> Result<bool, Error> {
+        let query = sqlx::query(HAS_ROOT).bind(&root.0[..]).bind(space);
+        Ok(query
+            .fetch_optional(&mut *self.conn().await)
+            .await?
+            .is_some())
+    }
+
+    /// Keeps how versions are cut, in one transaction.
+    pub async fn put_lists(&self, lists: &[(ItemId, i64, &str, &List)]) -> Result<(), Error> {
+        use sqlx::Connection as _;
+        let mut conn = self.conn().await;
+        let mut tx = conn.begin().await?;
+        for (item, space, etag, list) in lists {
+            let class = i64::from(list.class == Class::Large);
+            let query = sqlx::query(PUT)
+                .bind(item.0)
+                .bind(*etag)
+                .bind(*space)
+                .bind(class);
+            let query = query.bind(&list.root.0[..]).bind(pack(&list.chunks));
+            query.execute(&mut *tx).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+}
+
+fn pack(chunks: &[Listed]) -> Vec<u8> {
+    let entry = |(stand_in, len): &Listed| [&stand_in.0[..], &len.to_be_bytes()].concat();
+    chunks.iter().flat_map(entry).collect()
+}
+
+/// Reads what [`pack`] wrote, and what a manifest holds.
+pub fn unpack(bytes: &[u8]) -> Result<Vec<Listed>, Error> {
+    let (entries, rest) = bytes.as_chunks::<LISTED>();
+    if !rest.is_empty() {
+        return Err(Error::Row("a list of chunks"));
+    }
+    let listed = |entry: &[u8; LISTED]| {
+        let (stand_in, len) = entry.split_at(LISTED - 4);
+        let stand_in = stand_in.try_into().unwrap_or_default();
+        (
+            Blinded(stand_in),
+            u32::from_be_bytes(len.try_into().unwrap_or_default()),
+        )
+    };
+    Ok(entries.iter().map(listed).collect())
+}

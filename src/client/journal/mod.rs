@@ -1,0 +1,115 @@
+//! What was in step when, in a SQLite file of its own.
+//!
+//! Losing its last moments does no harm: what is here and there alike is found to be so again. So it does not wait
+//! for the disk. What it says of the server (`pending`, the cursor) changes in one transaction.
+
+mod changes;
+mod entry;
+mod items;
+mod lists;
+mod places;
+mod state;
+mod troubles;
+mod uploads;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, Connection as _};
+use tokio::sync::{Mutex, MutexGuard};
+
+pub use changes::Intake;
+pub use entry::Entry;
+pub use items::Write;
+pub use lists::{List, unpack};
+pub use places::Side;
+pub use state::Key;
+pub use troubles::Trouble;
+pub use uploads::Begun;
+
+/// Layout of the tables; another one is not opened.
+const LAYOUT: i64 = 1;
+/// How long another process (`status`) may hold the file.
+const BUSY: Duration = Duration::from_secs(10);
+/// Pages in memory: 1 MiB, so that 100,000 files do not make the daemon large.
+const CACHE: &str = "-1024";
+
+/// The journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// SQLite failed.
+    #[error("the journal cannot be used: {0}")]
+    Database(#[from] sqlx::Error),
+    /// Made by another version.
+    #[error(
+        "the journal was made by another version of sync-client (layout {0}, this one has {LAYOUT})"
+    )]
+    Layout(i64),
+    /// A row that this program does not write.
+    #[error("the journal has a row that cannot be: {0}")]
+    Row(&'static str),
+}
+
+/// The open journal.
+pub struct Journal {
+    conn: Mutex<SqliteConnection>,
+}
+
+impl Journal {
+    /// Opens or makes the file.
+    pub async fn open(path: &Path) -> Result<Self, Error> {
+        // SQLite gives its other files the permissions of this one.
+        OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(sqlx::Error::Io)?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .busy_timeout(BUSY)
+            .pragma("cache_size", CACHE)
+            .disable_statement_logging();
+        let mut conn = options.connect().await?;
+        let layout: i64 = sqlx::query_scalar("PRAGMA user_version")
+            .fetch_one(&mut conn)
+            .await?;
+        match layout {
+            0 => make(&mut conn).await?,
+            LAYOUT => {}
+            other => return Err(Error::Layout(other)),
+        }
+        Ok(Self {
+            conn: Mutex::new(conn),
+        })
+    }
+
+    async fn conn(&self) -> MutexGuard<'_, SqliteConnection> {
+        self.conn.lock().await
+    }
+
+    /// Closes the file, so that its log is copied back.
+    pub async fn close(self) -> Result<(), Error> {
+        Ok(self.conn.into_inner().close().await?)
+    }
+}
+
+async fn make(conn: &mut SqliteConnection) -> Result<(), Error> {
+    let mut tx = conn.begin().await?;
+    sqlx::raw_sql(include_str!("schema.sql"))
+        .execute(&mut *tx)
+        .await?;
+    sqlx::raw_sql("PRAGMA user_version = 1")
+        .execute(&mut *tx)
+        .await?;
+    Ok(tx.commit().await?)
+}

@@ -1,0 +1,195 @@
+//! The journal by itself.
+
+use super::*;
+use crate::client::item::{ItemId, Kind};
+
+const ROOT: ItemId = ItemId(1);
+
+fn entry(id: i64, parent: i64, name: &str, etag: &str) -> Entry {
+    let kind = if etag.starts_with('f') {
+        Kind::File
+    } else {
+        Kind::Collection
+    };
+    Entry {
+        id: ItemId(id),
+        space: 1,
+        parent: ItemId(parent),
+        name: name.to_owned(),
+        kind,
+        etag: etag.into(),
+        executable: false,
+        mount: false,
+        size: 0,
+        mtime: 0,
+    }
+}
+
+async fn journal() -> (tempfile::TempDir, Journal) {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open(&dir.path().join("journal.db")).await.unwrap();
+    let rows = [
+        entry(2, 1, "docs", "d1"),
+        entry(3, 2, "a.txt", "f1"),
+        entry(4, 2, "sub", "d1"),
+        entry(5, 4, "b.txt", "f2"),
+    ];
+    let writes: Vec<_> = rows.into_iter().map(|row| Write::Put(row, None)).collect();
+    journal.write(&writes).await.unwrap();
+    (dir, journal)
+}
+
+async fn gone(journal: &Journal) -> Vec<i64> {
+    let mut gone: Vec<_> = journal
+        .pending()
+        .await
+        .unwrap()
+        .into_iter()
+        .filter(|(_, gone)| *gone)
+        .map(|(e, _)| e.id.0)
+        .collect();
+    gone.sort_unstable();
+    gone
+}
+
+#[tokio::test]
+async fn what_lies_below_a_collection_that_is_gone_is_gone_too() {
+    let (_dir, journal) = journal().await;
+    journal
+        .take(&[Intake::Gone(ItemId(2))], Some("c1"))
+        .await
+        .unwrap();
+    journal.all_taken().await.unwrap();
+    assert_eq!(gone(&journal).await, [2, 3, 4, 5]);
+    assert_eq!(
+        journal.get(Key::Cursor).await.unwrap().as_deref(),
+        Some("c1")
+    );
+}
+
+#[tokio::test]
+async fn what_moved_out_of_a_collection_before_it_went_stays() {
+    let (_dir, journal) = journal().await;
+    let moved = Intake::Is(entry(4, 1, "sub", "d1"));
+    journal
+        .take(&[moved, Intake::Gone(ItemId(2))], None)
+        .await
+        .unwrap();
+    journal.all_taken().await.unwrap();
+    assert_eq!(gone(&journal).await, [2, 3]);
+    assert_eq!(
+        journal
+            .path(ItemId(5), Side::Remote, ROOT)
+            .await
+            .unwrap()
+            .unwrap(),
+        "sub/b.txt"
+    );
+    assert_eq!(
+        journal
+            .path(ItemId(5), Side::Synced, ROOT)
+            .await
+            .unwrap()
+            .unwrap(),
+        "docs/sub/b.txt"
+    );
+}
+
+#[tokio::test]
+async fn what_was_to_come_into_a_collection_that_went_does_not_come() {
+    let (_dir, journal) = journal().await;
+    journal
+        .take(&[Intake::Is(entry(6, 4, "new", "f3"))], None)
+        .await
+        .unwrap();
+    journal.all_taken().await.unwrap();
+    journal
+        .take(&[Intake::Gone(ItemId(2))], None)
+        .await
+        .unwrap();
+    journal.all_taken().await.unwrap();
+    assert_eq!(gone(&journal).await, [2, 3, 4, 5]);
+    assert!(journal.pending_for(ItemId(6)).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn the_echo_of_what_is_in_step_is_nothing() {
+    let (_dir, journal) = journal().await;
+    journal
+        .take(&[Intake::Is(entry(3, 2, "a.txt", "f1"))], None)
+        .await
+        .unwrap();
+    assert_eq!(journal.in_wait().await.unwrap(), 0);
+    journal
+        .take(&[Intake::Is(entry(3, 2, "a.txt", "f9"))], None)
+        .await
+        .unwrap();
+    assert_eq!(journal.in_wait().await.unwrap(), 1);
+    journal
+        .take(&[Intake::Is(entry(3, 2, "a.txt", "f1"))], None)
+        .await
+        .unwrap();
+    assert_eq!(journal.in_wait().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn beginning_anew_leaves_only_what_is_told() {
+    let (_dir, journal) = journal().await;
+    journal.take(&[], Some("c1")).await.unwrap();
+    journal.take_anew(false).await.unwrap();
+    assert_eq!(journal.get(Key::Cursor).await.unwrap(), None);
+    let told = [entry(2, 1, "docs", "d1"), entry(3, 2, "a.txt", "f1")].map(Intake::Is);
+    journal.take(&told, Some("c2")).await.unwrap();
+    journal.all_taken().await.unwrap();
+    assert_eq!(gone(&journal).await, [4, 5]);
+}
+
+#[tokio::test]
+async fn troubles_are_tried_again_later_and_later() {
+    let (_dir, journal) = journal().await;
+    for _ in 0..3 {
+        journal.note("a", "denied", 1000).await.unwrap();
+    }
+    let trouble = journal.troubles(10).await.unwrap().remove(0);
+    assert_eq!((trouble.tries, trouble.again), (3, 1000 + 8000));
+    journal.well("a").await.unwrap();
+    assert!(journal.troubles(10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_a_server_does_not_know_any_more_is_not_deleted_but_forgotten() {
+    let (_dir, journal) = journal().await;
+    journal.take_anew(true).await.unwrap();
+    let told = [entry(2, 1, "docs", "d1"), entry(3, 2, "a.txt", "f0")].map(Intake::Is);
+    journal.take(&told, Some("c2")).await.unwrap();
+    journal.all_taken().await.unwrap();
+    assert_eq!(gone(&journal).await, [0; 0]);
+    let known = |id| journal.item(ItemId(id));
+    assert!(known(5).await.unwrap().is_none());
+    assert!(
+        known(3).await.unwrap().is_none(),
+        "another version is no base"
+    );
+    assert!(known(2).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn another_id_takes_over_what_lies_in_a_collection() {
+    let (_dir, journal) = journal().await;
+    journal
+        .write(&[
+            Write::Rekey(ItemId(2), ItemId(9)),
+            Write::Put(entry(9, 1, "docs", "d2"), None),
+        ])
+        .await
+        .unwrap();
+    assert_eq!(
+        journal
+            .path(ItemId(5), Side::Synced, ROOT)
+            .await
+            .unwrap()
+            .unwrap(),
+        "docs/sub/b.txt"
+    );
+    assert!(journal.item(ItemId(2)).await.unwrap().is_none());
+}
