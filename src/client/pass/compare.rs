@@ -1,0 +1,97 @@
+//! Whether files that look touched hold other bytes.
+
+use std::collections::HashMap;
+
+use tokio::task::block_in_place;
+
+use super::put::cut;
+use super::{Engine, Error};
+use crate::client::item::{Content, ItemId, Kind};
+use crate::client::journal::{Entry, List, Side, Write};
+use crate::client::local::scan::{Found, Local};
+use crate::client::local::{Stamp, join, read};
+
+/// What came of reading files.
+#[derive(Default)]
+pub(super) struct Compared {
+    /// How files are cut that are not the same, while they have this stamp.
+    pub(super) cuts: HashMap<ItemId, (List, Stamp)>,
+    /// Stamps of those that are the same, which cannot be relied on later.
+    pub(super) racy: Vec<(ItemId, Stamp)>,
+}
+
+impl Engine {
+    /// Reads files that may be other than what was in step and are as long, and takes those for untouched that are the
+    /// same. Else a file that was only looked at would count as edited, and win against what others did.
+    pub(super) async fn compare(&self, found: &mut Found) -> Result<Compared, Error> {
+        let mut compared = Compared::default();
+        let mut seen = Vec::new();
+        let new: HashMap<ItemId, (ItemId, String)> = found
+            .changed
+            .iter()
+            .filter(|local| local.item.kind == Kind::Collection)
+            .map(|local| (local.item.id, (local.item.parent, local.item.name.clone())))
+            .collect();
+        let mut left = Vec::with_capacity(found.changed.len());
+        for mut local in std::mem::take(&mut found.changed) {
+            let doubtful = local.item.id.is_known()
+                && local.item.kind == Kind::File
+                && matches!(local.item.content, Content::Local(_));
+            let row = if doubtful {
+                self.journal.item(local.item.id).await?.map(|(row, _)| row)
+            } else {
+                None
+            };
+            if let Some(row) = row.filter(|row| row.size == local.stamp.size)
+                && let Some(list) = self.read(&local, &row, &new).await?
+            {
+                let known = self.journal.list(row.id, &row.etag).await?;
+                if known.is_some_and(|known| known.root == list.root) {
+                    local.item.content = Content::Version(row.etag.clone());
+                    if local.item == row.item() {
+                        let stamp = (!local.racy).then_some(local.stamp);
+                        if local.racy {
+                            compared.racy.push((row.id, local.stamp));
+                        }
+                        seen.push(Write::Seen(row.id, stamp));
+                        continue;
+                    }
+                } else {
+                    compared.cuts.insert(row.id, (list, local.stamp));
+                }
+            }
+            left.push(local);
+        }
+        found.changed = left;
+        self.journal.write(&seen).await?;
+        Ok(compared)
+    }
+
+    /// How a file is cut now; none when it cannot be read to its end.
+    async fn read(
+        &self,
+        local: &Local,
+        row: &Entry,
+        new: &HashMap<ItemId, (ItemId, String)>,
+    ) -> Result<Option<List>, Error> {
+        let (mut names, mut at) = (vec![local.item.name.clone()], local.item.parent);
+        // Collections that are new or have moved, up to one that lies where it did.
+        while let Some((parent, name)) = new.get(&at).filter(|_| names.len() < 256) {
+            names.push(name.clone());
+            at = *parent;
+        }
+        let Some(above) = self.journal.path(at, Side::Synced, self.root).await? else {
+            return Ok(None);
+        };
+        let path = names
+            .iter()
+            .rev()
+            .fold(above, |path, name| join(&path, name));
+        let keys = self.keys(row.space).await?;
+        Ok(block_in_place(|| {
+            let opened = read::open(&self.folder, &path, &local.stamp).ok()?;
+            let list = cut(&opened, &keys).ok()?;
+            opened.check().is_ok().then_some(list)
+        }))
+    }
+}

@@ -1,0 +1,144 @@
+//! Getting a large file in such a way that a broken line costs little.
+
+use std::collections::HashSet;
+
+use tokio::task::block_in_place;
+
+use super::fetch::{Missed, Staged};
+use super::gather::Parts;
+use super::here::Wanted;
+use super::put::{PARTS_MIN, cut_file};
+use super::{Engine, Error, Outcome};
+use crate::chunk::Class;
+use crate::client::item::Kind;
+use crate::client::journal::{Entry, List, unpack};
+use crate::client::local::folder::Folder;
+use crate::client::local::place::Stage;
+use crate::types::Millis;
+
+impl Engine {
+    /// Whether a file is large, and nothing of it is here.
+    pub(super) fn goes_in_parts(&self, wanted: &Wanted, parts: &Parts) -> bool {
+        let head = parts.heads.get(&wanted.id);
+        head.is_some_and(|head| head.kind == Kind::File && head.size >= PARTS_MIN)
+            && self.old(wanted, parts).is_none()
+    }
+
+    /// Stages a large file; what came before a line broke counts.
+    pub(super) async fn fetch_one<'a>(
+        &self,
+        wanted: Wanted,
+        folder: &'a Folder,
+        parts: &mut Parts,
+        staged: &mut Staged<'a>,
+        outcome: &mut Outcome,
+        failed: &mut HashSet<usize>,
+    ) -> Result<(), Error> {
+        let (Some(head), Some(path)) = (
+            parts.heads.get(&wanted.id).cloned(),
+            Parts::place(&parts.local, wanted.parent, &wanted.name),
+        ) else {
+            return Ok(());
+        };
+        match self.download(&head, wanted.executable, folder).await? {
+            Ok((stage, list)) => {
+                let expected = parts
+                    .stamps
+                    .get(&wanted.id)
+                    .copied()
+                    .filter(|_| wanted.replaces);
+                staged.add(stage, expected, path, head, Some(list), wanted);
+                Ok(())
+            }
+            Err(missed) => {
+                failed.insert(wanted.step);
+                self.missed(&path, missed, outcome).await
+            }
+        }
+    }
+
+    async fn download<'a>(
+        &self,
+        head: &Entry,
+        executable: bool,
+        folder: &'a Folder,
+    ) -> Result<Result<(Stage<'a>, List), Missed>, Error> {
+        let part = block_in_place(|| Stage::part(folder, head.id, &head.etag, executable));
+        let (mut stage, mut there) = match part {
+            Ok(part) => part,
+            Err(refused) => return Ok(Err(Missed::Refused(refused))),
+        };
+        if there > head.size {
+            if let Err(refused) = stage.spoil() {
+                return Ok(Err(Missed::Refused(refused)));
+            }
+            return Ok(Err(Missed::Other));
+        }
+        if there < head.size {
+            let resume = (there > 0).then_some((head.etag.as_ref(), there));
+            let mut coming = match self.session.download(head.id.0, resume, head.size).await {
+                Ok(coming) => coming,
+                Err(error) if error.problem() == Some("not-found") => {
+                    return Ok(Err(Missed::Other));
+                }
+                Err(error) => return Err(error.into()),
+            };
+            if coming.etag != *head.etag || coming.from != there {
+                let spoiled = block_in_place(|| stage.spoil());
+                return Ok(Err(spoiled.err().map_or(Missed::Other, Missed::Refused)));
+            }
+            self.progress.step(there);
+            while let Some(bytes) = coming.next().await? {
+                there += bytes.len() as u64;
+                self.progress.step(bytes.len() as u64);
+                if let Err(refused) = block_in_place(|| stage.write(&bytes)) {
+                    return Ok(Err(Missed::Refused(refused)));
+                }
+            }
+        }
+        if there < head.size {
+            return Err(
+                crate::client::remote::Error::Broken("the file ended early".to_owned()).into(),
+            );
+        }
+        self.whole(head, stage).await
+    }
+
+    /// Holds what came against the list that the server has of it.
+    async fn whole<'a>(
+        &self,
+        head: &Entry,
+        mut stage: Stage<'a>,
+    ) -> Result<Result<(Stage<'a>, List), Missed>, Error> {
+        let manifest = match self.session.manifest(head.id.0, Some(&head.etag)).await {
+            Ok(manifest) => manifest,
+            Err(error) if error.problem() == Some("not-found") => return Ok(Err(Missed::Other)),
+            Err(error) => return Err(error.into()),
+        };
+        let chunks = unpack(&manifest)?;
+        let keys = self.keys(head.space).await?;
+        let Some(file) = stage.written() else {
+            return Err(Error::Confused("a file without bytes"));
+        };
+        let usual = Class::of(Some(head.size));
+        let other = if usual == Class::Small {
+            Class::Large
+        } else {
+            Class::Small
+        };
+        for class in [usual, other] {
+            let list = match block_in_place(|| cut_file(file, class, &keys)) {
+                Ok(list) => list,
+                Err(error) => return Ok(Err(Missed::This(error.to_string()))),
+            };
+            if list.chunks == chunks {
+                let timed = block_in_place(|| stage.set_time(Millis(head.mtime)));
+                return Ok(timed.map(|()| (stage, list)).map_err(Missed::Refused));
+            }
+        }
+        let spoiled = block_in_place(|| stage.spoil());
+        let wrong =
+            Missed::This("what came is not what the server told; it is fetched again".to_owned());
+        Ok(Err(spoiled.err().map_or(wrong, Missed::Refused)))
+    }
+}

@@ -1,0 +1,235 @@
+//! What came of the changes that were sent.
+
+use tokio::task::block_in_place;
+
+use super::gather::Parts;
+use super::line::{Line, News, Sending, Task};
+use super::push::Body;
+use super::{Engine, Error};
+use crate::client::item::{Item, ItemId};
+use crate::client::journal::{Entry, Write};
+use crate::client::local::shadow::Shadows;
+use crate::client::reconcile::RemoteOp;
+use crate::protocol::files::Node;
+use crate::protocol::sync::{PushResult, PushStatus};
+
+impl Engine {
+    /// Sends off what is gathered; the one before has to land first.
+    pub(super) async fn fly(&self, line: &mut Line<'_>) -> Result<(), Error> {
+        self.land(line).await?;
+        if line.tasks.is_empty() {
+            return Ok(());
+        }
+        let body = std::mem::replace(&mut line.body, Body::new());
+        let sent = body.send(&self.session);
+        line.flying = Some((sent, std::mem::take(&mut line.tasks)));
+        Ok(())
+    }
+
+    /// Sends off what is gathered and waits for all results.
+    pub(super) async fn land_all(&self, line: &mut Line<'_>) -> Result<(), Error> {
+        self.fly(line).await?;
+        self.land(line).await
+    }
+
+    async fn land(&self, line: &mut Line<'_>) -> Result<(), Error> {
+        let Some((sent, tasks)) = line.flying.take() else {
+            return Ok(());
+        };
+        let pushed = sent
+            .await
+            .map_err(|error| Error::Ended(error.to_string()))??;
+        if pushed.results.len() != tasks.len() {
+            return Err(Error::Confused("a push with too few results"));
+        }
+        let mut news = News::default();
+        for (task, result) in tasks.into_iter().zip(pushed.results) {
+            self.result(task, result, line, &mut news).await?;
+        }
+        self.keep(&news).await
+    }
+
+    /// What came of one that was sent by itself.
+    pub(super) async fn landed(
+        &self,
+        task: Task,
+        result: Result<PushResult, Error>,
+        line: &mut Line<'_>,
+    ) -> Result<(), Error> {
+        let result = match result {
+            Ok(result) => result,
+            Err(Error::Remote(error)) if error.problem().is_some() && !error.passes() => {
+                line.failed.insert(task.step);
+                let path = task.path.trim_start_matches('/');
+                return self.note(path, &error.to_string(), line.outcome).await;
+            }
+            Err(Error::Later) => {
+                line.failed.insert(task.step);
+                line.outcome.more = true;
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let mut news = News::default();
+        self.result(task, result, line, &mut news).await?;
+        self.keep(&news).await
+    }
+
+    async fn keep(&self, news: &News) -> Result<(), Error> {
+        self.journal.write(&news.writes).await?;
+        self.journal.take(&news.intake, None).await?;
+        let lists = news.lists.iter();
+        let lists: Vec<_> = lists
+            .map(|(id, space, etag, list)| (*id, *space, etag.as_str(), list))
+            .collect();
+        if !lists.is_empty() {
+            self.journal.put_lists(&lists).await?;
+        }
+        Ok(())
+    }
+
+    async fn result(
+        &self,
+        task: Task,
+        result: PushResult,
+        line: &mut Line<'_>,
+        news: &mut News,
+    ) -> Result<(), Error> {
+        match result.status {
+            PushStatus::Done => {}
+            PushStatus::Need if task.sent.is_some() && result.need.is_some() => {
+                line.again.push(task);
+                return Ok(());
+            }
+            PushStatus::Stale => {
+                // Somebody else was faster: hear of it first.
+                line.take_back(task);
+                line.outcome.more = true;
+                return Ok(());
+            }
+            PushStatus::Need | PushStatus::Error => {
+                let path = task.path.trim_start_matches('/').to_owned();
+                line.take_back(task);
+                let said = result.problem.map(|problem| problem.detail);
+                let said = said.unwrap_or_else(|| "the server wants something else".to_owned());
+                return self.note(&path, &said, line.outcome).await;
+            }
+        }
+        line.outcome.done += 1;
+        self.pushed(result.node.as_ref());
+        let path = task.path.trim_start_matches('/').to_owned();
+        self.done(task, &result, line, news)?;
+        Ok(self.journal.well(&path).await?)
+    }
+
+    fn done(
+        &self,
+        task: Task,
+        result: &PushResult,
+        line: &mut Line<'_>,
+        news: &mut News,
+    ) -> Result<(), Error> {
+        let node = || {
+            result
+                .node
+                .as_ref()
+                .ok_or(Error::Confused("a change without a node"))
+        };
+        match &task.op {
+            RemoteOp::Delete { id, below, .. } => {
+                for id in below.iter().rev().chain([id]) {
+                    news.writes.push(Write::Remove(*id));
+                    line.parts.remote.remove(*id);
+                }
+            }
+            RemoteOp::MakeCollection { id, .. } => {
+                news.writes
+                    .extend(made(*id, Entry::of_node(node()?, self.root), line.parts));
+            }
+            RemoteOp::Move {
+                id, parent, name, ..
+            } => {
+                let parent = line.parts.alias(*parent);
+                news.writes.push(Write::Place(*id, parent, name.clone()));
+                if let Some(row) = line.parts.rows.get_mut(id) {
+                    (row.parent, row.name) = (parent, name.clone());
+                }
+                news.intake.extend(self.take(node()?));
+            }
+            RemoteOp::Upload { id, .. } | RemoteOp::SetExecutable { id, .. } => {
+                let node = node()?;
+                let etag = result.etag.clone().unwrap_or_else(|| node.etag.clone());
+                if let Some(sent) = task.sent {
+                    self.sent(line.parts.alias(*id), sent, node, &etag, line.parts, news);
+                }
+                news.intake
+                    .extend(result.conflict.as_ref().and_then(|copy| self.take(copy)));
+                line.outcome.more |= result.conflict.is_some();
+            }
+        }
+        Ok(())
+    }
+
+    fn sent(
+        &self,
+        id: ItemId,
+        sent: Sending,
+        node: &Node,
+        etag: &str,
+        parts: &mut Parts,
+        news: &mut News,
+    ) {
+        let now = ItemId(node.id);
+        let mut entry = sent.entry;
+        (entry.id, entry.etag) = (now, etag.into());
+        entry.executable = node.executable;
+        entry.parent = parts.alias(entry.parent);
+        if now != id {
+            // It was made anew under another id.
+            parts.rename(id, now);
+            parts.remote.remove(id);
+            parts.aliases.insert(id, now);
+            if id.is_known() {
+                news.writes.push(Write::Remove(id));
+            }
+        }
+        news.lists
+            .push((now, node.space, etag.to_owned(), sent.list));
+        if let Some(opened) = sent.opened {
+            // For the next edit of a file that is edited.
+            let budget = Some(self.config.shadow.0);
+            block_in_place(|| Shadows::new(&self.folder, budget).keep(now, etag, &opened));
+        }
+        let head = Entry::of_node(node, self.root);
+        parts.remote.insert(head.item());
+        parts.heads.insert(now, head);
+        parts.rows.insert(now, entry.clone());
+        news.writes.push(Write::Put(entry, sent.stamp));
+        news.intake.extend(self.take(node));
+    }
+}
+
+/// A collection that was only here is there, too, with an id of its own.
+fn made(id: ItemId, entry: Entry, parts: &mut Parts) -> Vec<Write> {
+    parts.rename(id, entry.id);
+    parts.remote.remove(id);
+    parts.remote.insert(entry.item());
+    let waiting: Vec<_> = parts.remote.children(id).collect();
+    for child in waiting {
+        if let Some(item) = parts.remote.get(child).cloned() {
+            let parent = entry.id;
+            parts.remote.insert(Item { parent, ..item });
+        }
+    }
+    parts.aliases.insert(id, entry.id);
+    let mut writes = Vec::new();
+    if id.is_known() && id != entry.id {
+        // It was made anew.
+        writes.push(Write::Rekey(id, entry.id));
+    }
+    parts.heads.insert(entry.id, entry.clone());
+    parts.rows.insert(entry.id, entry.clone());
+    let stamp = parts.stamp(entry.id);
+    writes.push(Write::Put(entry, stamp));
+    writes
+}

@@ -1,0 +1,117 @@
+//! Changes on their way to the server.
+
+use std::collections::HashSet;
+
+use super::Outcome;
+use super::gather::Parts;
+use super::push::{Body, Sent};
+use crate::client::item::Item;
+use crate::client::item::ItemId;
+use crate::client::journal::{Entry, Intake, List, Write};
+use crate::client::local::Stamp;
+use crate::client::local::read::Opened;
+use crate::client::reconcile::{Plan, RemoteOp, Step};
+
+/// A step that is in a push.
+pub(super) struct Task {
+    pub(super) step: usize,
+    pub(super) op: RemoteOp,
+    /// With a leading slash.
+    pub(super) path: String,
+    pub(super) sent: Option<Sending>,
+    /// What the server had before, when the step was taken for done.
+    pub(super) before: Option<Item>,
+}
+
+/// What was sent of a file.
+pub(super) struct Sending {
+    pub(super) entry: Entry,
+    pub(super) stamp: Option<Stamp>,
+    pub(super) list: List,
+    /// To be kept for the next edit.
+    pub(super) opened: Option<Opened>,
+}
+
+/// The steps on their way, and what they change.
+pub(super) struct Line<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) parts: &'a mut Parts,
+    pub(super) outcome: &'a mut Outcome,
+    /// Steps that failed or were left out.
+    pub(super) failed: HashSet<usize>,
+    pub(super) body: Body,
+    pub(super) tasks: Vec<Task>,
+    pub(super) flying: Option<(Sent, Vec<Task>)>,
+    /// Those that have to be sent in another way.
+    pub(super) again: Vec<Task>,
+}
+
+/// What the results of a push change in the journal.
+#[derive(Default)]
+pub(super) struct News {
+    pub(super) writes: Vec<Write>,
+    pub(super) intake: Vec<Intake>,
+    pub(super) lists: Vec<(ItemId, i64, String, List)>,
+}
+
+impl<'a> Line<'a> {
+    pub(super) fn new(plan: &'a Plan, parts: &'a mut Parts, outcome: &'a mut Outcome) -> Self {
+        Self {
+            plan,
+            parts,
+            outcome,
+            failed: HashSet::new(),
+            body: Body::new(),
+            tasks: Vec::new(),
+            flying: None,
+            again: Vec::new(),
+        }
+    }
+
+    /// Whether a step needs one whose end is not known yet, other than a collection to be made.
+    pub(super) fn waits_for(&self, step: &Step<RemoteOp>) -> bool {
+        let flying = self.flying.iter().flat_map(|(_, tasks)| tasks);
+        let mut waiting = flying
+            .chain(&self.tasks)
+            .filter(|task| !matches!(task.op, RemoteOp::MakeCollection { .. }));
+        waiting.any(|task| step.needs.contains(&task.step))
+    }
+
+    /// A step that was not done is not taken for done any more.
+    pub(super) fn take_back(&mut self, task: Task) {
+        self.failed.insert(task.step);
+        match (&task.op, task.before) {
+            (RemoteOp::Move { .. }, Some(before)) => self.parts.remote.insert(before),
+            (RemoteOp::MakeCollection { id, .. }, _) => drop(self.parts.remote.remove(*id)),
+            _ => {}
+        }
+    }
+
+    /// Takes a step for done in the paths of what follows.
+    pub(super) fn expect(&mut self, op: &RemoteOp) {
+        let (id, parent, name) = match op {
+            RemoteOp::MakeCollection { id, parent, name }
+            | RemoteOp::Move {
+                id, parent, name, ..
+            } => (id, parent, name),
+            RemoteOp::Upload { .. } | RemoteOp::Delete { .. } | RemoteOp::SetExecutable { .. } => {
+                return;
+            }
+        };
+        let known = self
+            .parts
+            .remote
+            .get(*id)
+            .or_else(|| self.plan.merged.get(*id))
+            .cloned();
+        if let Some(item) = known {
+            let parent = self.parts.alias(*parent);
+            let name = name.clone();
+            self.parts.remote.insert(Item {
+                parent,
+                name,
+                ..item
+            });
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Hearing what changed on the server.
+
+use super::{Engine, Error};
+use crate::client::item::ItemId;
+use crate::client::journal::{Entry, Intake, Key};
+use crate::protocol::files;
+use crate::protocol::sync::Change;
+
+/// Changes in one answer.
+const PAGE: u32 = 2000;
+/// Nodes in one answer of a list.
+const LIST_PAGE: u32 = 1000;
+
+impl Engine {
+    /// Takes in all changes since the last time.
+    pub(super) async fn pull(&self) -> Result<(), Error> {
+        let mut cursor = self.journal.get(Key::Cursor).await?;
+        loop {
+            let page = match self.session.pull(cursor.as_deref(), PAGE).await {
+                Ok(page) => page,
+                Err(error) if error.problem() == Some("stale-cursor") => {
+                    tracing::info!("the server has forgotten since when; hearing everything anew");
+                    self.journal.take_anew(true).await?;
+                    cursor = None;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let (mut intake, list) = self.intake(&page.changes).await?;
+            for id in list {
+                self.list(id, &mut intake).await?;
+            }
+            self.journal.take(&intake, Some(&page.cursor)).await?;
+            if !page.more {
+                break;
+            }
+            cursor = Some(page.cursor);
+        }
+        Ok(self.journal.all_taken().await?)
+    }
+
+    /// What changes mean here, and the collections that have to be listed.
+    async fn intake(&self, changes: &[Change]) -> Result<(Vec<Intake>, Vec<i64>), Error> {
+        let (mut intake, mut list) = (Vec::with_capacity(changes.len()), Vec::new());
+        for change in changes {
+            let Some(node) = change.node.as_ref().filter(|_| !change.deleted) else {
+                intake.push(Intake::Gone(ItemId(change.id)));
+                continue;
+            };
+            let taken = self.take(node);
+            let is_here = matches!(taken, Some(Intake::Is(_)));
+            intake.extend(taken);
+            let collection = node.kind == files::Kind::Collection && is_here;
+            // What comes out of a folder that is kept from this device was never told.
+            let unknown =
+                || async { Ok::<_, Error>(self.journal.item(ItemId(node.id)).await?.is_none()) };
+            if collection
+                && (change.restored || !self.config.exclude.is_empty() && unknown().await?)
+            {
+                list.push(node.id);
+            }
+        }
+        Ok((intake, list))
+    }
+
+    /// What a node means here; nothing for the root.
+    pub(super) fn take(&self, node: &files::Node) -> Option<Intake> {
+        if node.id == self.root.0 {
+            return None;
+        }
+        let path = node.path.trim_start_matches('/');
+        let skipped = self
+            .ignore
+            .skips(path, node.kind == files::Kind::Collection);
+        Some(if skipped {
+            Intake::Gone(ItemId(node.id))
+        } else {
+            Intake::Is(Entry::of_node(node, self.root))
+        })
+    }
+
+    /// Takes in everything below a collection.
+    async fn list(&self, id: i64, intake: &mut Vec<Intake>) -> Result<(), Error> {
+        let mut next: Option<String> = None;
+        loop {
+            let page = match self
+                .session
+                .list(id, true, LIST_PAGE, next.as_deref())
+                .await
+            {
+                Ok(page) => page,
+                // It went again meanwhile; the next pull tells.
+                Err(error) if error.problem() == Some("not-found") => return Ok(()),
+                Err(error) => return Err(error.into()),
+            };
+            intake.extend(page.items.iter().filter_map(|node| self.take(node)));
+            match page.next {
+                Some(cursor) => next = Some(cursor),
+                None => return Ok(()),
+            }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! One file as it comes: operations applied, and held against what was told.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+
+use bytes::Bytes;
+
+use super::content;
+use super::fetch::Missed;
+use super::put::{class_of, cut_file, hex};
+use crate::chunk::patch;
+use crate::client::journal::List;
+use crate::client::local::place::Stage;
+use crate::crypto::ClientKeys;
+use crate::protocol::stream::Record;
+use crate::protocol::sync::DeltaHead;
+use crate::types::Millis;
+
+/// Up to here the bytes of a new file are kept to be cut, instead of being read again.
+const IN_MEMORY: u64 = 1024 * 1024;
+
+/// A file that is being written.
+pub(super) struct Receiving<'a, 'o> {
+    stage: Stage<'a>,
+    old: Option<&'o File>,
+    /// All bytes, when they are few and none comes from the old file.
+    memory: Option<Vec<u8>>,
+    pub(super) size: u64,
+}
+
+impl<'a, 'o> Receiving<'a, 'o> {
+    /// Begins a file of so many bytes; `old` is what operations refer to.
+    pub(super) fn new(stage: Stage<'a>, old: Option<&'o File>, size: u64) -> Self {
+        Self {
+            stage,
+            memory: (old.is_none() && size <= IN_MEMORY).then(Vec::new),
+            old,
+            size: 0,
+        }
+    }
+
+    /// Writes what one record says.
+    pub(super) fn apply(&mut self, record: Record) -> Result<(), Missed> {
+        match record {
+            Record::Lit { .. } => Ok(()),
+            Record::LitPart(bytes) => self.write(&bytes),
+            Record::Copy { offset, len } => {
+                let old = self.old.ok_or_else(unexpected)?;
+                self.memory = None;
+                self.size += len;
+                self.stage.copy(old, offset, len).map_err(Missed::Refused)
+            }
+            Record::Patch {
+                base_offset,
+                base_len,
+                raw_len,
+                packed,
+            } => {
+                let old = self.old.ok_or_else(unexpected)?;
+                let mut prefix = vec![0; usize::try_from(base_len).map_err(|_| unexpected())?];
+                old.read_exact_at(&mut prefix, base_offset)
+                    .map_err(|_| Missed::Other)?;
+                let raw_len = usize::try_from(raw_len).map_err(|_| unexpected())?;
+                let raw = patch::decode(&prefix, &packed, raw_len)
+                    .map_err(|error| Missed::This(error.to_string()))?;
+                self.write(&raw.into())
+            }
+            Record::File(_) | Record::Ref(_) | Record::Same | Record::End => Err(unexpected()),
+        }
+    }
+
+    fn write(&mut self, bytes: &Bytes) -> Result<(), Missed> {
+        self.size += bytes.len() as u64;
+        if let Some(memory) = &mut self.memory {
+            memory.extend_from_slice(bytes);
+        }
+        self.stage.write(bytes).map_err(Missed::Refused)
+    }
+
+    /// Holds what came against what was told.
+    pub(super) fn finish(
+        self,
+        given: &DeltaHead,
+        mtime: Millis,
+        keys: &ClientKeys,
+    ) -> Result<(Stage<'a>, Option<List>), Missed> {
+        let class = class_of(given.class);
+        let list = match (&self.memory, self.stage.written()) {
+            (Some(bytes), _) => content::cut_bytes(bytes, class, keys),
+            (None, Some(file)) => {
+                cut_file(file, class, keys).map_err(|error| Missed::This(error.to_string()))?
+            }
+            (None, None) => return Err(unexpected()),
+        };
+        if self.size != given.size || hex(&list.root.0) != given.root {
+            return Err(Missed::This(
+                "what came is not what the server told; it is fetched again".to_owned(),
+            ));
+        }
+        self.stage.set_time(mtime).map_err(Missed::Refused)?;
+        Ok((self.stage, Some(list)))
+    }
+}
+
+fn unexpected() -> Missed {
+    Missed::This("the server sends what this program does not know".to_owned())
+}
