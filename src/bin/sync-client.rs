@@ -1,13 +1,54 @@
-//! The Linux daemon. Not written yet: this binary says so instead of pretending.
+//! The client's program: the command line, logging, then the command.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
+use clap::Parser;
+use sync_server::client::cli::Cli;
+use sync_server::client::commands::run;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::prelude::*;
+
+/// Threads for what waits for the disk. Few, because each may hold a part of a file.
+const BLOCKING_THREADS: usize = 4;
+
 fn main() -> ExitCode {
-    let said = writeln!(
-        std::io::stderr(),
-        "sync-client: not yet. Until then, mount the server over WebDAV; see README.md."
-    );
-    drop(said);
-    ExitCode::from(2)
+    let cli = Cli::parse();
+    let level = match cli.verbose {
+        0 => LevelFilter::WARN,
+        1 => LevelFilter::INFO,
+        _ => LevelFilter::DEBUG,
+    };
+    // What libraries say of each of their steps is for those who work on them.
+    let ours = Targets::new()
+        .with_target("sync_server", level)
+        .with_default(level.min(LevelFilter::WARN));
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .without_time()
+        .with_target(false);
+    tracing_subscriber::registry()
+        .with(lines.with_filter(ours))
+        .init();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(BLOCKING_THREADS)
+        .enable_all()
+        .build();
+    let done = match runtime {
+        Ok(runtime) => runtime.block_on(run(cli)),
+        Err(error) => {
+            drop(writeln!(std::io::stderr(), "sync-client: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nothing is left to tell a closed stderr.
+            drop(writeln!(std::io::stderr(), "sync-client: {error}"));
+            error.exit_code()
+        }
+    }
 }

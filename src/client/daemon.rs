@@ -1,0 +1,500 @@
+//! Keeps both sides in step until told to stop.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::block_in_place;
+use tokio::time::{Instant, sleep_until};
+
+use super::commands::set_limits;
+use super::commands::{Error, Opened};
+use super::config::{Config, ConfigDir};
+use super::control::{Ask, Asker, Listener, Live};
+use super::journal::Key;
+use super::local::ignore::Ignore;
+use super::local::scan::{Reach, Scope};
+use super::local::watch::{Watch, WatchError};
+use super::pass::{self, Asked, now};
+use super::progress::Progress;
+use super::remote::{Events, Heard, Limits};
+
+/// Pause after the first pass that failed; each further one is twice as long.
+const PAUSE: Duration = Duration::from_secs(2);
+/// Longest pause between passes that fail.
+const PAUSE_MAX: Duration = Duration::from_mins(10);
+/// How often the rates of transfers are measured and the watchdog is told.
+const TICK: Duration = Duration::from_secs(5);
+/// Shortest time that a rate is measured over, in milliseconds.
+const RATE_OVER: u64 = 1000;
+
+/// What a daemon waits for, and what it knows of its own doing.
+struct Daemon {
+    opened: Opened,
+    dir: ConfigDir,
+    /// What has to be looked at.
+    dirty: Dirty,
+    /// What goes on after a pass that failed, and when.
+    pause: Duration,
+    due: Option<Instant>,
+    scan_due: Instant,
+    limits_due: Instant,
+    live: Live,
+    rate: Rate,
+    force_delete: bool,
+}
+
+/// When the rates of transfers were measured last, and what had passed then.
+struct Rate {
+    at: Instant,
+    sent: u64,
+    received: u64,
+}
+
+/// What has to be looked at.
+enum Dirty {
+    All,
+    Some(BTreeMap<String, Reach>, bool),
+}
+
+/// What woke it.
+enum Woken {
+    Here(BTreeMap<String, Reach>),
+    Unwatched(WatchError),
+    There(Heard),
+    Asked(Ask, Asker),
+    Due,
+    Tick,
+    Stop,
+}
+
+/// Runs until SIGTERM or SIGINT.
+pub async fn run(dir: &ConfigDir) -> Result<(), Error> {
+    Config::load(dir)?;
+    let lock = dir.lock()?;
+    let control = Listener::open(dir).map_err(|error| Error::Io("control.sock", error))?;
+    let mut stop = [
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ]
+    .map(|signal| signal.map_err(|error| Error::Io("signals", error)));
+    let opened = open(dir, lock, &control, &mut stop).await?;
+    let Some(opened) = opened else {
+        return Ok(());
+    };
+    let engine = &opened.engine;
+    let mut watch = watch(&opened)?;
+    let cursor = engine.journal.get(Key::Cursor).await?;
+    let mut events = Events::listen(engine.session.clone(), cursor);
+    let mut daemon = Daemon::new(opened, dir.clone());
+    notify(&[sd_notify::NotifyState::Ready]);
+    loop {
+        let passed = daemon.passes(&mut watch, &events, &control, &mut stop);
+        if passed.await?.is_break() {
+            break;
+        }
+        let woken = daemon
+            .wait(&mut watch, &mut events, &control, &mut stop)
+            .await?;
+        match woken {
+            Woken::Stop => break,
+            Woken::Unwatched(error) => {
+                tracing::warn!("the folder is not watched any more: {error}");
+                daemon.dirty = Dirty::All;
+                tokio::time::sleep(PAUSE).await;
+                daemon.opened.engine.folder.check()?;
+                watch = self::watch(&daemon.opened)?;
+            }
+            woken @ (Woken::Here(_)
+            | Woken::There(_)
+            | Woken::Asked(..)
+            | Woken::Due
+            | Woken::Tick) => daemon.woken(woken, &mut watch).await?,
+        }
+    }
+    notify(&[sd_notify::NotifyState::Stopping]);
+    daemon.opened.engine.session.settle().await;
+    Ok(())
+}
+
+type Stops = [Result<Signal, Error>; 2];
+
+async fn stopped(stop: &mut Stops) {
+    let [terminate, interrupt] = stop;
+    let (Ok(terminate), Ok(interrupt)) = (terminate, interrupt) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// Opens everything; waits for a server that cannot be reached. None when it is stopped meanwhile.
+async fn open(
+    dir: &ConfigDir,
+    lock: super::config::Lock,
+    control: &Listener,
+    stop: &mut Stops,
+) -> Result<Option<Opened>, Error> {
+    let lock = Arc::new(lock);
+    let mut pause = PAUSE;
+    loop {
+        let error = match Opened::open(dir, Arc::clone(&lock)).await {
+            Ok(opened) => return Ok(Some(opened)),
+            Err(Error::Pass(error)) if error.passes() => error.to_string(),
+            Err(Error::Remote(error)) if error.passes() => error.to_string(),
+            Err(error) => return Err(error),
+        };
+        tracing::info!("{error}; trying again");
+        notify(&[
+            sd_notify::NotifyState::Ready,
+            sd_notify::NotifyState::Status(&error),
+        ]);
+        let live = Live {
+            doing: format!("waiting for the server ({error})"),
+            ..Live::default()
+        };
+        let until = Instant::now() + pause;
+        pause = (pause * 2).min(PAUSE_MAX);
+        loop {
+            tokio::select! {
+                () = stopped(stop) => return Ok(None),
+                asked = control.next() => match asked {
+                    Ok((_, from)) => from.answer(&live).await,
+                    Err(error) => return Err(Error::Io("control.sock", error)),
+                },
+                () = sleep_until(until) => break,
+            }
+        }
+    }
+}
+
+fn watch(opened: &Opened) -> Result<Watch, Error> {
+    let engine = &opened.engine;
+    let watch = block_in_place(|| Watch::new(Arc::clone(&engine.folder), engine.ignore.clone()));
+    let watch = watch.map_err(|error| Error::Said(error.to_string()))?;
+    if !watch.unwatched().is_empty() {
+        tracing::warn!(
+            "{} folders are looked at every {:?} only: the system has no more watches \
+             (sysctl fs.inotify.max_user_watches)",
+            watch.unwatched().len(),
+            engine.config.scan_every
+        );
+    }
+    Ok(watch)
+}
+
+impl Daemon {
+    fn new(opened: Opened, dir: ConfigDir) -> Self {
+        let now = Instant::now();
+        Self {
+            scan_due: now + opened.engine.config.scan_every,
+            opened,
+            dir,
+            dirty: Dirty::All,
+            pause: PAUSE,
+            due: None,
+            limits_due: now,
+            live: Live::default(),
+            rate: Rate::new(now),
+            force_delete: false,
+        }
+    }
+
+    /// Passes until both sides are in step, or nothing can be done at the moment. Breaks when it is to stop.
+    async fn passes(
+        &mut self,
+        watch: &mut Watch,
+        events: &Events,
+        control: &Listener,
+        stop: &mut Stops,
+    ) -> Result<ControlFlow<()>, Error> {
+        if self.opened.engine.config.paused || self.due.is_some_and(|due| due > Instant::now()) {
+            return Ok(ControlFlow::Continue(()));
+        }
+        while let Some((scope, pull)) = self.dirty.take() {
+            self.due = None;
+            if matches!(scope, Scope::All) {
+                self.scan_due = Instant::now() + self.opened.engine.config.scan_every;
+            }
+            let asked = Asked {
+                scope,
+                pull,
+                force_delete: std::mem::take(&mut self.force_delete),
+            };
+            let Some(came) = self.pass(&asked, watch, control, stop).await? else {
+                return Ok(ControlFlow::Break(()));
+            };
+            match came {
+                Ok(outcome) => self.passed(outcome, watch, events).await?,
+                Err(error) => {
+                    self.failed(&error).await?;
+                    break;
+                }
+            }
+            if self.due.is_some() {
+                break;
+            }
+        }
+        self.opened.engine.progress.doing("in step");
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// One pass, with an ear for whoever asks meanwhile. None when it is to stop: what a pass leaves undone
+    /// the next one does.
+    async fn pass(
+        &mut self,
+        asked: &Asked,
+        watch: &mut Watch,
+        control: &Listener,
+        stop: &mut Stops,
+    ) -> Result<Option<Result<pass::Outcome, pass::Error>>, Error> {
+        let mut wishes = Vec::new();
+        let progress = Arc::clone(&self.opened.engine.progress);
+        let limits = Arc::clone(self.opened.engine.session.server().limits());
+        let came = {
+            let mut pass = pin!(self.opened.engine.pass(asked));
+            loop {
+                tokio::select! {
+                    came = &mut pass => break came,
+                    () = stopped(stop) => return Ok(None),
+                    heard = control.next() => {
+                        let (ask, from) = heard.map_err(|error| Error::Io("control.sock", error))?;
+                        self.live.see(&progress, &limits, &mut self.rate);
+                        from.answer(&self.live).await;
+                        wishes.push(ask);
+                    }
+                    () = tokio::time::sleep(TICK) => {
+                        self.live.see(&progress, &limits, &mut self.rate);
+                        notify(&[sd_notify::NotifyState::Watchdog]);
+                    }
+                }
+            }
+        };
+        for wish in wishes {
+            self.wish(wish, watch).await?;
+        }
+        Ok(Some(came))
+    }
+
+    async fn passed(
+        &mut self,
+        outcome: pass::Outcome,
+        watch: &mut Watch,
+        events: &Events,
+    ) -> Result<(), Error> {
+        let engine = &self.opened.engine;
+        if !outcome.rules_changed.is_empty() {
+            watch.set_ignore(engine.ignore.clone(), &outcome.rules_changed);
+        }
+        if let Some(cursor) = engine.journal.get(Key::Cursor).await? {
+            events.pulled(&cursor);
+        }
+        engine.journal.set(Key::LastError, None).await?;
+        self.live.online = true;
+        let stuck = outcome.failed > 0 && outcome.done == 0;
+        if stuck {
+            // What failed is tried again later and later; what is new does not wait for that.
+            self.scan_due = self.scan_due.min(Instant::now() + self.pause);
+            self.pause = (self.pause * 2).min(PAUSE_MAX);
+            return Ok(());
+        }
+        self.pause = PAUSE;
+        if outcome.more || !outcome.again.is_empty() {
+            self.dirty.add(outcome.again, true);
+        }
+        if outcome.failed + outcome.troubles == 0 {
+            engine
+                .journal
+                .set(Key::InStep, Some(&now().to_string()))
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn failed(&mut self, error: &pass::Error) -> Result<(), Error> {
+        if let pass::Error::Folder(_) = error {
+            tracing::error!("{error}");
+        } else {
+            tracing::info!("{error}");
+        }
+        let said = error.to_string();
+        self.opened
+            .engine
+            .journal
+            .set(Key::LastError, Some(&said))
+            .await?;
+        notify(&[sd_notify::NotifyState::Status(&said)]);
+        self.live.online = !matches!(error, pass::Error::Remote(error) if error.passes());
+        self.dirty = Dirty::All;
+        self.due = Some(Instant::now() + self.pause);
+        self.pause = (self.pause * 2).min(PAUSE_MAX);
+        Ok(())
+    }
+
+    async fn wait(
+        &mut self,
+        watch: &mut Watch,
+        events: &mut Events,
+        control: &Listener,
+        stop: &mut Stops,
+    ) -> Result<Woken, Error> {
+        let next = self.due.unwrap_or(self.scan_due).min(self.scan_due);
+        Ok(tokio::select! {
+            () = stopped(stop) => Woken::Stop,
+            batch = watch.next() => match batch {
+                Ok(batch) => Woken::Here(batch.dirty),
+                Err(error) => Woken::Unwatched(error),
+            },
+            heard = events.next() => Woken::There(heard?),
+            asked = control.next() => {
+                let (ask, from) = asked.map_err(|error| Error::Io("control.sock", error))?;
+                Woken::Asked(ask, from)
+            }
+            () = sleep_until(next) => Woken::Due,
+            () = tokio::time::sleep(TICK), if self.ticks() => Woken::Tick,
+        })
+    }
+
+    /// Whether something needs a regular look: a watchdog, or rates that end.
+    fn ticks(&self) -> bool {
+        std::env::var_os("WATCHDOG_USEC").is_some()
+            || !self.opened.engine.config.limits.schedule.is_empty()
+    }
+
+    async fn woken(&mut self, woken: Woken, watch: &mut Watch) -> Result<(), Error> {
+        self.tick();
+        match woken {
+            Woken::Here(dirty) => self.dirty.add(dirty, false),
+            Woken::There(Heard::Reconnected) => {
+                self.due = None;
+                self.dirty.add(BTreeMap::new(), true);
+            }
+            Woken::There(Heard::Changed { space, seq }) => {
+                if self.opened.engine.is_news(space, seq) {
+                    self.dirty.add(BTreeMap::new(), true);
+                }
+            }
+            Woken::Asked(ask, from) => self.answer(ask, from, watch).await?,
+            Woken::Due => {
+                self.due = None;
+                self.scan_due = Instant::now() + self.opened.engine.config.scan_every;
+                self.dirty = Dirty::All;
+            }
+            Woken::Tick | Woken::Unwatched(_) | Woken::Stop => {}
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self) {
+        notify(&[sd_notify::NotifyState::Watchdog]);
+        if self.limits_due <= Instant::now() {
+            let engine = &self.opened.engine;
+            let minutes = set_limits(engine.session.server().limits(), &engine.config);
+            self.limits_due = Instant::now() + Duration::from_mins(u64::from(minutes).min(1));
+        }
+    }
+
+    async fn answer(&mut self, ask: Ask, from: Asker, watch: &mut Watch) -> Result<(), Error> {
+        self.wish(ask, watch).await?;
+        let engine = &self.opened.engine;
+        let limits = engine.session.server().limits();
+        self.live.see(&engine.progress, limits, &mut self.rate);
+        from.answer(&self.live).await;
+        Ok(())
+    }
+
+    async fn wish(&mut self, ask: Ask, watch: &mut Watch) -> Result<(), Error> {
+        match ask {
+            Ask::Status => Ok(()),
+            Ask::Sync | Ask::SyncForced => {
+                self.force_delete |= ask == Ask::SyncForced;
+                self.due = None;
+                self.dirty = Dirty::All;
+                Ok(())
+            }
+            Ask::Reload => self.reload(watch).await,
+        }
+    }
+
+    /// Takes other settings.
+    async fn reload(&mut self, watch: &mut Watch) -> Result<(), Error> {
+        let config = Config::load(&self.dir)?;
+        let engine = &mut self.opened.engine;
+        if config.exclude != engine.config.exclude {
+            engine.ignore = Ignore::new(config.exclude.iter().cloned());
+            watch.set_ignore(engine.ignore.clone(), &[String::new()]);
+        }
+        engine.config = config;
+        engine.selection_changed().await?;
+        self.limits_due = Instant::now();
+        self.due = None;
+        self.dirty = Dirty::All;
+        self.tick();
+        Ok(())
+    }
+}
+
+impl Rate {
+    fn new(at: Instant) -> Self {
+        Self {
+            at,
+            sent: 0,
+            received: 0,
+        }
+    }
+}
+
+impl Live {
+    fn see(&mut self, progress: &Progress, limits: &Limits, rate: &mut Rate) {
+        (self.doing, _, _) = progress.read();
+        (self.sent, self.received) = (limits.sent(), limits.received());
+        let since = u64::try_from(rate.at.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if since >= RATE_OVER {
+            self.up = (self.sent - rate.sent) * 1000 / since;
+            self.down = (self.received - rate.received) * 1000 / since;
+            *rate = Rate {
+                at: Instant::now(),
+                sent: self.sent,
+                received: self.received,
+            };
+        }
+    }
+}
+
+impl Dirty {
+    fn add(&mut self, more: BTreeMap<String, Reach>, pull: bool) {
+        match self {
+            Self::All => {}
+            Self::Some(paths, pulls) => {
+                for (path, reach) in more {
+                    let old = paths.entry(path).or_insert(reach);
+                    *old = reach.max(*old);
+                }
+                *pulls |= pull;
+            }
+        }
+    }
+
+    /// What is to be looked at now, if anything is.
+    fn take(&mut self) -> Option<(Scope, bool)> {
+        match std::mem::replace(self, Self::Some(BTreeMap::new(), false)) {
+            Self::All => Some((Scope::All, true)),
+            Self::Some(paths, pull) if !paths.is_empty() || pull => {
+                Some((Scope::Dirty(paths), pull))
+            }
+            Self::Some(..) => None,
+        }
+    }
+}
+
+/// Tells systemd, where it is there.
+fn notify(states: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(false, states) {
+        tracing::debug!("systemd was not told: {error}");
+    }
+}
