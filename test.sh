@@ -25,7 +25,7 @@ step() { printf '\n== %s (%ds)\n' "$*" "$SECONDS"; }
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo --non-interactive "$@"; fi; }
 
 # davfs2 needs /dev/fuse and root as well, gvfs a D-Bus session of its own.
-packages=(build-essential cadaver curl davfs2 dbus gvfs-backends gvfs-daemons kde-cli-tools kio libglib2.0-bin litmus python3-venv rclone)
+packages=(build-essential cadaver curl davfs2 dbus git gvfs-backends gvfs-daemons kde-cli-tools kio libglib2.0-bin litmus python3-venv rclone)
 
 install_packages() {
     local missing=() package
@@ -91,9 +91,9 @@ fi
 step 'build'
 cargo build --release --locked
 # Building the tests may put another one in its place; other scripts look for it there.
-cp target/release/sync-server target/sync-server
-trap 'cp target/sync-server target/release/sync-server' EXIT
-export SYNC_SERVER_BIN="$PWD/target/sync-server"
+cp target/release/sync-server target/release/sync-client target/
+trap 'cp target/sync-server target/sync-client target/release/' EXIT
+export SYNC_SERVER_BIN="$PWD/target/sync-server" SYNC_CLIENT_BIN="$PWD/target/sync-client"
 step 'tests'
 failed=''
 cargo nextest run --config .config/tests.toml --release --workspace --locked --profile "$profile" 2>&1 |

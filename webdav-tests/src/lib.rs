@@ -4,6 +4,7 @@
 //! cutting, deltas. Every failure ends the test with what was seen.
 
 pub mod api;
+pub mod client;
 pub mod content;
 pub mod device;
 pub mod faults;
@@ -22,6 +23,7 @@ mod wire;
 pub mod xml;
 
 pub use api::Api;
+pub use client::Client;
 pub use device::Device;
 pub use http::{Dav, Response};
 pub use meter::Traffic;

@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{self, Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::SystemTime;
 
 /// Names the PostgreSQL for tests. Unset: servers under test use SQLite.
 const SERVER: &str = "SYNC_TEST_POSTGRES";
@@ -20,7 +21,12 @@ pub fn is_used() -> bool {
 pub fn fresh() -> Option<String> {
     let server = std::env::var(SERVER).ok()?;
     let nth = MADE.fetch_add(1, Ordering::Relaxed);
-    let schema = format!("s{}_{nth}", process::id());
+    // Numbers of processes come again in a long run.
+    let now = SystemTime::UNIX_EPOCH
+        .elapsed()
+        .expect("a clock")
+        .as_nanos();
+    let schema = format!("s{}_{now}_{nth}", process::id());
     let create = format!("CREATE SCHEMA {schema}");
     let made = Command::new("psql")
         .args([&server, "-qc", &create])

@@ -32,11 +32,13 @@ pub struct Setup {
     unset: Vec<String>,
     certificate: Option<Certificate>,
     store: Option<PathBuf>,
+    apart: bool,
 }
 
 /// A running server; killed, and its files removed, when dropped.
 pub struct TestServer {
     dir: TempDir,
+    binary: PathBuf,
     settings: Vec<(String, String)>,
     running: Option<Running>,
     log: Arc<Mutex<String>>,
@@ -78,6 +80,13 @@ impl Setup {
         self
     }
 
+    /// With its program in a folder of its own, `bin` in that of the server, for what lies beside it.
+    #[must_use]
+    pub fn apart(mut self) -> Self {
+        self.apart = true;
+        self
+    }
+
     /// Starts it; ends the test with its log when it does not come up.
     #[track_caller]
     pub fn start(self) -> TestServer {
@@ -107,8 +116,18 @@ impl Setup {
         }
         settings.extend(self.settings);
         settings.retain(|(name, _)| !self.unset.contains(name));
+        let mut binary = binary();
+        if self.apart {
+            let to = dir.path().join("bin/sync-server");
+            fs::create_dir(dir.path().join("bin")).expect("a directory");
+            if fs::hard_link(&binary, &to).is_err() {
+                fs::copy(&binary, &to).expect("room for a program");
+            }
+            binary = to;
+        }
         let mut server = TestServer {
             dir,
+            binary,
             settings,
             running: None,
             log: Arc::default(),
@@ -130,6 +149,7 @@ impl TestServer {
     pub fn beside(&self) -> Self {
         let mut server = Self {
             dir: TempDir::new().expect("a temporary directory"),
+            binary: self.binary.clone(),
             settings: self.settings.clone(),
             running: None,
             log: Arc::default(),
@@ -217,6 +237,13 @@ impl TestServer {
     pub fn set(&mut self, name: &str, value: &str) {
         self.settings.retain(|(known, _)| known != name);
         self.settings.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Has the next processes listen on the port that this one has.
+    pub fn keep_port(&mut self) {
+        let address = self.address();
+        let (_, port) = address.rsplit_once(':').expect("the address has a port");
+        self.set("SYNC_PORT", port);
     }
 
     /// SIGTERM, then a new process over the same files (on another port).
@@ -383,7 +410,7 @@ impl TestServer {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(binary());
+        let mut command = Command::new(&self.binary);
         self.prepare(&mut command);
         command.args(arguments);
         command
@@ -410,7 +437,12 @@ impl Drop for TestServer {
 
 /// The server under test: `SYNC_SERVER_BIN`, or the one built in the same profile as this test.
 pub fn binary() -> PathBuf {
-    if let Some(path) = std::env::var_os("SYNC_SERVER_BIN") {
+    built("SYNC_SERVER_BIN", "sync-server")
+}
+
+/// The program that an environment variable names, or the one built in the same profile as this test.
+pub(crate) fn built(variable: &str, program: &str) -> PathBuf {
+    if let Some(path) = std::env::var_os(variable) {
         return path.into();
     }
     let test = std::env::current_exe().expect("the test knows its own path");
@@ -418,7 +450,7 @@ pub fn binary() -> PathBuf {
         .parent()
         .and_then(Path::parent)
         .expect("target/PROFILE/deps/TEST");
-    let path = profile.join("sync-server");
+    let path = profile.join(program);
     assert!(
         path.exists(),
         "{} is missing: cargo build it first",

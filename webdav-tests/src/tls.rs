@@ -7,6 +7,8 @@ use std::sync::Arc;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 
+use crate::process::{run, tool};
+
 /// A self-signed certificate and its key.
 #[derive(Clone, Debug)]
 pub struct Certificate {
@@ -36,6 +38,15 @@ impl Certificate {
             fs::write(&temporary, pem).expect("a writable directory");
             fs::rename(&temporary, dir.join(name)).expect("a writable directory");
         }
+    }
+
+    /// SHA-256 of the certificate in hex digits, as coreutils count it.
+    #[track_caller]
+    pub fn fingerprint(&self) -> String {
+        let said = run(&mut tool("sha256sum"), &self.der).expect_success("sha256sum");
+        let text = said.text();
+        let digits = text.split_whitespace().next().expect("digits");
+        digits.to_owned()
     }
 
     /// A client that trusts this certificate and no other.

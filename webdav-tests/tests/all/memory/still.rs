@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use sync_server::protocol::stream::{self, MEDIA_TYPE};
 use sync_server::protocol::sync::{Class, PushPut, PushStatus};
 use webdav_tests::content::{noise, prose};
@@ -161,6 +162,31 @@ fn small_files_are_named_when_their_sender_pauses() {
     works(&stage.other, "files");
     let _held: Vec<_> = still.into_iter().map(JoinHandle::join).collect();
     stage.assert_small("files");
+}
+
+#[test]
+fn fetches_of_many_small_files_wait_for_a_bounded_memory() {
+    let stage = stage();
+    let mut stream = Push::new();
+    for n in 0..200 {
+        stream.whole(&put(&format!("/{n}"), 8000), &noise(n, 8000));
+    }
+    let results = stage.device.results(&stream);
+    let nodes = results.into_iter().filter_map(|result| result.node);
+    let items: Vec<_> = nodes
+        .map(|node| json!({"id": node.id, "to": node.etag}))
+        .collect();
+    // More than sockets hold.
+    let items: Vec<_> = items.iter().cycle().take(1000).collect();
+    let body = json!({ "items": items }).to_string();
+    let length = body.len().to_string();
+    let headers = [
+        ("Content-Type", "application/json"),
+        ("Content-Length", &*length),
+    ];
+    let head = stage.device.api().head("POST", "sync/fetch", &headers);
+
+    stage.hold(format!("{head}\r\n{body}").into_bytes(), "fetch");
 }
 
 #[test]

@@ -1,0 +1,357 @@
+//! Nothing is deleted by mistake.
+
+use std::fs;
+
+use webdav_tests::client::{Thing, assert_alike};
+use webdav_tests::server::ADMIN_PASSWORD;
+use webdav_tests::{Api, Client, TestServer};
+
+/// Exit code when somebody has to say that all that is meant to go.
+const QUESTION: i32 = 3;
+
+/// A server and two devices with twenty files each.
+#[track_caller]
+fn filled() -> (TestServer, Client, Client) {
+    let (server, a, b) = super::pair();
+    for nth in 0..20 {
+        a.write(format!("dir{}/{nth}.txt", nth % 3), format!("file {nth}"));
+    }
+    Client::sync_all(&[&a, &b]);
+    assert_alike(&a, &b);
+    (server, a, b)
+}
+
+fn files(client: &Client) -> usize {
+    let is_file = |path: &std::path::Path| client.path(path).is_file();
+    client.tree().keys().filter(|path| is_file(path)).count()
+}
+
+/// Names of what is in trash, in order.
+#[track_caller]
+fn trash(server: &TestServer) -> Vec<String> {
+    let api = Api::login(server, "admin", ADMIN_PASSWORD);
+    let all = api.all("trash?limit=1000");
+    let from = |item: &serde_json::Value| item["from"].as_str().expect("where it was").to_owned();
+    let mut names: Vec<_> = all.iter().map(from).collect();
+    names.sort();
+    names
+}
+
+fn empty(client: &Client) {
+    for name in client.names("") {
+        client.remove(&name);
+    }
+}
+
+#[test]
+fn an_emptied_folder_is_a_question_and_force_delete_the_answer() {
+    let (server, a, b) = filled();
+    empty(&a);
+    for _ in 0..2 {
+        let said = a.fails(&["sync"], QUESTION);
+        assert!(
+            said.contains("--force-delete") && said.contains("20"),
+            "{said}"
+        );
+    }
+    assert!(
+        a.status()["last_error"]
+            .as_str()
+            .is_some_and(|said| said.contains("--force-delete"))
+    );
+    b.sync();
+    assert_eq!(files(&b), 20);
+    assert_eq!(trash(&server), [""; 0]);
+    // When it is meant, it goes from the server, and the other device asks in its turn
+    a.ok(&["sync", "--force-delete"]);
+    assert!(!trash(&server).is_empty());
+    b.fails(&["sync"], QUESTION);
+    assert_eq!(files(&b), 20);
+    b.ok(&["sync", "--force-delete"]);
+    assert_eq!(files(&b), 0);
+    Client::sync_all(&[&a, &b]);
+    assert_alike(&a, &b);
+}
+
+#[test]
+fn an_emptied_folder_that_is_filled_again_loses_nothing() {
+    let (server, a, b) = filled();
+    let away = server.dir().join("away");
+    fs::create_dir(&away).unwrap();
+    for name in a.names("") {
+        // Not every folder there has to be on one file system with the test's.
+        fs::rename(a.path(&name), away.join(&name)).unwrap();
+    }
+    a.fails(&["sync"], QUESTION);
+    for entry in fs::read_dir(&away).unwrap() {
+        let entry = entry.unwrap();
+        fs::rename(entry.path(), a.path(entry.file_name())).unwrap();
+    }
+    a.sync();
+    b.sync();
+    assert_eq!(files(&b), 20);
+    assert_alike(&a, &b);
+    assert_eq!(trash(&server), [""; 0]);
+}
+
+#[test]
+fn more_than_half_of_many_files_is_a_question() {
+    let (_server, a, b) = super::pair();
+    for nth in 0..150 {
+        a.write(format!("d{}/{nth}", nth % 10), nth.to_string());
+    }
+    Client::sync_all(&[&a, &b]);
+    for nth in 0..6 {
+        a.remove(&format!("d{nth}"));
+    }
+    a.fails(&["sync"], QUESTION);
+    b.sync();
+    assert_eq!(files(&b), 150);
+    // Less than that goes by itself
+    a.ok(&["sync", "--force-delete"]);
+    b.ok(&["sync", "--force-delete"]);
+    a.remove("d6");
+    Client::sync_all(&[&a, &b]);
+    assert_alike(&a, &b);
+    assert_eq!(files(&b), 45);
+}
+
+#[test]
+fn a_folder_that_is_not_mounted_stops_everything_with_an_error() {
+    let (server, a, b) = filled();
+    let away = server.dir().join("away");
+    fs::rename(a.folder(), &away).unwrap();
+    // Nothing at its place, an empty mount point, another folder with a marker, a link to nowhere
+    let gone = a.fails(&["sync"], 1);
+    assert!(gone.contains(&a.folder().display().to_string()), "{gone}");
+    fs::create_dir(a.folder()).unwrap();
+    let said = a.fails(&["sync"], 1);
+    assert!(said.contains("folder"), "{said}");
+    a.fails(&["sync", "--force-delete"], 1);
+    fs::create_dir(a.path(".sync-client")).unwrap();
+    fs::copy(b.path(".sync-client/folder"), a.path(".sync-client/folder")).unwrap();
+    a.fails(&["sync", "--force-delete"], 1);
+    fs::remove_dir_all(a.folder()).unwrap();
+    std::os::unix::fs::symlink("/nowhere", a.folder()).unwrap();
+    a.fails(&["sync"], 1);
+    fs::remove_file(a.folder()).unwrap();
+    // Nothing came of it
+    b.sync();
+    assert_eq!(files(&b), 20);
+    assert_eq!(trash(&server), [""; 0]);
+    fs::rename(&away, a.folder()).unwrap();
+    a.append("dir0/0.txt", b" more");
+    Client::sync_all(&[&a, &b]);
+    assert_eq!(files(&b), 20);
+    assert_alike(&a, &b);
+}
+
+#[test]
+fn a_marker_that_was_deleted_stops_everything_with_an_error() {
+    let (server, a, b) = filled();
+    a.remove(".sync-client");
+    empty(&a);
+    a.fails(&["sync"], 1);
+    a.fails(&["sync", "--force-delete"], 1);
+    b.sync();
+    assert_eq!(files(&b), 20);
+    assert_eq!(trash(&server), [""; 0]);
+}
+
+#[test]
+fn a_server_that_was_emptied_is_a_question_at_every_device() {
+    let (server, a, b) = filled();
+    let dav = server.admin();
+    for name in 0..3 {
+        dav.delete(&format!("/dav/dir{name}/")).expect(&[204]);
+    }
+    for device in [&a, &b] {
+        let said = device.fails(&["sync"], QUESTION);
+        assert!(said.contains("--force-delete"), "{said}");
+        assert_eq!(files(device), 20);
+    }
+    // An edit here is kept whatever is answered
+    a.append("dir1/1.txt", b" edited");
+    a.ok(&["sync", "--force-delete"]);
+    assert_eq!(files(&a), 1);
+    assert_eq!(a.read("dir1/1.txt"), b"file 1 edited");
+    b.ok(&["sync", "--force-delete"]);
+    Client::sync_all(&[&a, &b]);
+    assert_alike(&a, &b);
+}
+
+#[test]
+fn another_server_at_the_same_address_deletes_nothing() {
+    let (mut server, a, _b) = filled();
+    server.keep_port();
+    server.stop();
+    for name in ["db", "data"] {
+        fs::remove_dir_all(server.dir().join(name)).unwrap();
+        fs::create_dir(server.dir().join(name)).unwrap();
+    }
+    server.start_again();
+    let before = a.tree();
+    // The log-in holds no more
+    let said = a.run(&["sync"]);
+    assert_ne!(said.code, 0);
+    assert_eq!(a.tree(), before);
+    // And when the device is set up again, with the folder it has, nothing goes without a question
+    let password = server.dir().join("password");
+    fs::write(&password, ADMIN_PASSWORD).unwrap();
+    let (url, password) = (server.url(), password.display().to_string());
+    let folder = a.folder().display().to_string();
+    a.ok(&[
+        "configure",
+        "--server",
+        &url,
+        "--user",
+        "admin",
+        "--sync-dir",
+        &folder,
+        "--password-file",
+        &password,
+    ]);
+    for _ in 0..2 {
+        let said = a.run(&["sync"]);
+        println!("exit code {}: {}", said.code, said.stderr);
+        let after = a.tree();
+        for (path, thing) in &before {
+            assert_eq!(after.get(path), Some(thing), "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn a_server_that_was_restored_from_a_backup_deletes_nothing_that_it_did_not_have() {
+    let (mut server, a, b) = filled();
+    server.keep_port();
+    server.stop();
+    let backup = server.dir().join("backup");
+    let copy = |from: &std::path::Path, to: &std::path::Path| {
+        webdav_tests::process::run_ok("cp", &["-a".as_ref(), from.as_os_str(), to.as_os_str()]);
+    };
+    fs::create_dir(&backup).unwrap();
+    for name in ["db", "data"] {
+        copy(&server.dir().join(name), &backup.join(name));
+    }
+    server.start_again();
+    // Given what happened after the backup
+    a.write("after/1.txt", "one");
+    a.write("after/2.txt", "two");
+    a.append("dir0/0.txt", b" edited");
+    a.remove("dir1/1.txt");
+    Client::sync_all(&[&a, &b]);
+    // When the backup is put back
+    server.stop();
+    for name in ["db", "data"] {
+        fs::remove_dir_all(server.dir().join(name)).unwrap();
+        copy(&backup.join(name), &server.dir().join(name));
+    }
+    server.start_again();
+    for device in [&a, &b, &a, &b] {
+        let said = device.run(&["sync"]);
+        println!(
+            "{}: exit code {}: {}",
+            device.name(),
+            said.code,
+            said.stderr
+        );
+    }
+    for path in ["after/1.txt", "after/2.txt", "dir0/0.txt"] {
+        let found = [&a, &b].map(|device| device.has(path));
+        assert!(found[0] || found[1], "{path} is lost");
+    }
+    // Every content is still somewhere
+    let contents = |device: &Client| device.tree().into_values().collect::<Vec<_>>();
+    let all = [contents(&a), contents(&b)].concat();
+    for content in ["one", "two", "file 0 edited"] {
+        let content = content.as_bytes();
+        let is = |thing: &Thing| matches!(thing, Thing::File { bytes, .. } if bytes == content);
+        assert!(
+            all.iter().any(is),
+            "{} is lost",
+            String::from_utf8_lossy(content)
+        );
+    }
+}
+
+#[test]
+fn what_one_side_deleted_and_the_other_edited_is_kept() {
+    let (_server, a, b) = filled();
+    // The edit is told first, then the deletion
+    a.append("dir0/0.txt", b" edited");
+    b.remove("dir0/0.txt");
+    // The other way round
+    a.remove("dir1/1.txt");
+    b.append("dir1/1.txt", b" edited");
+    // A folder goes in which something is new, and one in which something was edited
+    a.remove("dir2");
+    b.write("dir2/new.txt", "new");
+    b.append("dir2/2.txt", b" edited");
+    Client::sync_all(&[&a, &b]);
+    Client::sync_all(&[&a, &b]);
+    assert_alike(&a, &b);
+    assert_eq!(a.read("dir0/0.txt"), b"file 0 edited");
+    assert_eq!(a.read("dir1/1.txt"), b"file 1 edited");
+    assert_eq!(a.read("dir2/new.txt"), b"new");
+    assert_eq!(a.read("dir2/2.txt"), b"file 2 edited");
+    assert!(!a.has("dir2/5.txt"), "the rest of the folder is gone");
+}
+
+#[test]
+fn what_one_side_deleted_and_the_other_moved_is_kept() {
+    let (_server, a, b) = filled();
+    a.remove("dir0/0.txt");
+    b.rename("dir0/0.txt", "dir1/moved.txt");
+    a.remove("dir2");
+    b.rename("dir2", "dir1/dir2");
+    Client::sync_all(&[&a, &b]);
+    Client::sync_all(&[&b, &a]);
+    assert_alike(&a, &b);
+    assert_eq!(a.read("dir1/moved.txt"), b"file 0");
+    assert_eq!(a.read("dir1/dir2/2.txt"), b"file 2");
+}
+
+#[test]
+fn what_was_deleted_here_is_in_trash_there_and_comes_back_from_it() {
+    let (server, a, b) = filled();
+    a.remove("dir0/0.txt");
+    a.remove("dir1");
+    Client::sync_all(&[&a, &b]);
+    assert!(!b.has("dir1") && !b.has("dir0/0.txt"));
+    let api = Api::login(&server, "admin", ADMIN_PASSWORD);
+    for item in api.all("trash?limit=1000") {
+        let id = webdav_tests::api::id(&item);
+        api.post_nothing(&format!("trash/{id}/restore"))
+            .expect(&[200]);
+    }
+    Client::sync_all(&[&a, &b]);
+    assert_alike(&a, &b);
+    assert_eq!(files(&a), 20);
+    assert_eq!(a.read("dir1/1.txt"), b"file 1");
+}
+
+#[test]
+fn a_file_that_was_edited_after_the_last_look_is_not_overwritten_by_one_from_the_server() {
+    let (_server, a, b) = filled();
+    // Same length, and the time put back: only the inode's change time tells
+    let path = b.path("dir0/0.txt");
+    let before = fs::metadata(&path).unwrap().modified().unwrap();
+    b.write("dir0/0.txt", "FILE 0");
+    fs::File::options()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_modified(before)
+        .unwrap();
+    a.write("dir0/0.txt", "changed at A");
+    a.sync();
+    Client::sync_all(&[&b, &a]);
+    assert_alike(&a, &b);
+    let contents: Vec<_> = a
+        .names("dir0")
+        .iter()
+        .map(|name| a.read(format!("dir0/{name}")))
+        .collect();
+    assert!(contents.contains(&b"FILE 0".to_vec()) && contents.contains(&b"changed at A".to_vec()));
+}

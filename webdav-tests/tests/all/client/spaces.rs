@@ -1,0 +1,116 @@
+//! Other accounts, and servers with certificates of their own.
+
+use std::fs;
+
+use webdav_tests::process::run;
+use webdav_tests::server::ADMIN_PASSWORD;
+use webdav_tests::tls::Certificate;
+use webdav_tests::{Client, Setup, TestServer};
+
+const EVES: &str = "Another-Horse-9-Battery";
+
+#[test]
+fn what_lies_in_the_shared_space_arrives_at_other_accounts_and_nothing_else_does() {
+    let server = TestServer::start();
+    server.add_user("eve", EVES, None);
+    let a = Client::admin(&server, "A");
+    let e = Client::of_account(&server.url(), "E", "eve", EVES);
+    a.sync();
+    e.sync();
+    a.write("own.txt", "own");
+    a.write("shared/dir/both.txt", "for both");
+    Client::sync_all(&[&a, &e]);
+    assert_eq!(e.read("shared/dir/both.txt"), b"for both");
+    assert!(!e.has("own.txt"));
+    // Both edit it, and move things from one space to the other
+    e.append("shared/dir/both.txt", b", edited by E");
+    a.rename("own.txt", "shared/given.txt");
+    e.write("taken.txt", "taken");
+    Client::sync_all(&[&a, &e]);
+    assert_eq!(a.read("shared/dir/both.txt"), b"for both, edited by E");
+    assert_eq!(e.read("shared/given.txt"), b"own");
+    assert!(!a.has("taken.txt"));
+    e.rename("shared/dir", "mine");
+    Client::sync_all(&[&e, &a]);
+    assert!(!a.has("shared/dir"));
+    assert_eq!(e.read("mine/both.txt"), b"for both, edited by E");
+    assert_eq!(e.json(&["sync"])["changes"], 0);
+}
+
+#[test]
+fn the_folder_of_a_mounted_space_cannot_be_deleted_here_and_what_lies_in_it_stays() {
+    let server = TestServer::start();
+    server.add_user("eve", EVES, None);
+    let a = Client::admin(&server, "A");
+    let e = Client::of_account(&server.url(), "E", "eve", EVES);
+    a.write("a.txt", "a");
+    a.write("shared/both.txt", "for both");
+    Client::sync_all(&[&a, &e]);
+    a.rename("shared", "elsewhere");
+    for _ in 0..3 {
+        // What is told is up to it; nothing may get lost.
+        let code = a.run(&["sync"]).code;
+        assert!(matches!(code, 0 | 3 | 4), "{code}");
+        e.run(&["sync"]);
+    }
+    let found = |client: &Client| client.tree().keys().any(|path| path.ends_with("both.txt"));
+    assert!(found(&a) && a.path("shared").is_dir(), "{:?}", a.tree());
+    assert!(e.path("shared").is_dir());
+    a.write("shared/new.txt", "new");
+    a.run(&["sync"]);
+    e.sync();
+    assert_eq!(e.read("shared/new.txt"), b"new");
+}
+
+#[test]
+fn a_certificate_is_trusted_by_a_file_or_by_its_fingerprint_and_no_other_one_is() {
+    let certificate = Certificate::generate();
+    let server = Setup::default().tls(&certificate).start();
+    let other = Certificate::generate();
+    let dir = server.dir();
+    let (ca, wrong) = (dir.join("tls.crt"), dir.join("other.crt"));
+    let others = tempfile::tempdir().expect("a folder");
+    other.write_to(others.path());
+    fs::copy(others.path().join("tls.crt"), &wrong).expect("a file");
+    let (ca, wrong) = (ca.display().to_string(), wrong.display().to_string());
+    let zeros = "00".repeat(32);
+    let url = server.url();
+    let configure = |client: &Client, trust: &[&str]| {
+        let folder = client.folder().display().to_string();
+        let mut command = client.command(&[
+            "configure",
+            "--server",
+            &url,
+            "--user",
+            "admin",
+            "--secrets",
+            "file",
+        ]);
+        command.args(["--sync-dir", &folder]).args(trust);
+        run(command.env("SYNC_PASSWORD", ADMIN_PASSWORD), b"")
+    };
+    let a = Client::blank("A");
+    for trust in [
+        vec![],
+        vec!["--ca-file", &*wrong],
+        vec!["--fingerprint", &*zeros],
+    ] {
+        let said = configure(&a, &trust);
+        assert_eq!(said.code, 1, "{trust:?}: {}", said.stderr);
+        assert!(
+            said.stderr.contains("certificate"),
+            "{trust:?}: {}",
+            said.stderr
+        );
+        assert!(!a.config().join("token.json").exists());
+    }
+    assert_eq!(configure(&a, &["--fingerprint", "12"]).code, 2);
+    configure(&a, &["--ca-file", &ca]).expect_success("configure");
+    a.write("a.txt", "one");
+    a.sync();
+    let fingerprint = certificate.fingerprint();
+    let b = Client::blank("B");
+    configure(&b, &["--fingerprint", &fingerprint]).expect_success("configure");
+    b.sync();
+    assert_eq!(b.read("a.txt"), b"one");
+}
