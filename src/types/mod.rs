@@ -3,6 +3,7 @@
 mod epoch;
 mod etag;
 mod id;
+mod mode;
 mod path;
 mod time;
 
@@ -11,5 +12,6 @@ pub use etag::ETag;
 pub use id::{
     AccountId, ChunkRow, ContentId, DeviceId, FamilyId, NodeId, ProcessId, Seq, SpaceId, UploadId,
 };
+pub use mode::Mode;
 pub use path::{MAX_DEPTH, MAX_NAME_BYTES, MAX_PATH_BYTES, NodeName, NodePath, PathError};
 pub use time::{Clock, Millis, millis};
