@@ -28,7 +28,7 @@ pub use names::conflict_name;
 
 use super::config::Config;
 use super::item::ItemId;
-use super::journal::{Journal, Key};
+use super::journal::{Journal, Key, Write};
 use super::local::folder::Folder;
 use super::local::ignore::Ignore;
 use super::local::scan::{Numbers, Reach, Scope};
@@ -191,8 +191,14 @@ impl Engine {
         let planned = reconcile(&parts.local, &parts.remote, &parts.synced, &names);
         let plan = match planned {
             Ok(plan) => plan,
-            // Hearing anew does not mend what is found here.
-            Err(error @ Unsound::Local(_)) => return Err(Error::Unsound(error)),
+            Err(error @ Unsound::Local(id)) => {
+                // A row without a place: what is here and there under its name is found anew.
+                if id.is_known() {
+                    self.journal.write(&[Write::Remove(id)]).await?;
+                    self.journal.take_anew(false).await?;
+                }
+                return Err(Error::Unsound(error));
+            }
             Err(error) => {
                 // What was heard does not fit together: hear everything anew.
                 self.journal.take_anew(false).await?;
