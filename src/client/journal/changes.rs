@@ -20,7 +20,10 @@ const ALL_GONE: &str = concat!(
 );
 const FORGET_NEW: &str = "DELETE FROM pending";
 /// What is not there was never there, as far as anybody can tell.
-const UNKNOWN: &str = "DELETE FROM item WHERE id IN (SELECT id FROM pending WHERE gone = 1)";
+const UNKNOWN: &str = "WITH RECURSIVE lost (nid) AS (
+        SELECT id FROM pending WHERE gone = 1
+        UNION SELECT item.id FROM item JOIN lost ON item.parent = lost.nid)
+    DELETE FROM item WHERE id IN (SELECT nid FROM lost)";
 /// A version that is another one may be older than what is here: both are kept.
 const OTHER: &str = "DELETE FROM item WHERE kind <> 0 AND EXISTS (SELECT 1 FROM pending
     WHERE pending.id = item.id AND pending.gone = 0 AND pending.etag <> item.etag)";

@@ -35,14 +35,6 @@ const BY_ETAG: &str = concat!(
     ", inode, seen_size, seen_mtime, seen_ctime FROM item
      WHERE kind = 1 AND etag = $1 AND inode IS NOT NULL LIMIT 1"
 );
-const BELOW: &str = concat!(
-    "WITH RECURSIVE below (nid) AS (
-        SELECT id FROM item WHERE parent = $1
-        UNION ALL SELECT i.id FROM item AS i JOIN below ON i.parent = below.nid)
-     SELECT ",
-    columns!(),
-    ", inode, seen_size, seen_mtime, seen_ctime FROM item JOIN below ON item.id = below.nid"
-);
 const PUT: &str = "INSERT OR REPLACE INTO item (id, space, parent, name, kind, etag, executable, mount, size, mtime,
         inode, seen_size, seen_mtime, seen_ctime)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
@@ -53,7 +45,10 @@ const EXECUTABLE: &str = "UPDATE item SET executable = $2 WHERE id = $1";
 const RENAME: &str = "UPDATE OR REPLACE item SET id = $2 WHERE id = $1";
 const RENAME_LIST: &str = "UPDATE OR REPLACE list SET item = $2 WHERE item = $1";
 const REPARENT: &str = "UPDATE item SET parent = $2 WHERE parent = $1";
-const REMOVE: &str = "DELETE FROM item WHERE id = $1";
+/// With what still lies in it, of which only the server may have a place for by now: that is pending.
+const REMOVE: &str = "WITH RECURSIVE lost (nid) AS (
+        SELECT $1 UNION ALL SELECT item.id FROM item JOIN lost ON item.parent = lost.nid)
+    DELETE FROM item WHERE id IN (SELECT nid FROM lost)";
 const REMOVE_LIST: &str = "DELETE FROM list WHERE item = $1";
 const SETTLED: &str = "DELETE FROM pending WHERE id = $1";
 /// What was heard meanwhile and is otherwise stays to be done.
@@ -85,11 +80,6 @@ impl Journal {
     /// What lies in a collection, with the stamps.
     pub async fn children(&self, parent: ItemId) -> Result<Vec<(Entry, Option<Stamp>)>, Error> {
         self.rows(CHILDREN, parent).await
-    }
-
-    /// Everything below a collection, with the stamps.
-    pub async fn below(&self, id: ItemId) -> Result<Vec<(Entry, Option<Stamp>)>, Error> {
-        self.rows(BELOW, id).await
     }
 
     /// An item.

@@ -193,3 +193,19 @@ async fn another_id_takes_over_what_lies_in_a_collection() {
     );
     assert!(journal.item(ItemId(2)).await.unwrap().is_none());
 }
+
+#[tokio::test]
+async fn what_has_moved_out_of_a_collection_there_is_not_known_here_once_the_collection_went() {
+    let (_dir, journal) = journal().await;
+    let elsewhere = Intake::Is(entry(5, 1, "b.txt", "f2"));
+    journal.take(&[elsewhere], None).await.unwrap();
+    journal
+        .write(&[Write::Remove(ItemId(3)), Write::Remove(ItemId(2))])
+        .await
+        .unwrap();
+    for id in 2..6 {
+        assert!(journal.item(ItemId(id)).await.unwrap().is_none(), "{id}");
+    }
+    let (pending, gone) = journal.pending_for(ItemId(5)).await.unwrap().unwrap();
+    assert_eq!((pending.parent, gone), (ROOT, false));
+}

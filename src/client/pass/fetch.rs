@@ -390,7 +390,8 @@ impl Engine {
                     }
                     outcome.done += 1;
                     let id = file.wanted.id;
-                    let row = parts.rows.get(&id);
+                    // What was not here has no place of old.
+                    let row = parts.rows.get(&id).filter(|_| file.wanted.replaces);
                     let entry = Entry {
                         parent: row.map_or(file.wanted.parent, |row| row.parent),
                         name: row.map_or(file.wanted.name, |row| row.name.clone()),

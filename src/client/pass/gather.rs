@@ -196,11 +196,12 @@ impl Parts {
                 self.local.insert(Item { parent: to, ..item });
             }
         }
+        // Only what was in step has a row, and lies in something that was.
         if let Some(row) = self.rows.remove(&from) {
             self.rows.insert(to, Entry { id: to, ..row });
-        }
-        for row in self.rows.values_mut().filter(|row| row.parent == from) {
-            row.parent = to;
+            for row in self.rows.values_mut().filter(|row| row.parent == from) {
+                row.parent = to;
+            }
         }
         if let Some(stamp) = self.stamps.remove(&from) {
             self.stamps.insert(to, stamp);

@@ -43,12 +43,13 @@ impl Engine {
     ) -> Result<(), Error> {
         let mut failed = HashSet::new();
         let (mut writes, mut wanted) = (Vec::new(), Vec::<Wanted>::new());
+        // Steps of what is wanted.
+        let mut coming = HashSet::new();
         for (at, step) in plan.here.iter().enumerate() {
-            if step
-                .needs
-                .iter()
-                .any(|need| wanted.iter().any(|wanted| wanted.step == *need))
-            {
+            if step.needs.iter().any(|need| coming.contains(need)) {
+                // An error of the line must not make the journal forget what was done.
+                self.durable(&mut writes).await?;
+                coming.clear();
                 self.fetch(std::mem::take(&mut wanted), parts, outcome, &mut failed)
                     .await?;
             }
@@ -64,6 +65,7 @@ impl Engine {
             } = &step.op
             {
                 let (id, parent) = (parts.alias(*id), parts.alias(*parent));
+                coming.insert(at);
                 wanted.push(Wanted {
                     step: at,
                     id,

@@ -192,7 +192,8 @@ impl Engine {
         let plan = match planned {
             Ok(plan) => plan,
             Err(error @ Unsound::Local(id)) => {
-                // A row without a place: what is here and there under its name is found anew.
+                // A row without a place: what is here and there under its name is found anew. Without that no pass would come
+                // through any more.
                 if id.is_known() {
                     self.journal.write(&[Write::Remove(id)]).await?;
                     self.journal.take_anew(false).await?;

@@ -180,9 +180,10 @@ async fn programs_can_be_run_and_links_lead_nowhere_outside() {
         ("documents/run2", "./run"),
         ("documents/nothing", "not there"),
     ];
+    let other_space = format!("../../{}/x", "shared");
     let outside = [
         ("documents/root", "/etc/passwd"),
-        ("documents/out", "../../shared/x"),
+        ("documents/out", other_space.as_str()),
         ("documents/odd", "bin/../../../x"),
         ("top", ".."),
     ];

@@ -92,6 +92,29 @@ fn renamed_and_moved_files_and_folders_arrive_without_their_bytes() {
 }
 
 #[test]
+fn what_one_side_moved_out_of_a_folder_stays_when_the_other_deletes_the_folder() {
+    let (_server, a, b) = super::pair();
+    for name in ["kept", "gone"] {
+        a.write(format!("folder/deep/{name}"), name);
+    }
+    Client::sync_all(&[&a, &b]);
+    a.rename("folder/deep/kept", "kept");
+    b.remove("folder");
+    for _ in 0..2 {
+        a.sync();
+        b.sync();
+    }
+    assert_alike(&a, &b);
+    assert_eq!(b.read("kept"), b"kept");
+    assert!(!a.path("folder").exists());
+    // What came belongs to where it lies now, and goes on as any other file does.
+    b.rename("kept", "documents/kept");
+    Client::sync_all(&[&a, &b]);
+    assert_alike(&a, &b);
+    assert_eq!(a.read("documents/kept"), b"kept");
+}
+
+#[test]
 fn names_that_are_exchanged_and_rings_of_names_arrive() {
     let (_server, a, b) = super::pair();
     for name in ["1", "2", "3", "x/1", "y/1"] {
