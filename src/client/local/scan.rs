@@ -4,6 +4,7 @@
 //! stays as it was: only what is seen to be gone is missing.
 
 mod dirty;
+mod finish;
 mod list;
 mod pair;
 mod walk;
@@ -52,6 +53,12 @@ pub enum Reach {
     Children,
     /// To all below.
     Below,
+}
+
+/// Has something looked at, and no less far than was asked for before.
+pub fn look_again(map: &mut BTreeMap<String, Reach>, path: String, reach: Reach) {
+    let old = map.entry(path).or_insert(reach);
+    *old = reach.max(*old);
 }
 
 /// What is to be looked at.

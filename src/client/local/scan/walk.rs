@@ -14,7 +14,7 @@ use crate::client::item::{Content, Item, ItemId, Kind};
 use crate::client::local::folder::Folder;
 use crate::client::local::ignore::Ignore;
 use crate::client::local::join;
-use crate::client::local::stamp::{Seen, Stamp, now_ns};
+use crate::client::local::stamp::{Seen, now_ns};
 
 /// A scan on its way. What is untouched leaves nothing here.
 pub(super) struct Walk<'a, 'k, E> {
@@ -23,9 +23,9 @@ pub(super) struct Walk<'a, 'k, E> {
     pub(super) ignore: &'a mut Ignore,
     pub(super) known: &'a mut Tell<'k, E>,
     pub(super) numbers: &'a mut Numbers,
-    begin_ns: i64,
+    pub(super) begin_ns: i64,
     pub(super) found: Found,
-    root_error: Option<Errno>,
+    pub(super) root_error: Option<Errno>,
     /// Known collections that are still to be listed.
     pub(super) dirs: Vec<Dir>,
     /// What was met and is not known by its name.
@@ -404,88 +404,5 @@ impl<'a, 'k, E> Walk<'a, 'k, E> {
             self.found.forgotten.push(known.item.id);
         }
         Ok(())
-    }
-
-    /// Gives what was found, and why the root could not be read.
-    pub(super) fn finish(mut self) -> (Found, Option<Errno>) {
-        let mut ids: Vec<Option<ItemId>> = Vec::with_capacity(self.nodes.len());
-        for node in std::mem::take(&mut self.nodes) {
-            let parent = match node.parent {
-                Parent::Item(id) => Some(id),
-                Parent::Node(at) => ids[at],
-            };
-            let id = match node.state {
-                State::Fresh => parent.map(|parent| self.is_new(&node, parent)),
-                State::Moved(at) => parent.map(|parent| self.has_moved(&node, parent, at)),
-                State::Known(id) => Some(id),
-                State::Dropped => None,
-            };
-            ids.push(id);
-        }
-        let held = |known: &Known| {
-            known
-                .stamp
-                .is_some_and(|stamp| self.held.contains(&stamp.inode))
-        };
-        let missing = self
-            .gone
-            .into_iter()
-            .filter(|gone| !gone.taken)
-            .map(|gone| gone.known);
-        self.found.missing = missing.filter(|known| !held(known)).collect();
-        // One that was changed below a collection that went a moment later.
-        let missing: HashSet<ItemId> = self
-            .found
-            .missing
-            .iter()
-            .map(|known| known.item.id)
-            .collect();
-        self.found
-            .changed
-            .retain(|local| !missing.contains(&local.item.id));
-        (self.found, self.root_error)
-    }
-
-    fn is_new(&mut self, node: &Node, parent: ItemId) -> ItemId {
-        self.numbers.id -= 1;
-        let id = ItemId(self.numbers.id);
-        let content = if node.kind == Kind::Collection {
-            Content::None
-        } else {
-            self.numbers.content += 1;
-            Content::Local(self.numbers.content)
-        };
-        let executable = self.folder.has_modes() && node.seen.executable();
-        let (name, kind) = (node.name.clone(), node.kind);
-        let item = Item {
-            id,
-            parent,
-            name,
-            kind,
-            content,
-            executable,
-            mount: false,
-        };
-        self.push(item, node.seen.stamp);
-        id
-    }
-
-    fn has_moved(&mut self, node: &Node, parent: ItemId, gone: usize) -> ItemId {
-        let known = self.gone[gone].known.item.clone();
-        let executable = self.executable(&known, &node.seen);
-        let item = Item {
-            parent,
-            name: node.name.clone(),
-            executable,
-            ..known
-        };
-        let id = item.id;
-        self.push(item, node.seen.stamp);
-        id
-    }
-
-    fn push(&mut self, item: Item, stamp: Stamp) {
-        let racy = stamp.is_racy(self.begin_ns);
-        self.found.changed.push(Local { item, stamp, racy });
     }
 }

@@ -454,3 +454,27 @@ fn a_folder_that_is_emptied_while_it_is_scanned_gives_no_result() {
         Err(ScanError::Folder(FolderError::Missing(_)))
     ));
 }
+
+#[test]
+fn a_collection_stays_while_something_out_of_it_is_kept() {
+    let mut world = World::new();
+    world.write("b/c/a\u{0308}", "x");
+    world.write("b/d", "z");
+    world.write("\u{e4}", "y");
+    world.settle();
+    // It is called like another one where it is now, so it is not synced for now, and not deleted either.
+    world.rename("b/c/a\u{0308}", "a\u{0308}");
+    world.remove("b");
+    let found = world.scan();
+    assert_eq!(
+        troubles(&found),
+        [("a\u{0308}".to_owned(), TroubleKind::SameName)]
+    );
+    assert!(found.changed.is_empty());
+    let missing: Vec<&str> = found
+        .missing
+        .iter()
+        .map(|known| &*known.item.name)
+        .collect();
+    assert_eq!(missing, ["d"]);
+}
