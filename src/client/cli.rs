@@ -97,9 +97,6 @@ pub struct Sync {
     /// Delete on one side what is gone on the other, even if that is nearly everything
     #[arg(long)]
     pub force_delete: bool,
-    /// Go through every file here, too, that looks untouched
-    #[arg(long)]
-    pub reread: bool,
 }
 
 /// Arguments of `resolve`.

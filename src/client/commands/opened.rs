@@ -90,11 +90,10 @@ pub(super) fn place(dir: &ConfigDir, secrets: config::Secrets) -> Place {
 }
 
 /// Sets the rates that hold now; gives the minutes until others do.
-pub(crate) fn set_limits(limits: &Limits, config: &Config) -> u16 {
+pub(crate) fn set_limits(limits: &Limits, config: &Config) {
     let now = jiff::ZonedDateTime::now();
     let minute = u16::try_from(i32::from(now.hour()) * 60 + i32::from(now.minute())).unwrap_or(0);
-    let (rates, until) = config.limits.at(minute);
+    let rates = config.limits.at(minute);
     let rate = |rate: Option<bytesize::ByteSize>| rate.and_then(|rate| NonZeroU64::new(rate.0));
     limits.set(rate(rates.up), rate(rates.down));
-    until
 }

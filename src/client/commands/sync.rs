@@ -13,7 +13,7 @@ use crate::client::config::{self, Config, ConfigDir};
 use crate::client::control::{self, Ask};
 use crate::client::journal::Key;
 use crate::client::local::scan::Scope;
-use crate::client::pass::{Asked, Engine, now};
+use crate::client::pass::{Asked, Engine};
 use crate::client::progress::Progress;
 
 /// Passes in a row, each of which found something to do: more would be two sides that never agree.
@@ -82,17 +82,12 @@ async fn until_in_step(engine: &mut Engine, force_delete: bool) -> Result<Done, 
         done.changes += outcome.done;
         done.failed = outcome.failed;
         troubles = troubles.max(outcome.troubles);
-        if !outcome.more && outcome.again.is_empty() || outcome.done == 0 && outcome.failed > 0 {
+        if !outcome.more && outcome.again.is_empty() || outcome.is_stuck() {
             done.failed += troubles;
-            if done.failed == 0 {
-                engine
-                    .journal
-                    .set(Key::InStep, Some(&now().to_string()))
-                    .await?;
-            }
             return Ok(done);
         }
         asked.scope = Scope::Dirty(outcome.again);
+        asked.force_delete = false;
     }
     Err(Error::Said(
         "both sides keep changing; try again later".to_owned(),

@@ -3,9 +3,6 @@
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
-/// Minutes of a day.
-const DAY: u16 = 24 * 60;
-
 /// Bytes per second each way; none is free.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,23 +45,10 @@ impl Limits {
         *self == Self::default()
     }
 
-    /// The rates at a minute of the day, and in how many minutes others may hold.
-    pub fn at(&self, minute: u16) -> (Rates, u16) {
+    /// The rates at a minute of the day.
+    pub fn at(&self, minute: u16) -> Rates {
         let open = self.schedule.iter().find(|window| window.is_open(minute));
-        let borders = self
-            .schedule
-            .iter()
-            .flat_map(|window| [&window.from, &window.to]);
-        let until = borders.filter_map(|border| parse(border)).map(|border| {
-            match (border + DAY - minute) % DAY {
-                0 => DAY,
-                minutes => minutes,
-            }
-        });
-        (
-            open.map_or(self.rates, |window| window.rates),
-            until.min().unwrap_or(DAY),
-        )
+        open.map_or(self.rates, |window| window.rates)
     }
 
     pub(super) fn wrong(&self) -> Option<String> {
@@ -129,7 +113,7 @@ mod tests {
     }
 
     fn up(minute: u16) -> Option<u64> {
-        limits().at(minute).0.up.map(|up| up.0)
+        limits().at(minute).up.map(|up| up.0)
     }
 
     #[test]
@@ -146,13 +130,6 @@ mod tests {
             [up(22 * 60 + 30), up(0), up(6 * 60 - 1), up(6 * 60)],
             [Some(2), Some(2), Some(2), None]
         );
-    }
-
-    #[test]
-    fn the_next_change_is_known() {
-        assert_eq!(limits().at(7 * 60 + 50).1, 10);
-        assert_eq!(limits().at(23 * 60).1, 7 * 60);
-        assert_eq!(Limits::default().at(0).1, DAY);
     }
 
     #[test]
