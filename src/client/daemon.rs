@@ -15,10 +15,9 @@ use super::commands::{Error, Opened};
 use super::config::{Config, ConfigDir};
 use super::control::{Ask, Asker, Listener, Live};
 use super::journal::Key;
-use super::local::ignore::Ignore;
-use super::local::scan::{Reach, Scope};
+use super::local::scan::{Reach, Scope, look_again};
 use super::local::watch::{Watch, WatchError};
-use super::pass::{self, Asked, now};
+use super::pass::{self, Asked};
 use super::progress::Progress;
 use super::remote::{Events, Heard, Limits};
 
@@ -41,7 +40,6 @@ struct Daemon {
     pause: Duration,
     due: Option<Instant>,
     scan_due: Instant,
-    limits_due: Instant,
     live: Live,
     rate: Rate,
     force_delete: bool,
@@ -76,11 +74,11 @@ pub async fn run(dir: &ConfigDir) -> Result<(), Error> {
     Config::load(dir)?;
     let lock = dir.lock()?;
     let control = Listener::open(dir).map_err(|error| Error::Io("control.sock", error))?;
-    let mut stop = [
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ]
-    .map(|signal| signal.map_err(|error| Error::Io("signals", error)));
+    let stop = |kind| signal(kind).map_err(|error| Error::Io("signals", error));
+    let mut stop = Stops {
+        terminate: stop(SignalKind::terminate())?,
+        interrupt: stop(SignalKind::interrupt())?,
+    };
     let opened = open(dir, lock, &control, &mut stop).await?;
     let Some(opened) = opened else {
         return Ok(());
@@ -120,16 +118,16 @@ pub async fn run(dir: &ConfigDir) -> Result<(), Error> {
     Ok(())
 }
 
-type Stops = [Result<Signal, Error>; 2];
+/// Signals that end it.
+struct Stops {
+    terminate: Signal,
+    interrupt: Signal,
+}
 
 async fn stopped(stop: &mut Stops) {
-    let [terminate, interrupt] = stop;
-    let (Ok(terminate), Ok(interrupt)) = (terminate, interrupt) else {
-        return std::future::pending().await;
-    };
     tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        _ = stop.terminate.recv() => {}
+        _ = stop.interrupt.recv() => {}
     }
 }
 
@@ -198,7 +196,6 @@ impl Daemon {
             dirty: Dirty::All,
             pause: PAUSE,
             due: None,
-            limits_due: now,
             live: Live::default(),
             rate: Rate::new(now),
             force_delete: false,
@@ -296,8 +293,7 @@ impl Daemon {
         }
         engine.journal.set(Key::LastError, None).await?;
         self.live.online = true;
-        let stuck = outcome.failed > 0 && outcome.done == 0;
-        if stuck {
+        if outcome.is_stuck() {
             // What failed is tried again later and later; what is new does not wait for that.
             self.scan_due = self.scan_due.min(Instant::now() + self.pause);
             self.pause = (self.pause * 2).min(PAUSE_MAX);
@@ -306,12 +302,6 @@ impl Daemon {
         self.pause = PAUSE;
         if outcome.more || !outcome.again.is_empty() {
             self.dirty.add(outcome.again, true);
-        }
-        if outcome.failed + outcome.troubles == 0 {
-            engine
-                .journal
-                .set(Key::InStep, Some(&now().to_string()))
-                .await?;
         }
         Ok(())
     }
@@ -392,11 +382,8 @@ impl Daemon {
 
     fn tick(&mut self) {
         notify(&[sd_notify::NotifyState::Watchdog]);
-        if self.limits_due <= Instant::now() {
-            let engine = &self.opened.engine;
-            let minutes = set_limits(engine.session.server().limits(), &engine.config);
-            self.limits_due = Instant::now() + Duration::from_mins(u64::from(minutes).min(1));
-        }
+        let engine = &self.opened.engine;
+        set_limits(engine.session.server().limits(), &engine.config);
     }
 
     async fn answer(&mut self, ask: Ask, from: Asker, watch: &mut Watch) -> Result<(), Error> {
@@ -425,13 +412,11 @@ impl Daemon {
     async fn reload(&mut self, watch: &mut Watch) -> Result<(), Error> {
         let config = Config::load(&self.dir)?;
         let engine = &mut self.opened.engine;
-        if config.exclude != engine.config.exclude {
-            engine.ignore = Ignore::new(config.exclude.iter().cloned());
+        let excludes = config.exclude != engine.config.exclude;
+        engine.set_config(config).await?;
+        if excludes {
             watch.set_ignore(engine.ignore.clone(), &[String::new()]);
         }
-        engine.config = config;
-        engine.selection_changed().await?;
-        self.limits_due = Instant::now();
         self.due = None;
         self.dirty = Dirty::All;
         self.tick();
@@ -472,8 +457,7 @@ impl Dirty {
             Self::All => {}
             Self::Some(paths, pulls) => {
                 for (path, reach) in more {
-                    let old = paths.entry(path).or_insert(reach);
-                    *old = reach.max(*old);
+                    look_again(paths, path, reach);
                 }
                 *pulls |= pull;
             }

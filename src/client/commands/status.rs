@@ -27,18 +27,8 @@ struct Standing {
     /// Milliseconds since 1970.
     in_step: Option<i64>,
     last_error: Option<String>,
-    troubles: Vec<Problem>,
+    troubles: Vec<Trouble>,
     daemon: Option<Live>,
-}
-
-/// A path that is not in step.
-#[derive(Debug, Serialize)]
-struct Problem {
-    path: String,
-    what: String,
-    since: i64,
-    tries: i64,
-    again: i64,
 }
 
 /// Shows how a device stands.
@@ -60,12 +50,7 @@ pub(super) async fn status(dir: &ConfigDir, json: bool) -> Result<(), Error> {
         waiting: journal.in_wait().await?,
         in_step: in_step.and_then(|text| text.parse().ok()),
         last_error: journal.get(Key::LastError).await?,
-        troubles: journal
-            .troubles(TROUBLES)
-            .await?
-            .into_iter()
-            .map(problem)
-            .collect(),
+        troubles: journal.troubles(TROUBLES).await?,
         daemon,
     };
     journal.close().await?;
@@ -73,23 +58,6 @@ pub(super) async fn status(dir: &ConfigDir, json: bool) -> Result<(), Error> {
         say_json(&standing)
     } else {
         say(&text(&standing))
-    }
-}
-
-fn problem(trouble: Trouble) -> Problem {
-    let Trouble {
-        path,
-        what,
-        since,
-        tries,
-        again,
-    } = trouble;
-    Problem {
-        path,
-        what,
-        since,
-        tries,
-        again,
     }
 }
 

@@ -3,14 +3,29 @@
 use sqlx::Connection as _;
 use sqlx::sqlite::SqliteConnection;
 
-use super::entry::{columns, entry, kind_number};
+use super::entry::{bind, columns, entry, in_step, json_of};
+use super::items::SETTLED_IF_SAME;
+use super::state::put;
 use super::{Entry, Error, Journal, Key};
 use crate::client::item::ItemId;
 
-const ITEM: &str = concat!("SELECT ", columns!(), " FROM item WHERE id = $1");
-const PUT: &str = "INSERT OR REPLACE INTO pending (id, gone, space, parent, name, kind, etag, executable, mount, size, mtime)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
-const SETTLED: &str = "DELETE FROM pending WHERE id = $1";
+const PUT: &str = concat!(
+    "INSERT OR REPLACE INTO pending (",
+    columns!(),
+    ", gone)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0)"
+);
+const GONE: &str = concat!(
+    "INSERT OR REPLACE INTO pending (",
+    columns!(),
+    ", gone)
+    SELECT ",
+    columns!(),
+    ", 1 FROM pending WHERE id = $1
+    UNION ALL SELECT ",
+    columns!(),
+    ", 1 FROM item WHERE id = $1 LIMIT 1"
+);
 const ALL_GONE: &str = concat!(
     "INSERT OR REPLACE INTO pending (gone, ",
     columns!(),
@@ -38,13 +53,8 @@ const PENDING_BELOW_GONE: &str = "UPDATE pending SET gone = 1
 /// What is gone and was never here needs nothing. Only at the end: what lies below it had to be found.
 const NEVER_HERE: &str = "DELETE FROM pending WHERE gone = 1 AND id NOT IN (SELECT id FROM item)";
 /// What is here as the server has it needs nothing.
-const IN_STEP: &str =
-    "DELETE FROM pending WHERE gone = 0 AND EXISTS (SELECT 1 FROM item WHERE item.id = pending.id
-    AND item.parent = pending.parent AND item.name = pending.name AND item.kind = pending.kind
-    AND item.executable = pending.executable AND item.mount = pending.mount
-    AND (item.kind = 0 OR item.etag = pending.etag))";
+const IN_STEP: &str = concat!("DELETE FROM pending WHERE ", in_step!());
 const PENDING: &str = concat!("SELECT ", columns!(), ", gone FROM pending");
-const PENDING_ONE: &str = concat!("SELECT ", columns!(), ", gone FROM pending WHERE id = $1");
 const OCCUPANTS: &str = "SELECT item.id FROM pending JOIN item ON item.parent = pending.parent AND item.name = pending.name
     WHERE pending.gone = 0 AND item.id <> pending.id";
 const PENDING_IN: &str = "WITH asked (id) AS MATERIALIZED (SELECT value FROM json_each($1))
@@ -66,13 +76,10 @@ impl Journal {
         let mut conn = self.conn().await;
         let mut tx = conn.begin().await?;
         for change in changes {
-            match change {
-                Intake::Is(entry) => is(&mut tx, entry).await?,
-                Intake::Gone(id) => gone(&mut tx, *id).await?,
-            }
+            take_in(&mut tx, change).await?;
         }
-        if let Some(cursor) = cursor {
-            set_cursor(&mut tx, cursor).await?;
+        if cursor.is_some() {
+            put(&mut tx, Key::Cursor.name(), cursor).await?;
         }
         Ok(tx.commit().await?)
     }
@@ -84,20 +91,11 @@ impl Journal {
         let mut tx = conn.begin().await?;
         sqlx::query(FORGET_NEW).execute(&mut *tx).await?;
         sqlx::query(ALL_GONE).execute(&mut *tx).await?;
-        let hearing = "INSERT OR REPLACE INTO state (key, value) VALUES ($1, '1')";
-        let hearing = sqlx::query(hearing).bind(Key::Hearing.name());
-        hearing.execute(&mut *tx).await?;
+        put(&mut tx, Key::Hearing.name(), Some("1")).await?;
         if lost {
-            let sql = "INSERT OR REPLACE INTO state (key, value) VALUES ($1, '1')";
-            sqlx::query(sql)
-                .bind(Key::Lost.name())
-                .execute(&mut *tx)
-                .await?;
+            put(&mut tx, Key::Lost.name(), Some("1")).await?;
         }
-        sqlx::query("DELETE FROM state WHERE key = $1")
-            .bind(Key::Cursor.name())
-            .execute(&mut *tx)
-            .await?;
+        put(&mut tx, Key::Cursor.name(), None).await?;
         Ok(tx.commit().await?)
     }
 
@@ -105,12 +103,7 @@ impl Journal {
     pub async fn all_taken(&self) -> Result<(), Error> {
         let mut conn = self.conn().await;
         let mut tx = conn.begin().await?;
-        let lost = "DELETE FROM state WHERE key = $1";
-        let lost = sqlx::query(lost)
-            .bind(Key::Lost.name())
-            .execute(&mut *tx)
-            .await?;
-        if lost.rows_affected() > 0 {
+        if put(&mut tx, Key::Lost.name(), None).await? {
             for sql in [UNKNOWN, OTHER] {
                 sqlx::query(sql).execute(&mut *tx).await?;
             }
@@ -129,9 +122,7 @@ impl Journal {
             }
         }
         sqlx::query(NEVER_HERE).execute(&mut *tx).await?;
-        let heard = "DELETE FROM state WHERE key = $1";
-        let heard = sqlx::query(heard).bind(Key::Hearing.name());
-        heard.execute(&mut *tx).await?;
+        put(&mut tx, Key::Hearing.name(), None).await?;
         Ok(tx.commit().await?)
     }
 
@@ -154,17 +145,6 @@ impl Journal {
             .collect()
     }
 
-    /// What is pending for an item.
-    pub async fn pending_for(&self, id: ItemId) -> Result<Option<(Entry, bool)>, Error> {
-        use sqlx::Row as _;
-        let row = sqlx::query(PENDING_ONE)
-            .bind(id.0)
-            .fetch_optional(&mut *self.conn().await)
-            .await?;
-        row.map(|row| Ok((entry(&row)?, row.try_get(10)?)))
-            .transpose()
-    }
-
     /// Number of items whose state at the server is not here yet.
     pub async fn in_wait(&self) -> Result<u64, Error> {
         let count: i64 = sqlx::query_scalar(IN_WAIT)
@@ -175,12 +155,9 @@ impl Journal {
 
     /// Whether something is there that is new, or changed, in these collections or is one of these items.
     pub async fn is_pending_in(&self, ids: &[ItemId]) -> Result<bool, Error> {
-        let ids: Vec<_> = ids.iter().map(|id| id.0.to_string()).collect();
-        let query = sqlx::query(PENDING_IN).bind(format!("[{}]", ids.join(",")));
-        Ok(query
-            .fetch_optional(&mut *self.conn().await)
-            .await?
-            .is_some())
+        let query = sqlx::query(PENDING_IN).bind(json_of(ids));
+        let found = query.fetch_optional(&mut *self.conn().await).await?;
+        Ok(found.is_some())
     }
 
     /// Items that were in step, in places that pending ones are to have.
@@ -192,66 +169,16 @@ impl Journal {
     }
 }
 
-async fn is(conn: &mut SqliteConnection, new: &Entry) -> Result<(), Error> {
-    let old = sqlx::query(ITEM)
-        .bind(new.id.0)
-        .fetch_optional(&mut *conn)
-        .await?;
-    let old = old.map(|row| entry(&row)).transpose()?;
-    if old.is_some_and(|old| old.same(new)) {
-        return settled(conn, new.id).await;
-    }
-    put(conn, new, false).await
-}
-
-async fn gone(conn: &mut SqliteConnection, id: ItemId) -> Result<(), Error> {
-    let pending = sqlx::query(PENDING_ONE)
-        .bind(id.0)
-        .fetch_optional(&mut *conn)
-        .await?;
-    let row = match pending {
-        Some(row) => Some(row),
-        None => {
-            sqlx::query(ITEM)
-                .bind(id.0)
-                .fetch_optional(&mut *conn)
-                .await?
+pub(super) async fn take_in(conn: &mut SqliteConnection, change: &Intake) -> Result<(), Error> {
+    match change {
+        Intake::Is(entry) => {
+            bind(sqlx::query(PUT), entry).execute(&mut *conn).await?;
+            let settled = sqlx::query(SETTLED_IF_SAME).bind(entry.id.0);
+            settled.execute(conn).await?;
         }
-    };
-    match row {
-        Some(row) => put(conn, &entry(&row)?, true).await,
-        None => Ok(()),
+        Intake::Gone(id) => {
+            sqlx::query(GONE).bind(id.0).execute(conn).await?;
+        }
     }
-}
-
-async fn settled(conn: &mut SqliteConnection, id: ItemId) -> Result<(), Error> {
-    sqlx::query(SETTLED).bind(id.0).execute(conn).await?;
-    Ok(())
-}
-
-async fn put(conn: &mut SqliteConnection, entry: &Entry, gone: bool) -> Result<(), Error> {
-    let query = sqlx::query(PUT)
-        .bind(entry.id.0)
-        .bind(gone)
-        .bind(entry.space)
-        .bind(entry.parent.0)
-        .bind(&*entry.name)
-        .bind(kind_number(entry.kind))
-        .bind(&*entry.etag)
-        .bind(entry.executable)
-        .bind(entry.mount)
-        .bind(entry.size.cast_signed())
-        .bind(entry.mtime);
-    query.execute(conn).await?;
-    Ok(())
-}
-
-async fn set_cursor(conn: &mut SqliteConnection, cursor: &str) -> Result<(), Error> {
-    let sql = "INSERT OR REPLACE INTO state (key, value) VALUES ($1, $2)";
-    sqlx::query(sql)
-        .bind(Key::Cursor.name())
-        .bind(cursor)
-        .execute(conn)
-        .await?;
     Ok(())
 }

@@ -73,28 +73,9 @@ impl Entry {
             mount: self.mount,
         }
     }
-
-    /// Whether the merge would see no difference.
-    pub fn same(&self, other: &Self) -> bool {
-        let etags = self.kind == Kind::Collection || self.etag == other.etag;
-        etags
-            && (
-                self.parent,
-                &self.name,
-                self.kind,
-                self.executable,
-                self.mount,
-            ) == (
-                other.parent,
-                &other.name,
-                other.kind,
-                other.executable,
-                other.mount,
-            )
-    }
 }
 
-pub(super) fn kind_number(kind: Kind) -> i64 {
+fn kind_number(kind: Kind) -> i64 {
     match kind {
         Kind::Collection => 0,
         Kind::File => 1,
@@ -117,7 +98,43 @@ macro_rules! columns {
         "id, space, parent, name, kind, etag, executable, mount, size, mtime"
     };
 }
-pub(super) use columns;
+/// Columns of [`known`], in its order.
+macro_rules! known_columns {
+    () => {
+        concat!(
+            $crate::client::journal::entry::columns!(),
+            ", inode, seen_size, seen_mtime, seen_ctime"
+        )
+    };
+}
+/// Whether what is pending is as it is in step: what a merge would see no difference in.
+macro_rules! in_step {
+    () => {
+        "gone = 0 AND EXISTS (SELECT 1 FROM item WHERE item.id = pending.id
+            AND item.parent = pending.parent AND item.name = pending.name AND item.kind = pending.kind
+            AND item.executable = pending.executable AND item.mount = pending.mount
+            AND (item.kind = 0 OR item.etag = pending.etag))"
+    };
+}
+pub(super) use {columns, in_step, known_columns};
+
+/// A statement of ours on its way.
+pub(super) type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
+
+/// Binds [`columns`], in their order.
+pub(super) fn bind<'q>(query: Query<'q>, entry: &'q Entry) -> Query<'q> {
+    query
+        .bind(entry.id.0)
+        .bind(entry.space)
+        .bind(entry.parent.0)
+        .bind(&*entry.name)
+        .bind(kind_number(entry.kind))
+        .bind(&*entry.etag)
+        .bind(entry.executable)
+        .bind(entry.mount)
+        .bind(entry.size.cast_signed())
+        .bind(entry.mtime)
+}
 
 pub(super) fn entry(row: &SqliteRow) -> Result<Entry, Error> {
     let etag: &str = row.try_get(5)?;
@@ -136,16 +153,23 @@ pub(super) fn entry(row: &SqliteRow) -> Result<Entry, Error> {
     })
 }
 
-/// The stamp in four columns from `first` on; none when it is not to be relied on.
-pub(super) fn stamp(row: &SqliteRow, first: usize) -> Result<Option<Stamp>, Error> {
-    let Some(inode) = row.try_get::<Option<i64>, _>(first)? else {
-        return Ok(None);
+/// An item with its stamp; none when it is not to be relied on.
+pub(super) fn known(row: &SqliteRow) -> Result<(Entry, Option<Stamp>), Error> {
+    let Some(inode) = row.try_get::<Option<i64>, _>(10)? else {
+        return Ok((entry(row)?, None));
     };
-    let size: i64 = row.try_get(first + 1)?;
-    Ok(Some(Stamp {
+    let size: i64 = row.try_get(11)?;
+    let stamp = Stamp {
         inode: inode.cast_unsigned(),
         size: size.cast_unsigned(),
-        mtime_ns: row.try_get(first + 2)?,
-        ctime_ns: row.try_get(first + 3)?,
-    }))
+        mtime_ns: row.try_get(12)?,
+        ctime_ns: row.try_get(13)?,
+    };
+    Ok((entry(row)?, Some(stamp)))
+}
+
+/// Ids as `json_each` takes them.
+pub(super) fn json_of(ids: &[ItemId]) -> String {
+    let ids: Vec<_> = ids.iter().map(|id| id.0.to_string()).collect();
+    format!("[{}]", ids.join(","))
 }

@@ -1,43 +1,38 @@
 //! The synced tree.
 
+use std::sync::Arc;
+
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection as _, Row as _};
 
-use super::entry::{columns, entry, kind_number, stamp};
-use super::{Entry, Error, Journal};
+use super::entry::{bind, in_step, json_of, known, known_columns};
+use super::{Entry, Error, Intake, Journal, changes, lists, troubles};
 use crate::client::item::ItemId;
 use crate::client::local::Stamp;
+use crate::client::local::read::List;
 
-const CHILDREN: &str = concat!(
-    "SELECT ",
-    columns!(),
-    ", inode, seen_size, seen_mtime, seen_ctime FROM item WHERE parent = $1"
-);
-const ITEM: &str = concat!(
-    "SELECT ",
-    columns!(),
-    ", inode, seen_size, seen_mtime, seen_ctime FROM item WHERE id = $1"
-);
+const CHILDREN: &str = concat!("SELECT ", known_columns!(), " FROM item WHERE parent = $1");
 const ITEMS: &str = concat!(
     "SELECT ",
-    columns!(),
-    ", inode, seen_size, seen_mtime, seen_ctime FROM item
-     WHERE id IN (SELECT value FROM json_each($1))"
+    known_columns!(),
+    " FROM item WHERE id IN (SELECT value FROM json_each($1))"
 );
 const CHILD: &str = concat!(
     "SELECT ",
-    columns!(),
-    ", inode, seen_size, seen_mtime, seen_ctime FROM item WHERE parent = $1 AND name = $2"
+    known_columns!(),
+    " FROM item WHERE parent = $1 AND name = $2"
 );
 const BY_ETAG: &str = concat!(
     "SELECT ",
-    columns!(),
-    ", inode, seen_size, seen_mtime, seen_ctime FROM item
-     WHERE kind = 1 AND etag = $1 AND inode IS NOT NULL LIMIT 1"
+    known_columns!(),
+    " FROM item WHERE kind = 1 AND etag = $1 AND inode IS NOT NULL LIMIT 1"
 );
-const PUT: &str = "INSERT OR REPLACE INTO item (id, space, parent, name, kind, etag, executable, mount, size, mtime,
-        inode, seen_size, seen_mtime, seen_ctime)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+const PUT: &str = concat!(
+    "INSERT OR REPLACE INTO item (",
+    known_columns!(),
+    ")
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
+);
 const SEEN: &str =
     "UPDATE item SET inode = $2, seen_size = $3, seen_mtime = $4, seen_ctime = $5 WHERE id = $1";
 const PLACE: &str = "UPDATE item SET parent = $2, name = $3 WHERE id = $1";
@@ -52,10 +47,8 @@ const REMOVE: &str = "WITH RECURSIVE lost (nid) AS (
 const REMOVE_LIST: &str = "DELETE FROM list WHERE item = $1";
 const SETTLED: &str = "DELETE FROM pending WHERE id = $1";
 /// What was heard meanwhile and is otherwise stays to be done.
-const SETTLED_IF_SAME: &str = "DELETE FROM pending WHERE id = $1 AND gone = 0 AND EXISTS (SELECT 1 FROM item
-    WHERE item.id = pending.id AND item.parent = pending.parent AND item.name = pending.name
-    AND item.kind = pending.kind AND item.executable = pending.executable AND item.mount = pending.mount
-    AND (item.kind = 0 OR item.etag = pending.etag))";
+pub(super) const SETTLED_IF_SAME: &str =
+    concat!("DELETE FROM pending WHERE id = $1 AND ", in_step!());
 const SETTLED_IF_GONE: &str = "DELETE FROM pending WHERE id = $1 AND gone = 1";
 const COUNT: &str = "SELECT count(*), count(*) FILTER (WHERE kind <> 0) FROM item WHERE mount = 0";
 
@@ -72,6 +65,10 @@ pub enum Write {
     Place(ItemId, ItemId, String),
     /// Another id has taken the place of this one, also for what lies in it.
     Rekey(ItemId, ItemId),
+    /// How a version of it is cut.
+    List(ItemId, i64, Arc<str>, List),
+    /// Nothing is wrong at this path any more.
+    Well(String),
     /// Both sides do not have it, or it is not kept in step any more.
     Remove(ItemId),
 }
@@ -79,12 +76,14 @@ pub enum Write {
 impl Journal {
     /// What lies in a collection, with the stamps.
     pub async fn children(&self, parent: ItemId) -> Result<Vec<(Entry, Option<Stamp>)>, Error> {
-        self.rows(CHILDREN, parent).await
+        let query = sqlx::query(CHILDREN).bind(parent.0);
+        let rows = query.fetch_all(&mut *self.conn().await).await?;
+        rows.iter().map(known).collect()
     }
 
     /// An item.
     pub async fn item(&self, id: ItemId) -> Result<Option<(Entry, Option<Stamp>)>, Error> {
-        Ok(self.rows(ITEM, id).await?.pop())
+        Ok(self.items(&[id]).await?.pop())
     }
 
     /// What has a name in a collection.
@@ -95,28 +94,21 @@ impl Journal {
     ) -> Result<Option<(Entry, Option<Stamp>)>, Error> {
         let query = sqlx::query(CHILD).bind(parent.0).bind(name);
         let row = query.fetch_optional(&mut *self.conn().await).await?;
-        row.map(|row| Ok((entry(&row)?, stamp(&row, 10)?)))
-            .transpose()
+        row.as_ref().map(known).transpose()
     }
 
     /// Those of some items that are known.
     pub async fn items(&self, ids: &[ItemId]) -> Result<Vec<(Entry, Option<Stamp>)>, Error> {
-        let ids: Vec<_> = ids.iter().map(|id| id.0.to_string()).collect();
-        let query = sqlx::query(ITEMS).bind(format!("[{}]", ids.join(",")));
+        let query = sqlx::query(ITEMS).bind(json_of(ids));
         let rows = query.fetch_all(&mut *self.conn().await).await?;
-        rows.iter()
-            .map(|row| Ok((entry(row)?, stamp(row, 10)?)))
-            .collect()
+        rows.iter().map(known).collect()
     }
 
     /// A file that has this version here.
     pub async fn with_etag(&self, etag: &str) -> Result<Option<(Entry, Option<Stamp>)>, Error> {
-        let row = sqlx::query(BY_ETAG)
-            .bind(etag)
-            .fetch_optional(&mut *self.conn().await)
-            .await?;
-        row.map(|row| Ok((entry(&row)?, stamp(&row, 10)?)))
-            .transpose()
+        let query = sqlx::query(BY_ETAG).bind(etag);
+        let row = query.fetch_optional(&mut *self.conn().await).await?;
+        row.as_ref().map(known).transpose()
     }
 
     /// Number of items and of files among them.
@@ -130,25 +122,20 @@ impl Journal {
 
     /// Writes many changes in one transaction.
     pub async fn write(&self, writes: &[Write]) -> Result<(), Error> {
+        self.land(writes, &[]).await
+    }
+
+    /// Writes changes together with what the server told of them.
+    pub async fn land(&self, writes: &[Write], intake: &[Intake]) -> Result<(), Error> {
         let mut conn = self.conn().await;
         let mut tx = conn.begin().await?;
         for write in writes {
             apply(&mut tx, write).await?;
         }
+        for change in intake {
+            changes::take_in(&mut tx, change).await?;
+        }
         Ok(tx.commit().await?)
-    }
-
-    async fn rows(
-        &self,
-        sql: &'static str,
-        id: ItemId,
-    ) -> Result<Vec<(Entry, Option<Stamp>)>, Error> {
-        let rows = sqlx::query(sql)
-            .bind(id.0)
-            .fetch_all(&mut *self.conn().await)
-            .await?;
-        let row = |row| Ok((entry(row)?, stamp(row, 10)?));
-        rows.iter().map(row).collect()
     }
 }
 
@@ -193,6 +180,8 @@ async fn apply(conn: &mut SqliteConnection, write: &Write) -> Result<(), Error> 
             }
             one(conn, SETTLED, *from).await
         }
+        Write::List(id, space, etag, list) => lists::put(conn, *id, *space, etag, list).await,
+        Write::Well(path) => troubles::well(conn, path).await,
         Write::Remove(id) => forget(conn, *id).await,
     }
 }
@@ -214,17 +203,7 @@ async fn put(
     stamp: Option<Stamp>,
 ) -> Result<(), Error> {
     let (inode, size, mtime, ctime) = parts(stamp);
-    let query = sqlx::query(PUT)
-        .bind(entry.id.0)
-        .bind(entry.space)
-        .bind(entry.parent.0)
-        .bind(&*entry.name)
-        .bind(kind_number(entry.kind))
-        .bind(&*entry.etag)
-        .bind(entry.executable)
-        .bind(entry.mount)
-        .bind(entry.size.cast_signed())
-        .bind(entry.mtime)
+    let query = bind(sqlx::query(PUT), entry)
         .bind(inode)
         .bind(size)
         .bind(mtime)

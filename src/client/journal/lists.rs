@@ -1,11 +1,13 @@
 //! How versions are cut.
 
 use sqlx::Row as _;
+use sqlx::sqlite::SqliteConnection;
 
 use super::{Error, Journal};
 use crate::chunk::Class;
 use crate::chunk::plan::Listed;
 use crate::client::item::ItemId;
+use crate::client::local::read::List;
 use crate::crypto::Blinded;
 
 const GET: &str = "SELECT class, root, chunks FROM list WHERE item = $1 AND etag = $2";
@@ -13,17 +15,6 @@ const PUT: &str = "INSERT OR REPLACE INTO list (item, etag, space, class, root, 
 const HAS_ROOT: &str = "SELECT 1 FROM list WHERE root = $1 AND space = $2 LIMIT 1";
 /// Bytes of a chunk in a list: stand-in and length.
 const LISTED: usize = 20;
-
-/// The chunks of a content, and its root.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct List {
-    /// How finely it is cut.
-    pub class: Class,
-    /// The stand-in for the whole.
-    pub root: Blinded,
-    /// The chunks in their order.
-    pub chunks: Vec<Listed>,
-}
 
 impl Journal {
     /// How a version of an item is cut, if that is known.
@@ -52,24 +43,24 @@ impl Journal {
             .await?
             .is_some())
     }
+}
 
-    /// Keeps how versions are cut, in one transaction.
-    pub async fn put_lists(&self, lists: &[(ItemId, i64, &str, &List)]) -> Result<(), Error> {
-        use sqlx::Connection as _;
-        let mut conn = self.conn().await;
-        let mut tx = conn.begin().await?;
-        for (item, space, etag, list) in lists {
-            let class = i64::from(list.class == Class::Large);
-            let query = sqlx::query(PUT)
-                .bind(item.0)
-                .bind(*etag)
-                .bind(*space)
-                .bind(class);
-            let query = query.bind(&list.root.0[..]).bind(pack(&list.chunks));
-            query.execute(&mut *tx).await?;
-        }
-        Ok(tx.commit().await?)
-    }
+pub(super) async fn put(
+    conn: &mut SqliteConnection,
+    item: ItemId,
+    space: i64,
+    etag: &str,
+    list: &List,
+) -> Result<(), Error> {
+    let query = sqlx::query(PUT)
+        .bind(item.0)
+        .bind(etag)
+        .bind(space)
+        .bind(i64::from(list.class == Class::Large))
+        .bind(&list.root.0[..])
+        .bind(pack(&list.chunks));
+    query.execute(conn).await?;
+    Ok(())
 }
 
 fn pack(chunks: &[Listed]) -> Vec<u8> {

@@ -27,7 +27,7 @@ use tokio::sync::{Mutex, MutexGuard};
 pub use changes::Intake;
 pub use entry::Entry;
 pub use items::Write;
-pub use lists::{List, unpack};
+pub use lists::unpack;
 pub use places::Side;
 pub use state::Key;
 pub use troubles::Trouble;

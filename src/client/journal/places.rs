@@ -2,10 +2,8 @@
 
 use sqlx::Row as _;
 
-use super::entry::{columns, entry, stamp};
-use super::{Entry, Error, Journal};
+use super::{Error, Journal};
 use crate::client::item::ItemId;
-use crate::client::local::Stamp;
 
 /// Which tree a path is looked up in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,11 +17,6 @@ pub enum Side {
 const SYNCED: &str = "SELECT parent, name FROM item WHERE id = $1";
 const REMOTE: &str = "SELECT parent, name FROM pending WHERE id = $1
     UNION ALL SELECT parent, name FROM item WHERE id = $1 LIMIT 1";
-const CHILD: &str = concat!(
-    "SELECT ",
-    columns!(),
-    ", inode, seen_size, seen_mtime, seen_ctime FROM item WHERE parent = $1 AND name = $2"
-);
 /// Deeper than any path that the server takes; ends a walk in rows that contradict each other.
 const DEEPEST: usize = 256;
 
@@ -54,25 +47,5 @@ impl Journal {
         }
         names.reverse();
         Ok(Some(names.join("/")))
-    }
-
-    /// What is in step at a path without a leading slash.
-    pub async fn at(
-        &self,
-        path: &str,
-        root: ItemId,
-    ) -> Result<Option<(Entry, Option<Stamp>)>, Error> {
-        let (mut found, mut parent) = (None, root);
-        let mut conn = self.conn().await;
-        for name in path.split('/').filter(|name| !name.is_empty()) {
-            let query = sqlx::query(CHILD).bind(parent.0).bind(name);
-            let Some(row) = query.fetch_optional(&mut *conn).await? else {
-                return Ok(None);
-            };
-            let entry = entry(&row)?;
-            parent = entry.id;
-            found = Some((entry, stamp(&row, 10)?));
-        }
-        Ok(found)
     }
 }

@@ -54,13 +54,12 @@ CREATE TABLE upload (
     size INTEGER NOT NULL
 ) STRICT;
 
--- What could not be brought in step, and when it is tried again.
+-- What could not be brought in step.
 CREATE TABLE trouble (
     path TEXT PRIMARY KEY,
     what TEXT NOT NULL,
     since INTEGER NOT NULL,         -- milliseconds
     tries INTEGER NOT NULL,
-    again INTEGER NOT NULL,         -- milliseconds
     last INTEGER NOT NULL           -- milliseconds, when it was met last
 ) STRICT;
 

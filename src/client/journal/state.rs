@@ -1,5 +1,7 @@
 //! Single values.
 
+use sqlx::sqlite::SqliteConnection;
+
 use super::{Error, Journal};
 
 const GET: &str = "SELECT value FROM state WHERE key = $1";
@@ -15,8 +17,6 @@ pub enum Key {
     Root,
     /// Milliseconds since 1970 of the last pass that left nothing undone.
     InStep,
-    /// Milliseconds since 1970 of the last look at the whole folder.
-    Scanned,
     /// What ended the last pass, in words.
     LastError,
     /// Whether the server speaks HTTP/2 without TLS.
@@ -35,7 +35,6 @@ impl Key {
             Self::Cursor => "cursor",
             Self::Root => "root",
             Self::InStep => "in-step",
-            Self::Scanned => "scanned",
             Self::LastError => "last-error",
             Self::Speaks => "speaks",
             Self::Hearing => "hearing",
@@ -46,34 +45,45 @@ impl Key {
 }
 
 impl Journal {
-    /// What contents of a space are named with, as the server told it.
-    pub async fn keys(&self, space: i64) -> Result<Option<String>, Error> {
-        let query = sqlx::query_scalar(GET).bind(keys_of(space));
-        Ok(query.fetch_optional(&mut *self.conn().await).await?)
-    }
-
-    /// Keeps what contents of a space are named with.
-    pub async fn keep_keys(&self, space: i64, keys: &str) -> Result<(), Error> {
-        let query = sqlx::query(SET).bind(keys_of(space)).bind(keys);
-        query.execute(&mut *self.conn().await).await?;
-        Ok(())
-    }
-
     /// A value, if there is one.
     pub async fn get(&self, key: Key) -> Result<Option<String>, Error> {
-        let query = sqlx::query_scalar(GET).bind(key.name());
-        Ok(query.fetch_optional(&mut *self.conn().await).await?)
+        self.value(key.name()).await
     }
 
     /// Sets or clears a value.
     pub async fn set(&self, key: Key, value: Option<&str>) -> Result<(), Error> {
-        let query = match value {
-            Some(value) => sqlx::query(SET).bind(key.name()).bind(value),
-            None => sqlx::query(CLEAR).bind(key.name()),
-        };
-        query.execute(&mut *self.conn().await).await?;
+        put(&mut *self.conn().await, key.name(), value).await?;
         Ok(())
     }
+
+    /// What contents of a space are named with, as the server told it.
+    pub async fn keys(&self, space: i64) -> Result<Option<String>, Error> {
+        self.value(&keys_of(space)).await
+    }
+
+    /// Keeps what contents of a space are named with.
+    pub async fn keep_keys(&self, space: i64, keys: &str) -> Result<(), Error> {
+        put(&mut *self.conn().await, &keys_of(space), Some(keys)).await?;
+        Ok(())
+    }
+
+    async fn value(&self, name: &str) -> Result<Option<String>, Error> {
+        let query = sqlx::query_scalar(GET).bind(name);
+        Ok(query.fetch_optional(&mut *self.conn().await).await?)
+    }
+}
+
+/// Sets or clears a value; whether there was one to clear.
+pub(super) async fn put(
+    conn: &mut SqliteConnection,
+    name: &str,
+    value: Option<&str>,
+) -> Result<bool, Error> {
+    let query = match value {
+        Some(value) => sqlx::query(SET).bind(name).bind(value),
+        None => sqlx::query(CLEAR).bind(name),
+    };
+    Ok(query.execute(conn).await?.rows_affected() > 0)
 }
 
 fn keys_of(space: i64) -> String {

@@ -39,6 +39,22 @@ async fn journal() -> (tempfile::TempDir, Journal) {
     (dir, journal)
 }
 
+async fn pending_for(journal: &Journal, id: i64) -> Option<(Entry, bool)> {
+    let pending = journal.pending().await.unwrap();
+    pending.into_iter().find(|(entry, _)| entry.id.0 == id)
+}
+
+/// Takes in what is told, to its end.
+async fn hear(journal: &Journal, told: &[Intake], cursor: Option<&str>) {
+    journal.take(told, cursor).await.unwrap();
+    journal.all_taken().await.unwrap();
+}
+
+async fn path(journal: &Journal, id: i64, side: Side) -> String {
+    let path = journal.path(ItemId(id), side, ROOT).await;
+    path.unwrap().unwrap()
+}
+
 async fn gone(journal: &Journal) -> Vec<i64> {
     let mut gone: Vec<_> = journal
         .pending()
@@ -55,11 +71,7 @@ async fn gone(journal: &Journal) -> Vec<i64> {
 #[tokio::test]
 async fn what_lies_below_a_collection_that_is_gone_is_gone_too() {
     let (_dir, journal) = journal().await;
-    journal
-        .take(&[Intake::Gone(ItemId(2))], Some("c1"))
-        .await
-        .unwrap();
-    journal.all_taken().await.unwrap();
+    hear(&journal, &[Intake::Gone(ItemId(2))], Some("c1")).await;
     assert_eq!(gone(&journal).await, [2, 3, 4, 5]);
     assert_eq!(
         journal.get(Key::Cursor).await.unwrap().as_deref(),
@@ -71,45 +83,19 @@ async fn what_lies_below_a_collection_that_is_gone_is_gone_too() {
 async fn what_moved_out_of_a_collection_before_it_went_stays() {
     let (_dir, journal) = journal().await;
     let moved = Intake::Is(entry(4, 1, "sub", "d1"));
-    journal
-        .take(&[moved, Intake::Gone(ItemId(2))], None)
-        .await
-        .unwrap();
-    journal.all_taken().await.unwrap();
+    hear(&journal, &[moved, Intake::Gone(ItemId(2))], None).await;
     assert_eq!(gone(&journal).await, [2, 3]);
-    assert_eq!(
-        journal
-            .path(ItemId(5), Side::Remote, ROOT)
-            .await
-            .unwrap()
-            .unwrap(),
-        "sub/b.txt"
-    );
-    assert_eq!(
-        journal
-            .path(ItemId(5), Side::Synced, ROOT)
-            .await
-            .unwrap()
-            .unwrap(),
-        "docs/sub/b.txt"
-    );
+    assert_eq!(path(&journal, 5, Side::Remote).await, "sub/b.txt");
+    assert_eq!(path(&journal, 5, Side::Synced).await, "docs/sub/b.txt");
 }
 
 #[tokio::test]
 async fn what_was_to_come_into_a_collection_that_went_does_not_come() {
     let (_dir, journal) = journal().await;
-    journal
-        .take(&[Intake::Is(entry(6, 4, "new", "f3"))], None)
-        .await
-        .unwrap();
-    journal.all_taken().await.unwrap();
-    journal
-        .take(&[Intake::Gone(ItemId(2))], None)
-        .await
-        .unwrap();
-    journal.all_taken().await.unwrap();
+    hear(&journal, &[Intake::Is(entry(6, 4, "new", "f3"))], None).await;
+    hear(&journal, &[Intake::Gone(ItemId(2))], None).await;
     assert_eq!(gone(&journal).await, [2, 3, 4, 5]);
-    assert!(journal.pending_for(ItemId(6)).await.unwrap().is_none());
+    assert!(pending_for(&journal, 6).await.is_none());
 }
 
 #[tokio::test]
@@ -139,20 +125,19 @@ async fn beginning_anew_leaves_only_what_is_told() {
     journal.take_anew(false).await.unwrap();
     assert_eq!(journal.get(Key::Cursor).await.unwrap(), None);
     let told = [entry(2, 1, "docs", "d1"), entry(3, 2, "a.txt", "f1")].map(Intake::Is);
-    journal.take(&told, Some("c2")).await.unwrap();
-    journal.all_taken().await.unwrap();
+    hear(&journal, &told, Some("c2")).await;
     assert_eq!(gone(&journal).await, [4, 5]);
 }
 
 #[tokio::test]
-async fn troubles_are_tried_again_later_and_later() {
+async fn troubles_count_how_often_they_were_met_until_all_is_well() {
     let (_dir, journal) = journal().await;
     for _ in 0..3 {
         journal.note("a", "denied", 1000).await.unwrap();
     }
     let trouble = journal.troubles(10).await.unwrap().remove(0);
-    assert_eq!((trouble.tries, trouble.again), (3, 1000 + 8000));
-    journal.well("a").await.unwrap();
+    assert_eq!((trouble.tries, trouble.since), (3, 1000));
+    journal.write(&[Write::Well("a".to_owned())]).await.unwrap();
     assert!(journal.troubles(10).await.unwrap().is_empty());
 }
 
@@ -161,8 +146,7 @@ async fn what_a_server_does_not_know_any_more_is_not_deleted_but_forgotten() {
     let (_dir, journal) = journal().await;
     journal.take_anew(true).await.unwrap();
     let told = [entry(2, 1, "docs", "d1"), entry(3, 2, "a.txt", "f0")].map(Intake::Is);
-    journal.take(&told, Some("c2")).await.unwrap();
-    journal.all_taken().await.unwrap();
+    hear(&journal, &told, Some("c2")).await;
     assert_eq!(gone(&journal).await, [0; 0]);
     let known = |id| journal.item(ItemId(id));
     assert!(known(5).await.unwrap().is_none());
@@ -183,14 +167,7 @@ async fn another_id_takes_over_what_lies_in_a_collection() {
         ])
         .await
         .unwrap();
-    assert_eq!(
-        journal
-            .path(ItemId(5), Side::Synced, ROOT)
-            .await
-            .unwrap()
-            .unwrap(),
-        "docs/sub/b.txt"
-    );
+    assert_eq!(path(&journal, 5, Side::Synced).await, "docs/sub/b.txt");
     assert!(journal.item(ItemId(2)).await.unwrap().is_none());
 }
 
@@ -206,6 +183,6 @@ async fn what_has_moved_out_of_a_collection_there_is_not_known_here_once_the_col
     for id in 2..6 {
         assert!(journal.item(ItemId(id)).await.unwrap().is_none(), "{id}");
     }
-    let (pending, gone) = journal.pending_for(ItemId(5)).await.unwrap().unwrap();
+    let (pending, gone) = pending_for(&journal, 5).await.unwrap();
     assert_eq!((pending.parent, gone), (ROOT, false));
 }

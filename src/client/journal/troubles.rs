@@ -1,23 +1,19 @@
 //! What could not be brought in step.
 
+use serde::Serialize;
 use sqlx::Row as _;
+use sqlx::sqlite::SqliteConnection;
 
 use super::{Error, Journal};
 
-const PUT: &str =
-    "INSERT INTO trouble (path, what, since, tries, again, last) VALUES ($1, $2, $3, 1, $3 + $4, $3)
-    ON CONFLICT (path) DO UPDATE SET what = $2, tries = tries + 1, last = $3,
-        again = $3 + MIN($4 << MIN(tries, 10), $5)";
+const PUT: &str = "INSERT INTO trouble (path, what, since, tries, last) VALUES ($1, $2, $3, 1, $3)
+    ON CONFLICT (path) DO UPDATE SET what = $2, tries = tries + 1, last = $3";
 const CLEAR: &str = "DELETE FROM trouble WHERE path = $1";
 const OLD: &str = "DELETE FROM trouble WHERE last < $1";
-const ALL: &str = "SELECT path, what, since, tries, again FROM trouble ORDER BY path LIMIT $1";
-/// Milliseconds until the second try; doubles from then on.
-const FIRST: i64 = 2_000;
-/// Longest time between two tries in milliseconds.
-const LONGEST: i64 = 600_000;
+const ALL: &str = "SELECT path, what, since, tries FROM trouble ORDER BY path LIMIT $1";
 
 /// A path that is not in step, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Trouble {
     /// Where.
     pub path: String,
@@ -27,29 +23,13 @@ pub struct Trouble {
     pub since: i64,
     /// How often it was tried.
     pub tries: i64,
-    /// Milliseconds since 1970 when it is tried again.
-    pub again: i64,
 }
 
 impl Journal {
     /// Notes that a path could not be brought in step at `now`.
     pub async fn note(&self, path: &str, what: &str, now: i64) -> Result<(), Error> {
-        let query = sqlx::query(PUT)
-            .bind(path)
-            .bind(what)
-            .bind(now)
-            .bind(FIRST)
-            .bind(LONGEST);
+        let query = sqlx::query(PUT).bind(path).bind(what).bind(now);
         query.execute(&mut *self.conn().await).await?;
-        Ok(())
-    }
-
-    /// Forgets the trouble at a path.
-    pub async fn well(&self, path: &str) -> Result<(), Error> {
-        sqlx::query(CLEAR)
-            .bind(path)
-            .execute(&mut *self.conn().await)
-            .await?;
         Ok(())
     }
 
@@ -74,9 +54,14 @@ impl Journal {
                 what: row.try_get(1)?,
                 since: row.try_get(2)?,
                 tries: row.try_get(3)?,
-                again: row.try_get(4)?,
             })
         };
         rows.iter().map(trouble).collect()
     }
+}
+
+/// Forgets the trouble at a path.
+pub(super) async fn well(conn: &mut SqliteConnection, path: &str) -> Result<(), Error> {
+    sqlx::query(CLEAR).bind(path).execute(conn).await?;
+    Ok(())
 }

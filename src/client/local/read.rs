@@ -40,17 +40,15 @@ pub struct Opened {
     begin_ns: i64,
 }
 
-/// A content as the server would cut it.
+/// How a content is cut, as the server would.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cut {
-    /// Its chunks in their order.
-    pub chunks: Vec<Listed>,
+pub struct List {
+    /// How finely.
+    pub class: Class,
     /// The stand-in for the whole.
     pub root: Blinded,
-    /// How it was cut.
-    pub class: Class,
-    /// Bytes.
-    pub size: u64,
+    /// The chunks in their order.
+    pub chunks: Vec<Listed>,
 }
 
 /// Opens a file that has this stamp.
@@ -117,18 +115,17 @@ impl Opened {
 }
 
 /// Cuts a file and names its chunks, in little memory. The file is checked at the end.
-pub fn cut(opened: &Opened, keys: &ClientKeys) -> Result<Cut, ReadError> {
-    let cutter = Cutter::new(Class::of(Some(opened.size())), keys.gear);
+pub fn cut(opened: &Opened, class: Class, keys: &ClientKeys) -> Result<List, ReadError> {
+    let cutter = Cutter::new(class, keys.gear);
     let mut chunks = Vec::new();
     each_chunk(opened, &cutter, &mut |_, chunk| {
         chunks.push(keys.listed(chunk));
     })?;
     let root = keys.root(&chunks);
-    Ok(Cut {
-        chunks,
+    Ok(List {
+        class,
         root,
-        class: cutter.class(),
-        size: opened.size(),
+        chunks,
     })
 }
 

@@ -18,8 +18,7 @@ use super::read::Opened;
 use super::stamp::{look, look_at};
 use crate::client::item::ItemId;
 
-/// Copies take at most this much, in bytes; and at most this part of the file system.
-const BUDGET_MAX: u64 = 1 << 30;
+/// Copies take at most this part of the file system.
 const BUDGET_SHARE: u64 = 20;
 /// One copy takes at most this part of the budget.
 const ONE_SHARE: u64 = 4;
@@ -30,9 +29,10 @@ const ETAG_MAX: usize = 64;
 /// Directories that shadows are spread over, so that none has too many names.
 const SPREAD: i64 = 256;
 
-/// The shadows of a folder.
-pub struct Shadows<'a> {
-    folder: &'a Folder,
+/// What is known of the shadows of a folder, which is given to each step.
+#[derive(Debug)]
+pub struct Shadows {
+    /// Bytes that copies may take together.
     budget: u64,
     /// Bytes of all copies; counted when it is first needed.
     copied: Option<u64>,
@@ -49,41 +49,40 @@ struct Named {
     is_copy: bool,
 }
 
-impl<'a> Shadows<'a> {
-    /// The shadows, with a budget in bytes for copies, or the default one: 1 GiB, or a twentieth of the file system
-    /// if that is less.
-    pub fn new(folder: &'a Folder, budget: Option<u64>) -> Self {
+impl Shadows {
+    /// The shadows, with at most so many bytes of copies, and never more than a twentieth of the file system.
+    pub fn new(folder: &Folder, most: u64) -> Self {
         let size = rustix::fs::fstatvfs(&folder.shadow)
             .map_or(0, |fs| fs.f_blocks.saturating_mul(fs.f_frsize));
-        let budget = budget.unwrap_or_else(|| BUDGET_MAX.min(size / BUDGET_SHARE));
         Self {
-            folder,
-            budget,
+            budget: most.min(size / BUDGET_SHARE),
             copied: None,
             shares: None,
         }
     }
 
-    /// Bytes that copies may take together.
-    pub fn budget(&self) -> u64 {
-        self.budget
-    }
-
     /// Keeps the bytes of a file as they are in a version, instead of older ones; whether they are kept. What cannot be
     /// kept is no error.
-    pub fn keep(&mut self, item: ItemId, etag: &str, opened: &Opened) -> bool {
-        if !is_plain(etag) || self.forget(item).is_err() {
+    pub fn keep(&mut self, folder: &Folder, item: ItemId, etag: &str, opened: &Opened) -> bool {
+        if !is_plain(etag) || self.forget(folder, item).is_err() {
             return false;
         }
-        let temp = self.folder.temp("shadow");
-        let kept = self.copy(item, etag, opened, &temp);
+        let temp = folder.temp("shadow");
+        let kept = self.copy(folder, item, etag, opened, &temp);
         if !matches!(kept, Ok(true)) {
-            unlink(&self.folder.tmp, &temp).ok();
+            unlink(&folder.tmp, &temp).ok();
         }
         kept.unwrap_or(false)
     }
 
-    fn copy(&mut self, item: ItemId, etag: &str, opened: &Opened, temp: &str) -> io::Result<bool> {
+    fn copy(
+        &mut self,
+        folder: &Folder,
+        item: ItemId,
+        etag: &str,
+        opened: &Opened,
+        temp: &str,
+    ) -> io::Result<bool> {
         let size = opened.size();
         let fits = size <= self.budget / ONE_SHARE;
         if self.shares == Some(false) && !fits {
@@ -91,7 +90,7 @@ impl<'a> Shadows<'a> {
         }
         let flags =
             OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&self.folder.tmp, temp, flags, Mode::from_raw_mode(0o600))?;
+        let file = rustix::fs::openat(&folder.tmp, temp, flags, Mode::from_raw_mode(0o600))?;
         let mut file = File::from(file);
         let shared =
             self.shares != Some(false) && rustix::fs::ioctl_ficlone(&file, opened.file()).is_ok();
@@ -100,16 +99,16 @@ impl<'a> Shadows<'a> {
             if !fits {
                 return Ok(false);
             }
-            self.make_room(size)?;
+            self.make_room(folder, size)?;
             copy_run(&mut file, opened.file(), 0, size)?;
         }
         if opened.check().is_err() || look_at(&file)?.stamp.size != size {
             return Ok(false);
         }
-        let dir = self.dir(item, true)?;
+        let dir = dir(folder, item, true)?;
         let kind = if shared { 'r' } else { 'c' };
         let name = format!("{}-{etag}-{size:x}-{kind}", item.0);
-        rename_new(&self.folder.tmp, temp, &dir, &name)?;
+        rename_new(&folder.tmp, temp, &dir, &name)?;
         if !shared {
             self.copied = self.copied.map(|copied| copied + size);
         }
@@ -117,9 +116,9 @@ impl<'a> Shadows<'a> {
     }
 
     /// The bytes of a file as they were in a version, when they are kept.
-    pub fn open(&self, item: ItemId, etag: &str) -> Option<File> {
-        let dir = self.dir(item, false).ok()?;
-        let named = self.named(item).ok()?;
+    pub fn open(&self, folder: &Folder, item: ItemId, etag: &str) -> Option<File> {
+        let dir = dir(folder, item, false).ok()?;
+        let named = named(folder, item).ok()?;
         let version = format!("{}-{etag}-", item.0);
         let named = named
             .into_iter()
@@ -140,9 +139,9 @@ impl<'a> Shadows<'a> {
     }
 
     /// Keeps nothing of a file any more.
-    pub fn forget(&mut self, item: ItemId) -> io::Result<()> {
-        for named in self.named(item)? {
-            let dir = self.dir(item, false)?;
+    pub fn forget(&mut self, folder: &Folder, item: ItemId) -> io::Result<()> {
+        for named in named(folder, item)? {
+            let dir = dir(folder, item, false)?;
             unlink(&dir, &named.name)?;
             if named.is_copy {
                 self.copied = self.copied.map(|copied| copied.saturating_sub(named.size));
@@ -151,20 +150,10 @@ impl<'a> Shadows<'a> {
         Ok(())
     }
 
-    /// Keeps nothing at all any more, for when the disk is full.
-    pub fn clear(&mut self) -> io::Result<()> {
-        for named in self.all()? {
-            let dir = self.dir(named.item, false)?;
-            unlink(&dir, &named.name)?;
-        }
-        self.copied = Some(0);
-        Ok(())
-    }
-
     /// Removes the copies that were used longest ago until one more has room.
-    fn make_room(&mut self, size: u64) -> io::Result<()> {
+    fn make_room(&mut self, folder: &Folder, size: u64) -> io::Result<()> {
         if self.copied.is_none() {
-            let copies = self.all()?.into_iter().filter(|named| named.is_copy);
+            let copies = all(folder)?.into_iter().filter(|named| named.is_copy);
             self.copied = Some(copies.map(|named| named.size).sum());
         }
         let copied = self.copied.unwrap_or_default();
@@ -172,8 +161,8 @@ impl<'a> Shadows<'a> {
             return Ok(());
         }
         let mut by_use: Vec<(i64, Named)> = Vec::new();
-        for named in self.all()?.into_iter().filter(|named| named.is_copy) {
-            let used = look(&self.folder.shadow, format!("{}/{}", named.dir, named.name))?;
+        for named in all(folder)?.into_iter().filter(|named| named.is_copy) {
+            let used = look(&folder.shadow, format!("{}/{}", named.dir, named.name))?;
             by_use.push((used.stamp.mtime_ns, named));
         }
         by_use.sort_unstable_by_key(|(used, _)| *used);
@@ -184,7 +173,7 @@ impl<'a> Shadows<'a> {
                 break;
             }
             rustix::fs::unlinkat(
-                &self.folder.shadow,
+                &folder.shadow,
                 format!("{}/{}", named.dir, named.name),
                 AtFlags::empty(),
             )?;
@@ -193,38 +182,38 @@ impl<'a> Shadows<'a> {
         self.copied = Some(left);
         Ok(())
     }
-
-    /// The directory for the shadows of an item.
-    fn dir(&self, item: ItemId, make: bool) -> Result<OwnedFd, Errno> {
-        let name = dir_name(item);
-        if make {
-            match rustix::fs::mkdirat(&self.folder.shadow, &*name, Mode::from_raw_mode(0o700)) {
-                Ok(()) | Err(Errno::EXIST) => {}
-                Err(errno) => return Err(errno),
-            }
-        }
-        open_dir(&self.folder.shadow, &name)
-    }
-
-    /// The shadows of an item: one, or a few after a crash.
-    fn named(&self, item: ItemId) -> io::Result<Vec<Named>> {
-        let all = list(&self.folder.shadow, &dir_name(item))?;
-        Ok(all.into_iter().filter(|named| named.item == item).collect())
-    }
-
-    fn all(&self) -> io::Result<Vec<Named>> {
-        let mut all = Vec::new();
-        for dir in 0..SPREAD {
-            all.extend(list(&self.folder.shadow, &dir_name(ItemId(dir)))?);
-        }
-        Ok(all)
-    }
 }
 
 const NOW: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: rustix::fs::UTIME_NOW,
 };
+
+/// The directory for the shadows of an item.
+fn dir(folder: &Folder, item: ItemId, make: bool) -> Result<OwnedFd, Errno> {
+    let name = dir_name(item);
+    if make {
+        match rustix::fs::mkdirat(&folder.shadow, &*name, Mode::from_raw_mode(0o700)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    open_dir(&folder.shadow, &name)
+}
+
+/// The shadows of an item: one, or a few after a crash.
+fn named(folder: &Folder, item: ItemId) -> io::Result<Vec<Named>> {
+    let all = list(&folder.shadow, &dir_name(item))?;
+    Ok(all.into_iter().filter(|named| named.item == item).collect())
+}
+
+fn all(folder: &Folder) -> io::Result<Vec<Named>> {
+    let mut all = Vec::new();
+    for dir in 0..SPREAD {
+        all.extend(list(&folder.shadow, &dir_name(ItemId(dir)))?);
+    }
+    Ok(all)
+}
 
 fn dir_name(item: ItemId) -> String {
     format!("{:02x}", item.0.rem_euclid(SPREAD))

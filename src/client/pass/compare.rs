@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use tokio::task::block_in_place;
 
-use super::put::cut;
 use super::{Engine, Error};
+use crate::chunk::Class;
 use crate::client::item::{Content, ItemId, Kind};
-use crate::client::journal::{Entry, List, Side, Write};
+use crate::client::journal::{Entry, Side, Write};
+use crate::client::local::read::List;
 use crate::client::local::scan::{Found, Local};
 use crate::client::local::{Stamp, join, read};
 
@@ -32,16 +33,17 @@ impl Engine {
             .filter(|local| local.item.kind == Kind::Collection)
             .map(|local| (local.item.id, (local.item.parent, local.item.name.clone())))
             .collect();
+        let doubtful: Vec<_> = found
+            .changed
+            .iter()
+            .filter(|local| is_doubtful(local))
+            .map(|local| local.item.id)
+            .collect();
+        let rows = self.journal.items(&doubtful).await?;
+        let mut rows: HashMap<_, _> = rows.into_iter().map(|(row, _)| (row.id, row)).collect();
         let mut left = Vec::with_capacity(found.changed.len());
         for mut local in std::mem::take(&mut found.changed) {
-            let doubtful = local.item.id.is_known()
-                && local.item.kind == Kind::File
-                && matches!(local.item.content, Content::Local(_));
-            let row = if doubtful {
-                self.journal.item(local.item.id).await?.map(|(row, _)| row)
-            } else {
-                None
-            };
+            let row = rows.remove(&local.item.id);
             if let Some(row) = row.filter(|row| row.size == local.stamp.size)
                 && let Some(list) = self.read(&local, &row, &new).await?
             {
@@ -90,8 +92,16 @@ impl Engine {
         let keys = self.keys(row.space).await?;
         Ok(block_in_place(|| {
             let opened = read::open(&self.folder, &path, &local.stamp).ok()?;
-            let list = cut(&opened, &keys).ok()?;
+            let class = Class::of(Some(opened.size()));
+            let list = read::cut(&opened, class, &keys).ok()?;
             opened.check().is_ok().then_some(list)
         }))
     }
+}
+
+/// Whether it may hold other bytes than those that were in step, and may not.
+fn is_doubtful(local: &Local) -> bool {
+    local.item.id.is_known()
+        && local.item.kind == Kind::File
+        && matches!(local.item.content, Content::Local(_))
 }

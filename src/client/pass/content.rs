@@ -10,7 +10,7 @@ use crate::chunk::delta::{Operation, diff};
 use crate::chunk::plan::{Listed, Region, Step, plan};
 use crate::chunk::signature::{Match, Signature, signature_len};
 use crate::chunk::{Class, Cutter};
-use crate::client::journal::List;
+use crate::client::local::read::List;
 use crate::client::local::read::{Opened, ReadError};
 use crate::crypto::ClientKeys;
 use crate::protocol::stream;

@@ -11,9 +11,10 @@ use super::put::{PARTS_MIN, cut_file};
 use super::{Engine, Error, Outcome};
 use crate::chunk::Class;
 use crate::client::item::Kind;
-use crate::client::journal::{Entry, List, unpack};
+use crate::client::journal::{Entry, unpack};
 use crate::client::local::folder::Folder;
 use crate::client::local::place::Stage;
+use crate::client::local::read::List;
 use crate::types::Millis;
 
 impl Engine {

@@ -8,12 +8,13 @@ use super::gather::Parts;
 use super::here::Wanted;
 use super::receive::Receiving;
 use super::{Engine, Error, Outcome};
-use crate::client::item::{Content, Item, ItemId, Kind};
-use crate::client::journal::{Entry, List, Side, Write};
+use crate::client::item::{Content, Item, Kind};
+use crate::client::journal::{Entry, Side, Write};
 use crate::client::local::Stamp;
 use crate::client::local::place::{Batch, Placed, Refused, Stage};
+use crate::client::local::read::List;
 use crate::client::local::read::{self, Opened};
-use crate::client::local::scan::Reach;
+use crate::client::local::scan::{Reach, look_again};
 use crate::client::remote;
 use crate::client::remote::api::Records;
 use crate::protocol::stream::Record;
@@ -378,14 +379,14 @@ impl Engine {
         let coming = std::mem::take(&mut staged.coming);
         staged.bytes = 0;
         let placed = block_in_place(|| batch.commit());
-        let (mut writes, mut lists) = (Vec::with_capacity(coming.len()), Vec::new());
+        let mut writes = Vec::with_capacity(coming.len() * 3);
         for (file, placed) in coming.into_iter().zip(placed) {
             match placed {
                 Ok(Placed { stamp, old }) => {
                     if let Some(kept) =
                         old.and_then(|old| block_in_place(|| old.discard()).ok().flatten())
                     {
-                        outcome.again.insert(kept, Reach::Entry);
+                        look_again(&mut outcome.again, kept, Reach::Entry);
                         outcome.more = true;
                     }
                     outcome.done += 1;
@@ -401,11 +402,11 @@ impl Engine {
                     parts.stamps.insert(id, stamp);
                     parts.racy.remove(&id);
                     if let Some(list) = file.list {
-                        lists.push((id, entry.space, entry.etag.as_ref().to_owned(), list));
+                        writes.push(Write::List(id, entry.space, entry.etag.clone(), list));
                     }
                     parts.rows.insert(id, entry.clone());
                     writes.push(Write::Put(entry, Some(stamp)));
-                    self.journal.well(&file.path).await?;
+                    writes.push(Write::Well(file.path));
                 }
                 Err(refused) => {
                     failed.insert(file.wanted.step);
@@ -413,15 +414,7 @@ impl Engine {
                 }
             }
         }
-        self.journal.write(&writes).await?;
-        let lists: Vec<(ItemId, i64, &str, &List)> = lists
-            .iter()
-            .map(|(id, space, etag, list)| (*id, *space, etag.as_str(), list))
-            .collect();
-        if !lists.is_empty() {
-            self.journal.put_lists(&lists).await?;
-        }
-        Ok(())
+        Ok(self.journal.write(&writes).await?)
     }
 }
 

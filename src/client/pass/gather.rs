@@ -4,8 +4,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::{Engine, Error};
 use crate::client::item::{Content, Item, ItemId, Kind};
-use crate::client::journal::{Entry, List};
+use crate::client::journal::Entry;
 use crate::client::local::Stamp;
+use crate::client::local::read::List;
 use crate::client::local::scan::Found;
 use crate::client::reconcile::Tree;
 
@@ -134,13 +135,6 @@ impl Parts {
             }
             self.local.insert(local.item);
         }
-    }
-
-    /// Whether something is known to have a name, on either side.
-    pub(super) fn is_taken(&self, parent: ItemId, name: &str) -> bool {
-        [&self.local, &self.remote, &self.synced]
-            .iter()
-            .any(|tree| tree.at(parent, name).is_some())
     }
 
     /// The path of an item in a tree, without a leading slash.

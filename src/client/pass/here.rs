@@ -12,8 +12,7 @@ use crate::client::local::Stamp;
 use crate::client::local::place::{
     Refused, make_collection, move_item, remove_collection, remove_file, set_executable, sync,
 };
-use crate::client::local::scan::Reach;
-use crate::client::local::shadow::Shadows;
+use crate::client::local::scan::{Reach, look_again};
 use crate::client::local::split;
 use crate::client::reconcile::{LocalOp, Plan};
 
@@ -118,10 +117,12 @@ impl Engine {
         ) {
             outcome.more = true;
         }
-        outcome
-            .again
-            .insert(split(path).0.to_owned(), Reach::Children);
-        outcome.again.entry(path.to_owned()).or_insert(Reach::Entry);
+        look_again(
+            &mut outcome.again,
+            split(path).0.to_owned(),
+            Reach::Children,
+        );
+        look_again(&mut outcome.again, path.to_owned(), Reach::Entry);
         self.note(path, &refused.to_string(), outcome).await
     }
 
@@ -216,7 +217,7 @@ impl Engine {
         removed.map_err(|refused| (at, refused))?;
         parts.local.remove(id);
         // What cannot be forgotten now is the first to go when there is no room.
-        drop(Shadows::new(&self.folder, Some(self.config.shadow.0)).forget(id));
+        drop(self.shadows().forget(&self.folder, id));
         writes.push(Write::Remove(id));
         Ok(())
     }

@@ -8,7 +8,6 @@ use super::push::Body;
 use super::{Engine, Error};
 use crate::client::item::{Item, ItemId};
 use crate::client::journal::{Entry, Write};
-use crate::client::local::shadow::Shadows;
 use crate::client::reconcile::RemoteOp;
 use crate::protocol::files::Node;
 use crate::protocol::sync::{PushResult, PushStatus};
@@ -46,7 +45,7 @@ impl Engine {
         for (task, result) in tasks.into_iter().zip(pushed.results) {
             self.result(task, result, line, &mut news).await?;
         }
-        self.keep(&news).await
+        Ok(self.journal.land(&news.writes, &news.intake).await?)
     }
 
     /// What came of one that was sent by itself.
@@ -60,8 +59,9 @@ impl Engine {
             Ok(result) => result,
             Err(Error::Remote(error)) if error.problem().is_some() && !error.passes() => {
                 line.failed.insert(task.step);
-                let path = task.path.trim_start_matches('/');
-                return self.note(path, &error.to_string(), line.outcome).await;
+                return self
+                    .note(&task.path, &error.to_string(), line.outcome)
+                    .await;
             }
             Err(Error::Later) => {
                 line.failed.insert(task.step);
@@ -72,20 +72,7 @@ impl Engine {
         };
         let mut news = News::default();
         self.result(task, result, line, &mut news).await?;
-        self.keep(&news).await
-    }
-
-    async fn keep(&self, news: &News) -> Result<(), Error> {
-        self.journal.write(&news.writes).await?;
-        self.journal.take(&news.intake, None).await?;
-        let lists = news.lists.iter();
-        let lists: Vec<_> = lists
-            .map(|(id, space, etag, list)| (*id, *space, etag.as_str(), list))
-            .collect();
-        if !lists.is_empty() {
-            self.journal.put_lists(&lists).await?;
-        }
-        Ok(())
+        Ok(self.journal.land(&news.writes, &news.intake).await?)
     }
 
     async fn result(
@@ -108,7 +95,7 @@ impl Engine {
                 return Ok(());
             }
             PushStatus::Need | PushStatus::Error => {
-                let path = task.path.trim_start_matches('/').to_owned();
+                let path = task.path.clone();
                 line.take_back(task);
                 let said = result.problem.map(|problem| problem.detail);
                 let said = said.unwrap_or_else(|| "the server wants something else".to_owned());
@@ -117,9 +104,8 @@ impl Engine {
         }
         line.outcome.done += 1;
         self.pushed(result.node.as_ref());
-        let path = task.path.trim_start_matches('/').to_owned();
-        self.done(task, &result, line, news)?;
-        Ok(self.journal.well(&path).await?)
+        news.writes.push(Write::Well(task.path.clone()));
+        self.done(task, &result, line, news)
     }
 
     fn done(
@@ -180,10 +166,16 @@ impl Engine {
         news: &mut News,
     ) {
         let now = ItemId(node.id);
-        let mut entry = sent.entry;
-        (entry.id, entry.etag) = (now, etag.into());
-        entry.executable = node.executable;
-        entry.parent = parts.alias(entry.parent);
+        let entry = Entry {
+            id: now,
+            parent: parts.alias(sent.lies.0),
+            name: sent.lies.1,
+            etag: etag.into(),
+            executable: node.executable,
+            size: sent.size,
+            mtime: sent.mtime,
+            ..Entry::of_node(node, self.root)
+        };
         if now != id {
             // It was made anew under another id.
             parts.rename(id, now);
@@ -193,12 +185,11 @@ impl Engine {
                 news.writes.push(Write::Remove(id));
             }
         }
-        news.lists
-            .push((now, node.space, etag.to_owned(), sent.list));
+        let list = Write::List(now, node.space, etag.into(), sent.list);
+        news.writes.push(list);
         if let Some(opened) = sent.opened {
             // For the next edit of a file that is edited.
-            let budget = Some(self.config.shadow.0);
-            block_in_place(|| Shadows::new(&self.folder, budget).keep(now, etag, &opened));
+            block_in_place(|| self.shadows().keep(&self.folder, now, etag, &opened));
         }
         let head = Entry::of_node(node, self.root);
         parts.remote.insert(head.item());

@@ -1,14 +1,15 @@
 //! Changes on their way to the server.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::Outcome;
 use super::gather::Parts;
 use super::push::{Body, Sent};
-use crate::client::item::Item;
-use crate::client::item::ItemId;
-use crate::client::journal::{Entry, Intake, List, Write};
+use crate::client::item::{Item, ItemId};
+use crate::client::journal::{Intake, Write};
 use crate::client::local::Stamp;
+use crate::client::local::read::List;
 use crate::client::local::read::Opened;
 use crate::client::reconcile::{Plan, RemoteOp, Step};
 
@@ -16,8 +17,10 @@ use crate::client::reconcile::{Plan, RemoteOp, Step};
 pub(super) struct Task {
     pub(super) step: usize,
     pub(super) op: RemoteOp,
-    /// With a leading slash.
+    /// Without a leading slash.
     pub(super) path: String,
+    /// Etag of what was here when it was made.
+    pub(super) base: Option<Arc<str>>,
     pub(super) sent: Option<Sending>,
     /// What the server had before, when the step was taken for done.
     pub(super) before: Option<Item>,
@@ -25,7 +28,11 @@ pub(super) struct Task {
 
 /// What was sent of a file.
 pub(super) struct Sending {
-    pub(super) entry: Entry,
+    /// Where both sides have it.
+    pub(super) lies: (ItemId, String),
+    /// Of what was sent, which need not be what is current there.
+    pub(super) size: u64,
+    pub(super) mtime: i64,
     pub(super) stamp: Option<Stamp>,
     pub(super) list: List,
     /// To be kept for the next edit.
@@ -51,7 +58,6 @@ pub(super) struct Line<'a> {
 pub(super) struct News {
     pub(super) writes: Vec<Write>,
     pub(super) intake: Vec<Intake>,
-    pub(super) lists: Vec<(ItemId, i64, String, List)>,
 }
 
 impl<'a> Line<'a> {
@@ -83,7 +89,13 @@ impl<'a> Line<'a> {
         match (&task.op, task.before) {
             (RemoteOp::Move { .. }, Some(before)) => self.parts.remote.insert(before),
             (RemoteOp::MakeCollection { id, .. }, _) => drop(self.parts.remote.remove(*id)),
-            _ => {}
+            (
+                RemoteOp::Move { .. }
+                | RemoteOp::Upload { .. }
+                | RemoteOp::Delete { .. }
+                | RemoteOp::SetExecutable { .. },
+                _,
+            ) => {}
         }
     }
 

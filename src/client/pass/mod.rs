@@ -19,7 +19,7 @@ mod there;
 mod upload;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use tokio::sync::Mutex;
 
@@ -32,6 +32,7 @@ use super::journal::{Journal, Key, Write};
 use super::local::folder::Folder;
 use super::local::ignore::Ignore;
 use super::local::scan::{Numbers, Reach, Scope};
+use super::local::shadow::Shadows;
 use super::progress::Progress;
 use super::reconcile::guard::{self, Count};
 use super::reconcile::{Names, Plan, Unsound, reconcile};
@@ -62,6 +63,7 @@ pub struct Engine {
     keys: Mutex<HashMap<i64, Arc<ClientKeys>>>,
     /// Turns of spaces up to which everything is known here.
     turns: std::sync::Mutex<HashMap<i64, i64>>,
+    shadows: std::sync::Mutex<Shadows>,
 }
 
 /// What a pass looks at.
@@ -92,6 +94,18 @@ pub struct Outcome {
     pub rules_changed: Vec<String>,
 }
 
+impl Outcome {
+    /// Whether only time helps.
+    pub fn is_stuck(&self) -> bool {
+        self.failed > 0 && self.done == 0
+    }
+
+    /// Whether everything is in step.
+    fn is_in_step(&self) -> bool {
+        self.failed + self.troubles == 0 && !self.more && self.again.is_empty()
+    }
+}
+
 impl Engine {
     /// Begins with what the server says of the account.
     pub async fn open(
@@ -107,6 +121,7 @@ impl Engine {
             Some("1") => server.remember(Speaks::Http1),
             Some(_) | None => {}
         }
+        let shadows = Shadows::new(&folder, config.shadow.as_u64());
         let ignore = Ignore::new(config.exclude.iter().cloned());
         let mut engine = Self {
             folder,
@@ -120,6 +135,7 @@ impl Engine {
             numbers: Numbers { id: 0, content: 0 },
             keys: Mutex::default(),
             turns: std::sync::Mutex::default(),
+            shadows: std::sync::Mutex::new(shadows),
         };
         (engine.root, engine.home) = engine.find_root().await?;
         engine.selection_changed().await?;
@@ -170,20 +186,18 @@ impl Engine {
             self.journal.set(Key::Speaks, speaks).await?;
             self.journal.well_since(begin).await?;
         }
+        if outcome.is_in_step() && self.journal.troubles(1).await?.is_empty() {
+            self.journal
+                .set(Key::InStep, Some(&now().to_string()))
+                .await?;
+        }
         Ok(outcome)
     }
 
     async fn plan(&self, parts: &Parts, force: bool) -> Result<Option<Plan>, Error> {
         let now = Millis::from(std::time::SystemTime::now());
         let device = self.config.device.clone();
-        let taken = |parent: ItemId, name: &str| parts.is_taken(parent, name);
-        let conflict = |parent: ItemId, name: &str, attempt: u32| {
-            // What the trees leave out may have the name, too.
-            let from = u64::from(attempt) * 100;
-            let names = (from..).map(|nth| conflict_name(name, now, &device, nth));
-            let mut free = names.skip_while(|name| taken(parent, name));
-            free.next().unwrap_or_default()
-        };
+        let conflict = |_, name: &str, attempt: u32| conflict_name(name, now, &device, attempt);
         let names = Names {
             conflict: &conflict,
             temporary: &names::temporary,
@@ -219,6 +233,21 @@ impl Engine {
         Ok(Some(plan))
     }
 
+    /// Old bytes of files.
+    pub(super) fn shadows(&self) -> MutexGuard<'_, Shadows> {
+        self.shadows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes other settings.
+    pub async fn set_config(&mut self, config: Config) -> Result<(), Error> {
+        if config.exclude != self.config.exclude {
+            self.ignore = Ignore::new(config.exclude.iter().cloned());
+        }
+        *self.shadows() = Shadows::new(&self.folder, config.shadow.as_u64());
+        self.config = config;
+        self.selection_changed().await
+    }
+
     /// How contents of a space are named.
     pub(super) async fn keys(&self, space: i64) -> Result<Arc<ClientKeys>, Error> {
         let mut keys = self.keys.lock().await;
@@ -244,10 +273,7 @@ impl Engine {
 
     /// Whether a hint tells of more than what this device did itself. Then all up to that turn is to be pulled.
     pub fn is_news(&self, space: i64, seq: i64) -> bool {
-        let mut turns = self
-            .turns
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         let known = turns.entry(space).or_default();
         let news = seq > *known;
         *known = seq.max(*known);
@@ -259,10 +285,7 @@ impl Engine {
         let Some(node) = node else {
             return;
         };
-        let mut turns = self
-            .turns
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         let known = turns.entry(node.space).or_default();
         if node.seq == *known + 1 {
             *known = node.seq;
@@ -282,7 +305,7 @@ impl Engine {
     }
 
     /// Hears everything anew when other folders are kept on this device than at the last pull.
-    pub async fn selection_changed(&self) -> Result<(), Error> {
+    async fn selection_changed(&self) -> Result<(), Error> {
         let selection = self.config.exclude.join("\n");
         let before = self.journal.get(Key::Selection).await?;
         if before.as_ref().is_some_and(|before| *before != selection) {

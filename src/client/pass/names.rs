@@ -10,7 +10,7 @@ const DEVICE_MAX: usize = 40;
 
 /// The name of what has to get out of the way, in the form that the server uses:
 /// `NAME.conflict-YYYYMMDD-HHMMSS-DEVICE.EXT`, with a number behind the device from the second attempt on.
-pub fn conflict_name(name: &str, at: Millis, device: &str, attempt: u64) -> String {
+pub fn conflict_name(name: &str, at: Millis, device: &str, attempt: u32) -> String {
     let time = Timestamp::from_millisecond(at.0).unwrap_or_default();
     let time = time.strftime("%Y%m%d-%H%M%S");
     let plain = |c: char| {

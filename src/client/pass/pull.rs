@@ -12,8 +12,9 @@ const PAGE: u32 = 2000;
 const LIST_PAGE: u32 = 1000;
 
 impl Engine {
-    /// Takes in all changes since the last time.
-    pub(super) async fn pull(&self) -> Result<(), Error> {
+    /// Takes in all changes since the last time; whether there were any.
+    pub(super) async fn pull(&self) -> Result<bool, Error> {
+        let mut news = false;
         let mut cursor = self.journal.get(Key::Cursor).await?;
         loop {
             let page = match self.session.pull(cursor.as_deref(), PAGE).await {
@@ -26,9 +27,14 @@ impl Engine {
                 }
                 Err(error) => return Err(error.into()),
             };
+            news |= !page.changes.is_empty();
             let (mut intake, list) = self.intake(&page.changes).await?;
             for id in list {
-                self.list(id, &mut intake).await?;
+                let took = |node: &files::Node| {
+                    intake.extend(self.take(node));
+                    true
+                };
+                self.below(id, took).await?;
             }
             self.journal.take(&intake, Some(&page.cursor)).await?;
             if !page.more {
@@ -36,7 +42,8 @@ impl Engine {
             }
             cursor = Some(page.cursor);
         }
-        Ok(self.journal.all_taken().await?)
+        self.journal.all_taken().await?;
+        Ok(news)
     }
 
     /// What changes mean here, and the collections that have to be listed.
@@ -79,24 +86,27 @@ impl Engine {
         })
     }
 
-    /// Takes in everything below a collection.
-    async fn list(&self, id: i64, intake: &mut Vec<Intake>) -> Result<(), Error> {
+    /// Whether something holds for everything below a collection on the server.
+    pub(super) async fn below(
+        &self,
+        id: i64,
+        mut holds: impl FnMut(&files::Node) -> bool,
+    ) -> Result<bool, Error> {
         let mut next: Option<String> = None;
         loop {
-            let page = match self
-                .session
-                .list(id, true, LIST_PAGE, next.as_deref())
-                .await
-            {
+            let page = self.session.list(id, true, LIST_PAGE, next.as_deref());
+            let page = match page.await {
                 Ok(page) => page,
                 // It went again meanwhile; the next pull tells.
-                Err(error) if error.problem() == Some("not-found") => return Ok(()),
+                Err(error) if error.problem() == Some("not-found") => return Ok(true),
                 Err(error) => return Err(error.into()),
             };
-            intake.extend(page.items.iter().filter_map(|node| self.take(node)));
+            if !page.items.iter().all(&mut holds) {
+                return Ok(false);
+            }
             match page.next {
                 Some(cursor) => next = Some(cursor),
-                None => return Ok(()),
+                None => return Ok(true),
             }
         }
     }

@@ -11,11 +11,11 @@ use crate::chunk::Class;
 use crate::chunk::plan::{Step, plan};
 use crate::chunk::signature::Signature;
 use crate::client::item::{Item, ItemId, Kind};
-use crate::client::journal::{Entry, List};
+use crate::client::journal::Entry;
 use crate::client::local::Stamp;
 use crate::client::local::place::read_link;
+use crate::client::local::read::List;
 use crate::client::local::read::{self, Opened, ReadError};
-use crate::client::local::shadow::Shadows;
 use crate::crypto::ClientKeys;
 use crate::protocol::stream;
 use crate::protocol::sync::{self, OnConflict, PushItem, PushPut, SignatureRequest};
@@ -35,11 +35,10 @@ const SHORT: u64 = 256;
 /// A file that is about to be sent.
 pub(super) struct Put {
     pub(super) id: ItemId,
-    /// Where it lies here.
-    pub(super) item: Item,
+    pub(super) is_link: bool,
     /// Where both sides have it once it is sent.
     pub(super) lies: (ItemId, String),
-    /// Its path on the server, with a leading slash.
+    /// Its path on the server, without a leading slash.
     pub(super) path: String,
     pub(super) space: i64,
     pub(super) base: Option<Arc<str>>,
@@ -105,11 +104,11 @@ impl Engine {
         let space = self.space_of(id, parts);
         let keys = self.keys(space).await?;
         if item.kind == Kind::Link {
-            let link = self.link(item, &here, *stamp, &keys);
+            let link = self.link(&here, *stamp, &keys);
             return Ok(link.map_or_else(Ready::Not, |(target, list)| {
                 Ready::Put(Box::new(Put {
                     id,
-                    item: item.clone(),
+                    is_link: true,
                     lies,
                     path: there,
                     space,
@@ -143,7 +142,7 @@ impl Engine {
         }
         let mut put = Put {
             id,
-            item: item.clone(),
+            is_link: false,
             lies,
             path: there,
             space,
@@ -174,7 +173,7 @@ impl Engine {
         let opened = read::open(&self.folder, here, stamp)?;
         let list = match known.filter(|(_, cut)| *cut == opened.stamp()) {
             Some((list, _)) => list.clone(),
-            None => cut(&opened, keys)?,
+            None => read::cut(&opened, Class::of(Some(opened.size())), keys)?,
         };
         let (now, racy) = opened.check()?;
         Ok((opened, list, now, racy))
@@ -209,9 +208,7 @@ impl Engine {
         let (Some(base), Some(mut list)) = (&put.base, old) else {
             return Ok(());
         };
-        let shadow = block_in_place(|| {
-            Shadows::new(&self.folder, Some(self.config.shadow.0)).open(put.id, base)
-        });
+        let shadow = block_in_place(|| self.shadows().open(&self.folder, put.id, base));
         if let Some(old) = shadow {
             if list.class != put.list.class {
                 list = block_in_place(|| cut_file(&old, put.list.class, keys)).unwrap_or(list);
@@ -258,14 +255,7 @@ impl Engine {
     }
 
     /// The target of a link, as a content.
-    fn link(
-        &self,
-        item: &Item,
-        here: &str,
-        stamp: Stamp,
-        keys: &ClientKeys,
-    ) -> Result<(String, List), String> {
-        debug_assert_eq!(item.kind, Kind::Link);
+    fn link(&self, here: &str, stamp: Stamp, keys: &ClientKeys) -> Result<(String, List), String> {
         let target = block_in_place(|| read_link(&self.folder, here, &stamp));
         let target = target.map_err(|refused| refused.to_string())?;
         let list = content::cut_bytes(target.as_bytes(), Class::Small, keys);
@@ -291,7 +281,7 @@ impl Put {
     /// The header in the push.
     pub(super) fn head(&self) -> PushItem {
         PushItem::Put(PushPut {
-            path: self.path.clone(),
+            path: format!("/{}", self.path),
             size: self.size,
             base: Some(self.base.as_ref().map_or("none", |base| base).to_owned()),
             root: Some(hex(&self.list.root.0)),
@@ -303,24 +293,8 @@ impl Put {
             from: None,
             conflict: OnConflict::Keep,
             executable: self.executable,
-            link: self.item.kind == Kind::Link,
+            link: self.is_link,
         })
-    }
-
-    /// What both sides have once it is there with this etag.
-    pub(super) fn entry(&self, etag: &str) -> Entry {
-        Entry {
-            id: self.id,
-            space: self.space,
-            parent: self.lies.0,
-            name: self.lies.1.clone(),
-            kind: self.item.kind,
-            etag: etag.into(),
-            executable: self.item.executable,
-            mount: false,
-            size: self.size,
-            mtime: self.mtime,
-        }
     }
 
     /// About how many bytes it takes in the push, at most.
@@ -363,7 +337,7 @@ fn executable(item: &Item, aim: &Aim<'_>, parts: &Parts) -> Option<bool> {
     (aim.executable != there).then_some(aim.executable)
 }
 
-/// Where both sides will have an item, and its path on the server with a leading slash: where it lies there, or where
+/// Where both sides will have an item, and its path on the server: where it lies there, or where
 /// it is to be made.
 fn place_there(
     id: ItemId,
@@ -376,7 +350,7 @@ fn place_there(
             None => (item.parent, item.name.clone()),
         };
         let path = Parts::path(&parts.remote, id);
-        return (lies, path.map(|path| format!("/{path}")));
+        return (lies, path);
     }
     let of_item = parts
         .local
@@ -387,10 +361,7 @@ fn place_there(
     };
     let parent = parts.alias(parent);
     let path = Parts::place(&parts.remote, parent, name);
-    (
-        (parent, name.to_owned()),
-        path.map(|path| format!("/{path}")),
-    )
+    ((parent, name.to_owned()), path)
 }
 
 /// Bytes of the new content that lie in changed chunks.
@@ -409,37 +380,13 @@ pub(super) fn file(out: &mut Vec<u8>, item: &PushItem) {
     stream::file(out, &json);
 }
 
-pub(super) fn cut(opened: &Opened, keys: &ClientKeys) -> Result<List, ReadError> {
-    let read::Cut {
-        chunks,
-        root,
-        class,
-        ..
-    } = read::cut(opened, keys)?;
-    Ok(List {
-        class,
-        root,
-        chunks,
-    })
-}
-
 /// How a file of ours is cut.
 pub(super) fn cut_file(
     file: &std::fs::File,
     class: Class,
     keys: &ClientKeys,
 ) -> Result<List, ReadError> {
-    let mut chunks = Vec::new();
-    let cutter = crate::chunk::Cutter::new(class, keys.gear);
-    read::each_chunk(&Opened::of(file)?, &cutter, &mut |_, chunk| {
-        chunks.push(keys.listed(chunk));
-    })?;
-    let root = keys.root(&chunks);
-    Ok(List {
-        class,
-        root,
-        chunks,
-    })
+    read::cut(&Opened::of(file)?, class, keys)
 }
 
 /// The class as the wire has it.

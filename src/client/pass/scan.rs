@@ -5,7 +5,7 @@ use tokio::task::block_in_place;
 
 use super::{Engine, Error, Outcome, now};
 use crate::client::item::{Content, Item, ItemId, Kind};
-use crate::client::journal::{Entry, Key, Side, Write};
+use crate::client::journal::{Entry, Side, Write};
 use crate::client::local::Stamp;
 use crate::client::local::place::{Old, remove_collection, remove_file};
 use crate::client::local::scan::{Found, Known, Scan, Scope};
@@ -18,11 +18,6 @@ impl Engine {
         outcome: &mut Outcome,
     ) -> Result<Found, Error> {
         let mut found = block_in_place(|| self.look(scope))?;
-        if matches!(scope, Scope::All) {
-            self.journal
-                .set(Key::Scanned, Some(&now().to_string()))
-                .await?;
-        }
         outcome.troubles += found.troubles.len() as u64;
         for trouble in &found.troubles {
             let path = trouble.path.to_string_lossy();

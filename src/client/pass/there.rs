@@ -1,5 +1,6 @@
 //! Doing there what was planned.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::task::block_in_place;
@@ -9,9 +10,9 @@ use super::gather::Parts;
 use super::line::{Line, Sending, Task};
 use super::put::{Aim, INLINE_MAX, PARTS_MIN, Put, Ready, Source, Try};
 use super::{Engine, Error, Outcome};
-use crate::client::item::{ItemId, Kind};
+use crate::client::item::{Item, ItemId, Kind};
 use crate::client::journal::{Entry, Write};
-use crate::client::local::scan::Reach;
+use crate::client::local::scan::{Reach, look_again};
 use crate::client::reconcile::{Plan, RemoteOp};
 use crate::client::remote::api::Which;
 use crate::protocol::files::Written;
@@ -67,14 +68,9 @@ impl Engine {
             self.fly_when_full(&mut line).await?;
         }
         self.land_all(&mut line).await?;
-        for Task { step, op, .. } in std::mem::take(&mut line.again) {
-            let base = if let RemoteOp::Upload { base, .. } = &op {
-                base.clone()
-            } else {
-                let head = line.parts.heads.get(&op.id());
-                head.map(|head| Arc::clone(&head.etag))
-            };
-            self.send(step, &op, base, Try::Whole, &mut line).await?;
+        for task in std::mem::take(&mut line.again) {
+            self.send(task.step, &task.op, task.base, Try::Whole, &mut line)
+                .await?;
             self.fly_when_full(&mut line).await?;
         }
         self.land_all(&mut line).await
@@ -82,8 +78,10 @@ impl Engine {
 
     /// A step without content.
     async fn change(&self, at: usize, op: &RemoteOp, line: &mut Line<'_>) -> Result<(), Error> {
-        if matches!(op, RemoteOp::Delete { .. }) {
-            // What is on its way belongs to what is heard before a collection goes.
+        let before = line.parts.remote.get(op.id()).cloned();
+        let is_collection = before.as_ref().is_some_and(is_collection);
+        if is_collection && matches!(op, RemoteOp::Delete { .. }) {
+            // What is on its way belongs to what is heard before it goes.
             self.land_all(line).await?;
         }
         let item = match self.item_of(op, line.parts).await {
@@ -101,22 +99,18 @@ impl Engine {
             item => item?,
         };
         let path = match &item {
-            PushItem::Mkdir { path, .. } | PushItem::Delete { path, .. } => path.clone(),
-            PushItem::Move { to, .. } | PushItem::Copy { to, .. } => to.clone(),
-            PushItem::Put(put) => put.path.clone(),
+            PushItem::Mkdir { path, .. } | PushItem::Delete { path, .. } => path,
+            PushItem::Move { to, .. } | PushItem::Copy { to, .. } => to,
+            PushItem::Put(put) => &put.path,
         };
-        let is_collection = line
-            .parts
-            .remote
-            .get(op.id())
-            .is_some_and(|item| item.kind == Kind::Collection);
-        let before = line.parts.remote.get(op.id()).cloned();
+        let path = path.trim_start_matches('/').to_owned();
         line.body.item(&item);
         line.expect(op);
         line.tasks.push(Task {
             step: at,
             op: op.clone(),
             path,
+            base: None,
             sent: None,
             before,
         });
@@ -151,12 +145,8 @@ impl Engine {
                 overwrite: false,
             },
             RemoteOp::Delete { id, base, below } => {
-                let is_collection = parts
-                    .remote
-                    .get(*id)
-                    .is_some_and(|item| item.kind == Kind::Collection);
-                let base = if is_collection {
-                    self.etag_to_delete(*id, below, parts).await?
+                let base = if parts.remote.get(*id).is_some_and(is_collection) {
+                    self.etag_to_delete(*id, below).await?
                 } else {
                     base.as_ref().map(|base| base.as_ref().to_owned())
                 };
@@ -173,36 +163,29 @@ impl Engine {
 
     /// The etag that a collection has while nothing is in it but what is known: the server deletes all that is in it.
     /// None when it is not there any more.
-    async fn etag_to_delete(
-        &self,
-        id: ItemId,
-        below: &[ItemId],
-        parts: &Parts,
-    ) -> Result<Option<String>, Error> {
+    async fn etag_to_delete(&self, id: ItemId, below: &[ItemId]) -> Result<Option<String>, Error> {
         let node = match self.session.info(Which::Id(id.0)).await {
             Ok(node) => node,
             Err(error) if error.problem() == Some("not-found") => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         // Whatever came into it before it had this etag is heard now; what comes later gives it another one.
-        let waiting = self.journal.in_wait().await?;
-        self.pull().await?;
-        let news = self.journal.in_wait().await? != waiting;
+        let news = self.pull().await?;
         let mut ids = below.to_vec();
         ids.push(id);
-        let known = below.iter().filter_map(|id| parts.heads.get(id));
-        let known: u64 = known
-            .filter(|head| head.kind != Kind::Collection)
-            .map(|head| head.size)
-            .sum();
-        if self.journal.is_pending_in(&ids).await? || news {
+        if news || self.journal.is_pending_in(&ids).await? {
             return Err(Error::Later);
         }
-        if node.size != known {
-            // It would go with it.
-            return Err(Error::Unknown);
+        // What this device does not keep would go with it.
+        let ids: HashSet<_> = ids.into_iter().collect();
+        if self
+            .below(id.0, |node| ids.contains(&ItemId(node.id)))
+            .await?
+        {
+            Ok(Some(node.etag))
+        } else {
+            Err(Error::Unknown)
         }
-        Ok(Some(node.etag))
     }
 
     /// A step with a content.
@@ -243,7 +226,7 @@ impl Engine {
             Ready::Not(why) => {
                 line.failed.insert(at);
                 let path = Parts::path(&line.parts.local, id).unwrap_or_default();
-                line.outcome.again.insert(path.clone(), Reach::Entry);
+                look_again(&mut line.outcome.again, path.clone(), Reach::Entry);
                 return self.note(&path, &why, line.outcome).await;
             }
         };
@@ -251,6 +234,7 @@ impl Engine {
             step: at,
             op: op.clone(),
             path: put.path.clone(),
+            base,
             sent: Some(sending(&put)),
             before: None,
         };
@@ -274,8 +258,8 @@ impl Engine {
             }
             Err(error) => {
                 line.failed.insert(at);
-                let path = task.path.trim_start_matches('/');
-                self.note(path, &error.to_string(), line.outcome).await
+                self.note(&task.path, &error.to_string(), line.outcome)
+                    .await
             }
         }
     }
@@ -288,9 +272,15 @@ impl Engine {
     }
 }
 
+fn is_collection(item: &Item) -> bool {
+    item.kind == Kind::Collection
+}
+
 fn sending(put: &Put) -> Sending {
     Sending {
-        entry: put.entry(""),
+        lies: put.lies.clone(),
+        size: put.size,
+        mtime: put.mtime,
         stamp: put.stamp,
         list: put.list.clone(),
         opened: match &put.content {

@@ -91,7 +91,7 @@ impl Engine {
             self.journal.end(&put.path).await?;
         }
         let open = OpenUpload {
-            path: put.path.clone(),
+            path: format!("/{}", put.path),
             size: put.size,
             base: Some(base.clone()),
             mtime: Some(put.mtime),

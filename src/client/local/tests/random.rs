@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::world::World;
 use crate::client::item::Kind;
 use crate::client::local::join;
-use crate::client::local::scan::{Found, Reach, Scope};
+use crate::client::local::scan::{Found, Reach, Scope, look_again};
 
 /// An edit, with numbers that choose among what there is.
 #[derive(Clone, Debug)]
@@ -68,8 +68,7 @@ impl Hand<'_> {
     }
 
     fn note(&mut self, path: &str, reach: Reach) {
-        let at = self.dirty.entry(path.to_owned()).or_insert(reach);
-        *at = reach.max(*at);
+        look_again(&mut self.dirty, path.to_owned(), reach);
     }
 
     /// Bytes that no file had before.
