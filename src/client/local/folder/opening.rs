@@ -14,6 +14,7 @@ use super::{
     write_small,
 };
 use crate::client::local::stamp::look_at;
+use crate::types::hex;
 
 /// Marks a folder.
 pub(super) fn create(path: &Path) -> Result<String, FolderError> {
@@ -25,9 +26,7 @@ pub(super) fn create(path: &Path) -> Result<String, FolderError> {
     }
     let mut random = [0; ID_LEN / 2];
     getrandom::fill(&mut random).map_err(|error| failed(io::Error::other(error)))?;
-    let id = random
-        .iter()
-        .fold(String::new(), |id, byte| format!("{id}{byte:02x}"));
+    let id = hex(&random);
     write_small(&own, MARKER, &format!("{id}\n")).map_err(failed)?;
     rustix::fs::fsync(&root).map_err(|error| failed(error.into()))?;
     Ok(id)
