@@ -38,7 +38,7 @@ use super::reconcile::{Names, Plan, Unsound, reconcile};
 use super::remote::{Session, Speaks};
 use crate::crypto::ClientKeys;
 use crate::protocol::sync::SpaceKeys;
-use crate::types::{Millis, millis};
+use crate::types::Millis;
 use gather::Parts;
 
 /// What keeps a folder in step; it lives from one pass to the next.
@@ -174,7 +174,7 @@ impl Engine {
     }
 
     async fn plan(&self, parts: &Parts, force: bool) -> Result<Option<Plan>, Error> {
-        let now = Millis::from(std::time::SystemTime::now());
+        let now = Millis::now();
         let device = self.config.device.clone();
         let taken = |parent: ItemId, name: &str| parts.is_taken(parent, name);
         let conflict = |parent: ItemId, name: &str, attempt: u32| {
@@ -294,6 +294,5 @@ impl Engine {
 
 /// Milliseconds since 1970.
 pub fn now() -> i64 {
-    let since = std::time::SystemTime::UNIX_EPOCH.elapsed();
-    since.map_or(0, millis)
+    Millis::now().0
 }
