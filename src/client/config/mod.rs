@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
-pub use dir::{ConfigDir, Lock};
+pub use dir::{ConfigDir, Lock, remove_file, try_lock, write_private};
 pub use limits::{Limits, Rates, Window};
 
 /// Name of the file with the settings.

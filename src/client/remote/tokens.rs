@@ -2,19 +2,17 @@
 
 mod keyring;
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 pub(super) use keyring::Tool;
 
+use crate::client::config::{remove_file, try_lock, write_private};
 use crate::protocol::auth::Tokens;
 
 /// Name of the file in the directory of the configuration.
@@ -114,8 +112,9 @@ impl Place {
         let until = Instant::now() + LOCK_MAX;
         loop {
             let tried = path.clone();
-            if let Some(alone) = blocking(move || lock(&tried)).await? {
-                return Ok(alone);
+            let locked = blocking(move || try_lock(&tried)).await;
+            if let Some(file) = locked.map_err(|error| named(&path, &error))? {
+                return Ok(Alone(file));
             }
             if Instant::now() > until {
                 let held = io::Error::new(io::ErrorKind::TimedOut, "another process holds it");
@@ -148,8 +147,9 @@ impl Place {
         let text = serde_json::to_vec(tokens)?;
         match self {
             Self::File(path) => {
-                let path = path.clone();
-                blocking(move || write(&path, &text)).await
+                let (to, new) = (path.clone(), path.with_extension("new"));
+                let written = blocking(move || write_private(&to, &new, &text)).await;
+                written.map_err(|error| named(path, &error))
             }
             Self::Keyring(directory) => {
                 let name = directory.to_string_lossy();
@@ -163,7 +163,7 @@ impl Place {
         match self {
             Self::File(path) => {
                 let path = path.clone();
-                blocking(move || absent_is_fine(fs::remove_file(&path))).await
+                blocking(move || remove_file(&path)).await
             }
             Self::Keyring(directory) => Tool::installed().clear(&directory.to_string_lossy()).await,
         }
@@ -173,22 +173,6 @@ impl Place {
 /// While it lives nobody else changes the tokens.
 #[derive(Debug)]
 pub(super) struct Alone(#[expect(dead_code, reason = "holds the lock until it is closed")] File);
-
-/// `None` when somebody else has it.
-fn lock(path: &Path) -> io::Result<Option<Alone>> {
-    let opened = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path);
-    let file = opened.map_err(|error| named(path, &error))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(Alone(file))),
-        Err(Errno::WOULDBLOCK) => Ok(None),
-        Err(error) => Err(named(path, &error.into())),
-    }
-}
 
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
@@ -203,32 +187,6 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(named(path, &error)),
-    }
-}
-
-fn write(path: &Path, text: &[u8]) -> io::Result<()> {
-    let new = path.with_extension("new");
-    let directory = path.parent().unwrap_or(Path::new("."));
-    let written = || {
-        // One that was left behind may be readable by others.
-        absent_is_fine(fs::remove_file(&new))?;
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&new)?;
-        file.write_all(text)?;
-        file.sync_all()?;
-        fs::rename(&new, path)?;
-        File::open(directory)?.sync_all()
-    };
-    written().map_err(|error| named(path, &error))
-}
-
-fn absent_is_fine(done: io::Result<()>) -> io::Result<()> {
-    match done {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        done => done,
     }
 }
 
