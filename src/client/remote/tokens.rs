@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 pub(super) use keyring::Tool;
 
-use crate::client::config::{remove_file, try_lock, write_private};
+use crate::client::config::{Secrets, remove_file, try_lock, write_private};
 use crate::protocol::auth::Tokens;
 
 /// Name of the file in the directory of the configuration.
@@ -52,19 +52,6 @@ impl Kept {
     }
 }
 
-/// Which kind of place is wanted (setting `secrets`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Secrets {
-    /// The keyring when it answers, else the file.
-    #[default]
-    Auto,
-    /// The keyring.
-    Keyring,
-    /// The file.
-    File,
-}
-
 /// Where the tokens lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -75,24 +62,23 @@ pub enum Place {
 }
 
 impl Place {
-    /// The place of a configuration that says where: `auto` is settled when it is written, see
-    /// [`Self::choose`].
+    /// The place that a configuration says.
     pub fn of(directory: &Path, secrets: Secrets) -> Self {
         match secrets {
             Secrets::Keyring => Self::Keyring(directory.to_owned()),
-            Secrets::File | Secrets::Auto => Self::File(directory.join(FILE)),
+            Secrets::File => Self::File(directory.join(FILE)),
         }
     }
 
-    /// Tries whether the keyring can be used where it may be. Gives what to write into the configuration, and a
-    /// line for the user when it is not what he asked for.
-    pub async fn choose(secrets: Secrets) -> (Secrets, Option<String>) {
-        if secrets == Secrets::File {
+    /// Tries whether the keyring can be used, where nobody asks for the file. Gives what to write into the
+    /// configuration, and a line for the user when it is not what he asked for.
+    pub async fn choose(asked: Option<Secrets>) -> (Secrets, Option<String>) {
+        if asked == Some(Secrets::File) {
             return (Secrets::File, None);
         }
         match Tool::installed().try_out().await {
             Ok(()) => (Secrets::Keyring, None),
-            Err(_) if secrets == Secrets::Auto => (Secrets::File, None),
+            Err(_) if asked.is_none() => (Secrets::File, None),
             Err(error) => {
                 let line = format!(
                     "the keyring cannot be used ({error}): the log-in is kept in a file instead"

@@ -5,8 +5,9 @@ use std::{fs, io};
 use tempfile::tempdir;
 
 use super::tokens;
+use crate::client::config::Secrets;
 use crate::client::remote::tokens::Tool;
-use crate::client::remote::{Kept, Place, Secrets};
+use crate::client::remote::{Kept, Place};
 
 #[tokio::test]
 async fn the_file_is_for_its_owner_alone_and_is_replaced_as_a_whole() {
