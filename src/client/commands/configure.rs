@@ -90,13 +90,7 @@ pub(super) async fn configure(dir: &ConfigDir, asked: &Configure, json: bool) ->
 fn mark(folder: &Path) -> Result<String, Error> {
     fs::create_dir_all(folder).map_err(|error| Error::Io("--sync-dir", error))?;
     match Folder::create(folder) {
-        Err(FolderError::Taken(_)) => {
-            let id = fs::read_to_string(folder.join(".sync-client/folder"));
-            Ok(id
-                .map_err(|error| Error::Io("--sync-dir", error))?
-                .trim()
-                .to_owned())
-        }
+        Err(FolderError::Taken(_)) => Ok(Folder::id_of(folder)?),
         made => Ok(made?),
     }
 }
