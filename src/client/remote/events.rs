@@ -3,7 +3,6 @@
 //!
 //! A task keeps the connection; what it heard waits, one hint for each space, until [`Events::next`] is asked.
 
-mod pause;
 mod socket;
 
 use std::collections::BTreeMap;
@@ -16,10 +15,14 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::login::Session;
 use super::{Error, Result};
+use crate::client::pauses::{self, Pauses};
 use crate::protocol::sync::Event;
-use pause::Pauses;
 use socket::{End, Socket};
 
+/// The first pause between connections is at most this,
+const PAUSE: Duration = Duration::from_secs(2);
+/// and no pause is longer.
+const PAUSE_MAX: Duration = Duration::from_mins(1);
 /// A connection that held for so long was a good one: its end does not count as a failure.
 const LONG: Duration = Duration::from_mins(1);
 /// Handshakes that fail, or sockets that stay silent, one after the other, before long polls are tried.
@@ -65,7 +68,7 @@ impl Events {
         let listener = Listener {
             session,
             shared: Arc::clone(&shared),
-            pauses: Pauses::default(),
+            pauses: Pauses::new(PAUSE, PAUSE_MAX),
             blocked: 0,
             polling: None,
             lost: false,
@@ -212,7 +215,7 @@ impl Listener {
                 after: Some(after), ..
             })
             | End::Busy(after) => {
-                sleep(after.min(pause::MOST) + pause::part(pause::FIRST)).await;
+                sleep(after.min(PAUSE_MAX) + pauses::part(PAUSE)).await;
             }
             // Nobody else was thrown out with us.
             End::Gone(_) | End::Failed(_) | End::Again | End::Stale if held => {}
