@@ -345,7 +345,7 @@ impl Daemon {
         Ok(tokio::select! {
             () = stopped(stop) => Woken::Stop,
             batch = watch.next() => match batch {
-                Ok(batch) => Woken::Here(batch.dirty),
+                Ok(dirty) => Woken::Here(dirty),
                 Err(error) => Woken::Unwatched(error),
             },
             heard = events.next() => Woken::There(heard?),
