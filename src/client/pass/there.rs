@@ -13,7 +13,6 @@ use crate::client::item::{ItemId, Kind};
 use crate::client::journal::{Entry, Write};
 use crate::client::local::scan::Reach;
 use crate::client::reconcile::{Plan, RemoteOp};
-use crate::client::remote::api::Which;
 use crate::protocol::files::Written;
 use crate::protocol::sync::{PushItem, PushResult, PushStatus};
 
@@ -179,7 +178,7 @@ impl Engine {
         below: &[ItemId],
         parts: &Parts,
     ) -> Result<Option<String>, Error> {
-        let node = match self.session.info(Which::Id(id.0)).await {
+        let node = match self.session.info(id.0).await {
             Ok(node) => node,
             Err(error) if error.problem() == Some("not-found") => return Ok(None),
             Err(error) => return Err(error.into()),

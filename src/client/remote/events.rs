@@ -94,16 +94,6 @@ impl Events {
         self.shared.lock().cursor = Some(cursor.to_owned());
         self.shared.pulled.notify_one();
     }
-
-    /// Connects anew at once: the network has changed, or the machine has slept.
-    pub fn hurry(&self) {
-        self.shared.hurry.notify_one();
-    }
-
-    /// Whether there is a connection now.
-    pub fn is_connected(&self) -> bool {
-        self.shared.lock().connected
-    }
 }
 
 /// Between the task and who asks it.
@@ -112,13 +102,11 @@ struct Shared {
     state: Mutex<State>,
     heard: Notify,
     pulled: Notify,
-    hurry: Notify,
 }
 
 #[derive(Default)]
 struct State {
     cursor: Option<String>,
-    connected: bool,
     reconnected: bool,
     changed: BTreeMap<i64, i64>,
     ended: Option<Error>,
@@ -173,16 +161,7 @@ struct Listener {
 impl Listener {
     async fn run(mut self) {
         loop {
-            let shared = Arc::clone(&self.shared);
-            let ended = tokio::select! {
-                ended = self.attempt() => ended,
-                () = shared.hurry.notified() => {
-                    self.pauses.reset();
-                    self.try_sockets();
-                    Ok(())
-                }
-            };
-            self.shared.lock().connected = false;
+            let ended = self.attempt().await;
             self.lost = true;
             if let Err(error) = ended {
                 self.shared.lock().ended = Some(error);
@@ -200,7 +179,6 @@ impl Listener {
         } else {
             self.polls().await
         };
-        self.shared.lock().connected = false;
         let held = begun.elapsed() >= LONG;
         if held {
             self.pauses.reset();
@@ -334,7 +312,6 @@ impl Listener {
     }
 
     fn connected(&mut self, without_cursor: bool) {
-        self.shared.lock().connected = true;
         if self.lost || without_cursor {
             self.shared.reconnected();
         }
