@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::config::Window;
+use super::config::{Secrets, Window};
 
 /// Keeps a folder in step with a sync-server.
 #[derive(Debug, Parser)]
@@ -79,16 +79,7 @@ pub struct Configure {
     pub fingerprint: Option<String>,
     /// Where the log-in is kept [default: the Secret Service when there is one, else a file]
     #[arg(long, value_enum)]
-    pub secrets: Option<SecretsArg>,
-}
-
-/// Where the log-in is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum SecretsArg {
-    /// In a file that only its owner can read.
-    File,
-    /// In the Secret Service of the desktop.
-    Keyring,
+    pub secrets: Option<Secrets>,
 }
 
 /// Arguments of `sync`.

@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::config::ConfigDir;
+use super::config::{self, ConfigDir};
 
 /// Name of the socket.
 const NAME: &str = "control.sock";
@@ -92,10 +92,7 @@ impl Listener {
     /// Takes the place of one that a killed daemon left. The caller holds the lock of the folder.
     pub fn open(dir: &ConfigDir) -> io::Result<Self> {
         let path = dir.file(NAME);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
+        config::remove_file(&path)?;
         let socket = UnixListener::bind(&path)?;
         let (sender, asked) = mpsc::channel(QUEUE);
         let task = tokio::spawn(accept(socket, sender));

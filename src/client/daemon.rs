@@ -18,10 +18,11 @@ use super::journal::Key;
 use super::local::scan::{Reach, Scope, look_again};
 use super::local::watch::{Watch, WatchError};
 use super::pass::{self, Asked};
+use super::pauses::Pauses;
 use super::progress::Progress;
 use super::remote::{Events, Heard, Limits};
 
-/// Pause after the first pass that failed; each further one is twice as long.
+/// Longest pause after the first pass that failed; each further one is about twice as long.
 const PAUSE: Duration = Duration::from_secs(2);
 /// Longest pause between passes that fail.
 const PAUSE_MAX: Duration = Duration::from_mins(10);
@@ -37,7 +38,7 @@ struct Daemon {
     /// What has to be looked at.
     dirty: Dirty,
     /// What goes on after a pass that failed, and when.
-    pause: Duration,
+    pauses: Pauses,
     due: Option<Instant>,
     scan_due: Instant,
     live: Live,
@@ -139,7 +140,7 @@ async fn open(
     stop: &mut Stops,
 ) -> Result<Option<Opened>, Error> {
     let lock = Arc::new(lock);
-    let mut pause = PAUSE;
+    let mut pauses = Pauses::new(PAUSE, PAUSE_MAX);
     loop {
         let error = match Opened::open(dir, Arc::clone(&lock)).await {
             Ok(opened) => return Ok(Some(opened)),
@@ -156,8 +157,7 @@ async fn open(
             doing: format!("waiting for the server ({error})"),
             ..Live::default()
         };
-        let until = Instant::now() + pause;
-        pause = (pause * 2).min(PAUSE_MAX);
+        let until = Instant::now() + pauses.next();
         loop {
             tokio::select! {
                 () = stopped(stop) => return Ok(None),
@@ -194,7 +194,7 @@ impl Daemon {
             opened,
             dir,
             dirty: Dirty::All,
-            pause: PAUSE,
+            pauses: Pauses::new(PAUSE, PAUSE_MAX),
             due: None,
             live: Live::default(),
             rate: Rate::new(now),
@@ -295,11 +295,10 @@ impl Daemon {
         self.live.online = true;
         if outcome.is_stuck() {
             // What failed is tried again later and later; what is new does not wait for that.
-            self.scan_due = self.scan_due.min(Instant::now() + self.pause);
-            self.pause = (self.pause * 2).min(PAUSE_MAX);
+            self.scan_due = self.scan_due.min(Instant::now() + self.pauses.next());
             return Ok(());
         }
-        self.pause = PAUSE;
+        self.pauses.reset();
         if outcome.more || !outcome.again.is_empty() {
             self.dirty.add(outcome.again, true);
         }
@@ -321,8 +320,7 @@ impl Daemon {
         notify(&[sd_notify::NotifyState::Status(&said)]);
         self.live.online = !matches!(error, pass::Error::Remote(error) if error.passes());
         self.dirty = Dirty::All;
-        self.due = Some(Instant::now() + self.pause);
-        self.pause = (self.pause * 2).min(PAUSE_MAX);
+        self.due = Some(Instant::now() + self.pauses.next());
         Ok(())
     }
 
@@ -337,7 +335,7 @@ impl Daemon {
         Ok(tokio::select! {
             () = stopped(stop) => Woken::Stop,
             batch = watch.next() => match batch {
-                Ok(batch) => Woken::Here(batch.dirty),
+                Ok(dirty) => Woken::Here(dirty),
                 Err(error) => Woken::Unwatched(error),
             },
             heard = events.next() => Woken::There(heard?),

@@ -17,3 +17,5 @@ pub mod reconcile;
 pub mod remote;
 pub mod resolve;
 pub mod show;
+
+mod pauses;

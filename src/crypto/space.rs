@@ -8,7 +8,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::aead::KEY_LEN;
 use super::{Error, RecordKey, random};
-use crate::types::SpaceId;
+use crate::types::{SpaceId, from_hex};
 
 /// The random root key of one space.
 #[derive(ZeroizeOnDrop)]
@@ -263,19 +263,6 @@ fn subkey(key: &SpaceKey, label: &[u8]) -> [u8; KEY_LEN] {
     let mut out = [0; KEY_LEN];
     expand(None, &key.0, label, &mut out);
     out
-}
-
-fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    if pairs.len() != N || !rest.is_empty() {
-        return None;
-    }
-    let mut bytes = [0; N];
-    for (byte, pair) in bytes.iter_mut().zip(pairs) {
-        let [high, low] = pair.map(|digit| char::from(digit).to_digit(16));
-        *byte = u8::try_from(high? << 4 | low?).ok()?;
-    }
-    Some(bytes)
 }
 
 fn half(hash: &blake3::Hash) -> Blinded {

@@ -2,6 +2,7 @@
 
 mod epoch;
 mod etag;
+mod hex;
 mod id;
 mod mode;
 mod path;
@@ -9,6 +10,7 @@ mod time;
 
 pub use epoch::Epoch;
 pub use etag::ETag;
+pub use hex::{from_hex, hex};
 pub use id::{
     AccountId, ChunkRow, ContentId, DeviceId, FamilyId, NodeId, ProcessId, Seq, SpaceId, UploadId,
 };

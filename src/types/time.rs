@@ -14,6 +14,11 @@ impl Millis {
     /// The earliest time accepted from outside: 1601-01-01, the first a Windows client can mean.
     pub const MIN: Self = Self(-11_644_473_600_000);
 
+    /// The present time, by the clock of the machine.
+    pub fn now() -> Self {
+        SystemTime::now().into()
+    }
+
     /// Whole seconds since 1970, as `X-OC-Mtime` carries them.
     pub fn from_secs(secs: i64) -> Option<Self> {
         let millis = Self(secs.checked_mul(1000)?);
@@ -70,7 +75,7 @@ pub struct Clock(Arc<dyn Fn() -> Millis + Send + Sync>);
 impl Clock {
     /// The clock of the machine.
     pub fn system() -> Self {
-        Self(Arc::new(|| SystemTime::now().into()))
+        Self(Arc::new(Millis::now))
     }
 
     /// A clock that asks `now` each time.

@@ -4,12 +4,12 @@ use std::fs;
 use std::io::{self, IsTerminal as _};
 use std::path::Path;
 
-use super::opened::{place, server, trust};
+use super::opened::{server, trust};
 use super::{Error, say, say_json};
-use crate::client::cli::{Configure, SecretsArg};
+use crate::client::cli::Configure;
 use crate::client::config::{self, Config, ConfigDir};
 use crate::client::local::folder::{Folder, FolderError};
-use crate::client::remote::{Place, Secrets, Session, api::auth};
+use crate::client::remote::{Place, Session, api::auth};
 
 /// Longest password file that is read, in bytes.
 const PASSWORD_MAX: u64 = 64 * 1024;
@@ -52,7 +52,7 @@ pub(super) async fn configure(dir: &ConfigDir, asked: &Configure, json: bool) ->
             tokens.account.name, asked.user
         )));
     }
-    let (secrets, said) = secrets(asked.secrets).await;
+    let (secrets, said) = Place::choose(asked.secrets).await;
     let folder_id = match same {
         Some(before) => before.folder_id.clone(),
         None => mark(&folder)?,
@@ -71,7 +71,7 @@ pub(super) async fn configure(dir: &ConfigDir, asked: &Configure, json: bool) ->
         .transpose()
         .map_err(|error| Error::Io("--ca-file", error))?;
     config.fingerprint = asked.fingerprint.clone();
-    Session::begin(server, place(dir, secrets), &tokens).await?;
+    Session::begin(server, Place::of(dir.path(), secrets), &tokens).await?;
     config.save(dir)?;
     if json {
         return say_json(&config);
@@ -90,29 +90,9 @@ pub(super) async fn configure(dir: &ConfigDir, asked: &Configure, json: bool) ->
 fn mark(folder: &Path) -> Result<String, Error> {
     fs::create_dir_all(folder).map_err(|error| Error::Io("--sync-dir", error))?;
     match Folder::create(folder) {
-        Err(FolderError::Taken(_)) => {
-            let id = fs::read_to_string(folder.join(".sync-client/folder"));
-            Ok(id
-                .map_err(|error| Error::Io("--sync-dir", error))?
-                .trim()
-                .to_owned())
-        }
+        Err(FolderError::Taken(_)) => Ok(Folder::id_of(folder)?),
         made => Ok(made?),
     }
-}
-
-async fn secrets(asked: Option<SecretsArg>) -> (config::Secrets, Option<String>) {
-    let asked = match asked {
-        None => Secrets::Auto,
-        Some(SecretsArg::File) => Secrets::File,
-        Some(SecretsArg::Keyring) => Secrets::Keyring,
-    };
-    let (chosen, said) = Place::choose(asked).await;
-    let chosen = match chosen {
-        Secrets::Keyring => config::Secrets::Keyring,
-        Secrets::File | Secrets::Auto => config::Secrets::File,
-    };
-    (chosen, said)
 }
 
 /// From the file, the environment, or whoever sits there.

@@ -4,12 +4,12 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use super::Error;
-use crate::client::config::{self, Config, ConfigDir, Lock};
+use crate::client::config::{Config, ConfigDir, Lock};
 use crate::client::journal::Journal;
 use crate::client::local::folder::Folder;
 use crate::client::pass::Engine;
 use crate::client::progress::Progress;
-use crate::client::remote::{Fingerprint, Limits, Place, Secrets, Server, Session, Trust};
+use crate::client::remote::{Fingerprint, Limits, Place, Server, Session, Trust};
 
 /// Name of the file of the journal.
 pub(super) const JOURNAL: &str = "journal.db";
@@ -57,7 +57,7 @@ pub(super) async fn session(dir: &ConfigDir, config: &Config) -> Result<Session,
         &config.server,
         &trust(config.ca_file.as_deref(), config.fingerprint.as_deref())?,
     )?;
-    Ok(Session::open(server, place(dir, config.secrets)).await?)
+    Ok(Session::open(server, Place::of(dir.path(), config.secrets)).await?)
 }
 
 /// A server that certificates are checked of.
@@ -78,15 +78,6 @@ pub(super) fn trust(
         ca: ca.map(ToOwned::to_owned),
         fingerprint: fingerprint.map(parse).transpose()?,
     })
-}
-
-/// Where tokens lie.
-pub(super) fn place(dir: &ConfigDir, secrets: config::Secrets) -> Place {
-    let secrets = match secrets {
-        config::Secrets::File => Secrets::File,
-        config::Secrets::Keyring => Secrets::Keyring,
-    };
-    Place::of(dir.path(), secrets)
 }
 
 /// Sets the rates that hold now; gives the minutes until others do.

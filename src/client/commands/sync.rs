@@ -87,7 +87,6 @@ async fn until_in_step(engine: &mut Engine, force_delete: bool) -> Result<Done, 
             return Ok(done);
         }
         asked.scope = Scope::Dirty(outcome.again);
-        asked.force_delete = false;
     }
     Err(Error::Said(
         "both sides keep changing; try again later".to_owned(),

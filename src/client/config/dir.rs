@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 use super::Error;
 
@@ -58,38 +59,75 @@ impl ConfigDir {
 
     /// Puts a file in the place of an old one, for its owner alone; durable when it returns.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
-        self.replace(name, bytes)
-            .map_err(|error| Error::Io(self.file(name), error))
-    }
-
-    fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let new = self.file(&format!("{name}.{}.new", std::process::id()));
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&new)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&new, self.file(name))?;
-        File::open(&self.0)?.sync_all()
+        write_private(&self.file(name), &new, bytes)
+            .map_err(|error| Error::Io(self.file(name), error))
     }
 
     /// Keeps other processes out.
     pub fn lock(&self) -> Result<Lock, Error> {
         let path = self.file("lock");
-        let opened = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path);
-        let file = opened.map_err(|error| Error::Io(path.clone(), error))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Lock(file)),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::Locked(self.0.clone())),
-            Err(error) => Err(Error::Io(path, error.into())),
-        }
+        let file = try_lock(&path).map_err(|error| Error::Io(path, error))?;
+        file.map(Lock).ok_or_else(|| Error::Locked(self.0.clone()))
+    }
+}
+
+/// Puts a file in the place of an old one, for its owner alone; durable when it returns. It is called `new`, which
+/// lies beside it, while it is written: nobody else may write that meanwhile.
+pub fn write_private(path: &Path, new: &Path, bytes: &[u8]) -> io::Result<()> {
+    // One that was left behind may be readable by others.
+    remove_file(new)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(new, path)?;
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// Locks a file, which is made when it is not there, until it is closed; `None` when somebody else has locked it.
+pub fn try_lock(path: &Path) -> io::Result<Option<File>> {
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(Errno::WOULDBLOCK) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Removes a file; it is fine when it is not there.
+pub fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn what_was_left_behind_by_a_crash_opens_no_settings_to_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let dir = ConfigDir(directory.path().to_owned());
+        let left = dir.file(&format!("config.yaml.{}.new", std::process::id()));
+        fs::write(&left, "half of what was there").unwrap();
+        fs::set_permissions(&left, fs::Permissions::from_mode(0o644)).unwrap();
+        dir.write("config.yaml", b"all").unwrap();
+        let about = fs::metadata(dir.file("config.yaml")).unwrap();
+        assert_eq!(about.permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read(dir.file("config.yaml")).unwrap(), b"all");
+        assert!(!left.exists());
     }
 }

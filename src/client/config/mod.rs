@@ -11,9 +11,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-pub use dir::{ConfigDir, Lock};
+pub use dir::{ConfigDir, Lock, remove_file, try_lock, write_private};
 pub use limits::{Limits, Rates, Window};
 
 /// Name of the file with the settings.
@@ -42,7 +43,7 @@ pub enum Error {
 }
 
 /// Where tokens are kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Secrets {
     /// In a file that only its owner can read.

@@ -71,6 +71,11 @@ impl Folder {
         opening::create(path)
     }
 
+    /// The id that a folder was marked with.
+    pub fn id_of(path: &Path) -> Result<String, FolderError> {
+        opening::id_of(path)
+    }
+
     /// Opens a folder that has been marked with this id, and clears what was under way when the last process died.
     pub fn open(path: &Path, id: &str) -> Result<Self, FolderError> {
         opening::open(path, id)
@@ -97,11 +102,6 @@ impl Folder {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// Its id.
-    pub fn id(&self) -> &str {
-        &self.id
     }
 
     /// Local edits that were in our hands when the last process died, and lie in the root now by these names.

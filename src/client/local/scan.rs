@@ -165,9 +165,6 @@ pub enum ScanError<E> {
 /// Tells what is known: the children of a collection, or only the one with this name.
 pub type Tell<'a, E> = dyn FnMut(ItemId, Option<&str>) -> Result<Vec<Known>, E> + 'a;
 
-/// Tells which of the missing files, all as long as this one, has the same bytes.
-pub type Same<'a> = dyn FnMut(&str, &Stamp, &[&Known]) -> Option<usize> + 'a;
-
 /// What a scan looks at.
 pub struct Scan<'a> {
     /// The folder.
@@ -179,14 +176,12 @@ pub struct Scan<'a> {
 }
 
 impl Scan<'_> {
-    /// Looks. `same` finds files that were moved in a way that gave them another inode or time; without it they are
-    /// missing, and new elsewhere.
+    /// Looks. Files that were moved in a way that gave them another inode or time are missing, and new elsewhere.
     pub fn run<E>(
         &self,
         ignore: &mut Ignore,
         numbers: &mut Numbers,
         known: &mut Tell<'_, E>,
-        same: Option<&mut Same<'_>>,
     ) -> Result<Found, ScanError<E>> {
         self.folder.check()?;
         let mut walk = walk::Walk::new(self, ignore, numbers, known);
@@ -195,7 +190,7 @@ impl Scan<'_> {
             Scope::Dirty(paths) => dirty::begin(&mut walk, paths)?,
         }
         walk.run()?;
-        walk.pair_files(same);
+        walk.pair_files();
         let found = walk.finish();
         // Whoever empties or unmounts the folder while it is read makes things seem to be missing.
         self.folder.check()?;

@@ -51,13 +51,6 @@ pub enum WatchError {
     Io(#[from] io::Error),
 }
 
-/// What has happened since the last time.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Batch {
-    /// Where, and how far below: what [`Scope::Dirty`](super::scan::Scope::Dirty) takes.
-    pub dirty: BTreeMap<String, Reach>,
-}
-
 /// Watches a folder.
 pub struct Watch {
     inotify: AsyncFd<OwnedFd>,
@@ -126,23 +119,10 @@ impl Watch {
         &self.unwatched
     }
 
-    /// Tries once more to watch them, and tells them as changed.
-    pub fn retry(&mut self) {
-        for dir in std::mem::take(&mut self.unwatched) {
-            let above = self.tree.at(split(&dir).0);
-            self.left.extend(above.map(|above| (above, dir.clone())));
-            self.mark(dir, Reach::Below);
-        }
-    }
-
     /// How many directories are watched.
-    pub fn len(&self) -> usize {
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
         self.tree.len()
-    }
-
-    /// Whether nothing is watched.
-    pub fn is_empty(&self) -> bool {
-        self.tree.len() == 0
     }
 
     /// Other rules hold below some collections: what is not ignored any more is watched, and told as changed.
@@ -163,8 +143,9 @@ impl Watch {
         }
     }
 
-    /// Waits until something has happened and told what. Nothing is lost when this is dropped before it is done.
-    pub async fn next(&mut self) -> Result<Batch, WatchError> {
+    /// Waits until something has happened and told where, and how far below: what
+    /// [`Scope::Dirty`](super::scan::Scope::Dirty) takes. Nothing is lost when this is dropped before it is done.
+    pub async fn next(&mut self) -> Result<BTreeMap<String, Reach>, WatchError> {
         let mut turn = 0;
         loop {
             if let Some((above, dir)) = self.left.pop() {
@@ -216,7 +197,7 @@ impl Watch {
         closed.into_iter().chain(open).min()
     }
 
-    fn batch(&mut self) -> Batch {
+    fn batch(&mut self) -> BTreeMap<String, Reach> {
         let now = Instant::now();
         let rests = |_: &String, (first, last): &mut (Instant, Instant)| {
             *last + OPEN_QUIET <= now || *first + OPEN_LATEST <= now
@@ -237,9 +218,7 @@ impl Watch {
             }
         }
         self.since = None;
-        Batch {
-            dirty: std::mem::take(&mut self.dirty),
-        }
+        std::mem::take(&mut self.dirty)
     }
 
     /// Notes that something has happened.

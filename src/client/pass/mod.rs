@@ -39,7 +39,7 @@ use super::reconcile::{Names, Plan, Unsound, reconcile};
 use super::remote::{Session, Speaks};
 use crate::crypto::ClientKeys;
 use crate::protocol::sync::SpaceKeys;
-use crate::types::{Millis, millis};
+use crate::types::Millis;
 use gather::Parts;
 
 /// What keeps a folder in step; it lives from one pass to the next.
@@ -195,7 +195,7 @@ impl Engine {
     }
 
     async fn plan(&self, parts: &Parts, force: bool) -> Result<Option<Plan>, Error> {
-        let now = Millis::from(std::time::SystemTime::now());
+        let now = Millis::now();
         let device = self.config.device.clone();
         let conflict = |_, name: &str, attempt: u32| conflict_name(name, now, &device, attempt);
         let names = Names {
@@ -317,6 +317,5 @@ impl Engine {
 
 /// Milliseconds since 1970.
 pub fn now() -> i64 {
-    let since = std::time::SystemTime::UNIX_EPOCH.elapsed();
-    since.map_or(0, millis)
+    Millis::now().0
 }

@@ -12,9 +12,8 @@ const PAGE: u32 = 2000;
 const LIST_PAGE: u32 = 1000;
 
 impl Engine {
-    /// Takes in all changes since the last time; whether there were any.
-    pub(super) async fn pull(&self) -> Result<bool, Error> {
-        let mut news = false;
+    /// Takes in all changes since the last time.
+    pub(super) async fn pull(&self) -> Result<(), Error> {
         let mut cursor = self.journal.get(Key::Cursor).await?;
         loop {
             let page = match self.session.pull(cursor.as_deref(), PAGE).await {
@@ -27,7 +26,6 @@ impl Engine {
                 }
                 Err(error) => return Err(error.into()),
             };
-            news |= !page.changes.is_empty();
             let (mut intake, list) = self.intake(&page.changes).await?;
             for id in list {
                 let took = |node: &files::Node| {
@@ -42,8 +40,7 @@ impl Engine {
             }
             cursor = Some(page.cursor);
         }
-        self.journal.all_taken().await?;
-        Ok(news)
+        Ok(self.journal.all_taken().await?)
     }
 
     /// What changes mean here, and the collections that have to be listed.

@@ -19,6 +19,7 @@ use crate::client::local::read::{self, Opened, ReadError};
 use crate::crypto::ClientKeys;
 use crate::protocol::stream;
 use crate::protocol::sync::{self, OnConflict, PushItem, PushPut, SignatureRequest};
+use crate::types::hex;
 
 /// Contents of one chunk, which need no list: they are short, and named by nothing else than their bytes.
 const UNLISTED_MAX: u64 = 16 * 1024;
@@ -395,11 +396,4 @@ pub(super) fn class_of(class: sync::Class) -> Class {
         sync::Class::Small => Class::Small,
         sync::Class::Large => Class::Large,
     }
-}
-
-/// Hex digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or_default();
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
-    digits.map(digit).collect()
 }

@@ -7,14 +7,14 @@ use bytes::Bytes;
 
 use super::content;
 use super::fetch::Missed;
-use super::put::{class_of, cut_file, hex};
+use super::put::{class_of, cut_file};
 use crate::chunk::patch;
 use crate::client::local::place::Stage;
 use crate::client::local::read::List;
 use crate::crypto::ClientKeys;
 use crate::protocol::stream::Record;
 use crate::protocol::sync::DeltaHead;
-use crate::types::Millis;
+use crate::types::{Millis, hex};
 
 /// Up to here the bytes of a new file are kept to be cut, instead of being read again.
 const IN_MEMORY: u64 = 1024 * 1024;

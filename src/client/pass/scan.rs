@@ -63,7 +63,7 @@ impl Engine {
             root: self.root,
             scope,
         };
-        Ok(scan.run(&mut self.ignore, &mut self.numbers, &mut known, None)?)
+        Ok(scan.run(&mut self.ignore, &mut self.numbers, &mut known)?)
     }
 
     /// Forgets what is not synced any more. What the user does not want here is taken away, as far as the server

@@ -14,8 +14,7 @@ use crate::client::item::{Item, ItemId, Kind};
 use crate::client::journal::{Entry, Write};
 use crate::client::local::scan::{Reach, look_again};
 use crate::client::reconcile::{Plan, RemoteOp};
-use crate::client::remote::api::Which;
-use crate::protocol::files::Written;
+use crate::protocol::files::{self, Written};
 use crate::protocol::sync::{PushItem, PushResult, PushStatus};
 
 /// Items of one push: their results come at its end.
@@ -164,27 +163,31 @@ impl Engine {
     /// The etag that a collection has while nothing is in it but what is known: the server deletes all that is in it.
     /// None when it is not there any more.
     async fn etag_to_delete(&self, id: ItemId, below: &[ItemId]) -> Result<Option<String>, Error> {
-        let node = match self.session.info(Which::Id(id.0)).await {
+        let node = match self.session.info(id.0).await {
             Ok(node) => node,
             Err(error) if error.problem() == Some("not-found") => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         // Whatever came into it before it had this etag is heard now; what comes later gives it another one.
-        let news = self.pull().await?;
+        self.pull().await?;
         let mut ids = below.to_vec();
         ids.push(id);
-        if news || self.journal.is_pending_in(&ids).await? {
+        if self.journal.is_pending_in(&ids).await? {
             return Err(Error::Later);
         }
-        // What this device does not keep would go with it.
         let ids: HashSet<_> = ids.into_iter().collect();
-        if self
-            .below(id.0, |node| ids.contains(&ItemId(node.id)))
-            .await?
-        {
-            Ok(Some(node.etag))
-        } else {
-            Err(Error::Unknown)
+        let mut other = None;
+        let mut known = |node: &files::Node| {
+            let known = ids.contains(&ItemId(node.id));
+            other = (!known).then_some(ItemId(node.id));
+            known
+        };
+        self.below(id.0, &mut known).await?;
+        match other {
+            None => Ok(Some(node.etag)),
+            Some(other) if self.journal.is_pending_in(&[other]).await? => Err(Error::Later),
+            // What this device does not keep would go with it.
+            Some(_) => Err(Error::Unknown),
         }
     }
 

@@ -15,7 +15,22 @@
 //! - **Mounts and the root** are where the server says. What lies in them goes the normal way.
 //! - **One id, two kinds**: the local item counts as another one, made here ([`Plan::strangers`]).
 //!
-//! What the trees must hold is in [`part`].
+//! # What the trees must hold
+//!
+//! A tree of everything is large, and little of it matters in a pass. The plan is the same when all three trees hold
+//!
+//! - every item that is not the same in all three (each of the trees that has it, has it whole), and
+//! - the collections above it, up to the root, in each of the trees,
+//!
+//! and nothing else. In particular that is:
+//!
+//! - everything below a collection that is missing on one side, because it is missing there, too, or moved; whoever
+//!   only hears that a collection was deleted has to add what he knows to lie below;
+//! - whoever lies, in any of the trees, at a place that something moved or was made into: he is not there on both
+//!   sides.
+//!
+//! What lies below a collection that merely moved is the same in all three and stays out. The one thing that a part
+//! cannot tell is whether a name is free: [`Names::conflict`] has to look at what is left out, too.
 //!
 //! # What becomes of the synced tree
 //!
@@ -40,7 +55,6 @@ pub mod guard;
 mod identity;
 mod ops;
 mod order;
-pub mod part;
 mod settle;
 #[cfg(test)]
 mod tests;

@@ -122,19 +122,6 @@ pub enum RemoteOp {
     },
 }
 
-impl LocalOp {
-    /// The item that it is about.
-    pub fn id(&self) -> ItemId {
-        match self {
-            Self::MakeCollection { id, .. }
-            | Self::Fetch { id, .. }
-            | Self::Move { id, .. }
-            | Self::Remove { id, .. }
-            | Self::SetExecutable { id, .. } => *id,
-        }
-    }
-}
-
 impl RemoteOp {
     /// The item that it is about.
     pub fn id(&self) -> ItemId {

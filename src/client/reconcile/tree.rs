@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::client::item::{Item, ItemId};
 
-/// A tree of items, or the part of one that [`super::part`] says is enough.
+/// A tree of items, or the part of one that [`super`] says is enough.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tree {
     root: ItemId,
@@ -82,29 +82,19 @@ impl Tree {
         self.items.values()
     }
 
-    /// How many items there are, the root among them.
-    pub fn len(&self) -> usize {
-        self.items.len()
-    }
-
-    /// Whether there is the root only.
-    pub fn is_empty(&self) -> bool {
-        self.len() <= 1
-    }
-
     /// All ids, each collection before what it holds.
     ///
     /// Fails with an id that the root does not lead to: its parent is absent, or below itself, or another item has its
     /// place.
     pub fn top_down(&self) -> Result<Vec<ItemId>, ItemId> {
-        let mut order = Vec::with_capacity(self.len());
+        let mut order = Vec::with_capacity(self.items.len());
         order.push(self.root);
         let mut next = 0;
         while let Some(&parent) = order.get(next) {
             order.extend(self.children(parent));
             next += 1;
         }
-        if order.len() == self.len() {
+        if order.len() == self.items.len() {
             return Ok(order);
         }
         let led: std::collections::HashSet<_> = order.into_iter().collect();

@@ -118,9 +118,6 @@ impl Answer {
         let after = after
             .and_then(|text| text.trim().parse().ok())
             .map(Duration::from_secs);
-        let offset = self
-            .header("upload-offset")
-            .and_then(|text| text.parse().ok());
         let stated = self.is(problem::MEDIA_TYPE).is_ok();
         let body = self.reader().collect(ERROR_MAX).await;
         let problem = match body {
@@ -130,7 +127,7 @@ impl Answer {
         };
         let known = problem.is_some();
         let problem = problem.unwrap_or_else(|| bare(status));
-        let refusal = Box::new(Refusal { problem, offset });
+        let refusal = Box::new(Refusal { problem });
         match status {
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => Error::Busy {
                 problem: refusal,

@@ -1,12 +1,12 @@
 //! The routes of `docs/API.md`, each as a call with types.
 
 pub mod auth;
+mod conflicts;
 mod files;
 mod sync;
-mod trash;
 mod uploads;
 
-pub use files::{Download, Which};
+pub use files::Download;
 pub use sync::Records;
 
 use form_urlencoded::Serializer;

@@ -1,8 +1,7 @@
 //! The way to one server: a shared connection for what is small, others for what is large.
 
 use std::error::Error as StdError;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{self, Arc, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode, header};
@@ -65,15 +64,11 @@ struct Inner {
     shared: Client<Connector, Outgoing>,
     /// HTTP/1.1.
     single: Client<Connector, Outgoing>,
-    /// [`UNKNOWN`], [`HTTP1`] or [`HTTP2`].
-    speaks: AtomicU8,
+    /// Once it is known.
+    speaks: sync::Mutex<Option<Speaks>>,
     /// Held by the one request that finds out; what it met when it could not.
     asking: Mutex<Option<(Instant, Error)>>,
 }
-
-const UNKNOWN: u8 = 0;
-const HTTP1: u8 = 1;
-const HTTP2: u8 = 2;
 
 impl Server {
     /// The server at an address such as `https://files.example` or `http://10.0.0.5:8090/prefix`. Opens no
@@ -96,7 +91,7 @@ impl Server {
                 address,
                 limits,
                 dialer,
-                speaks: AtomicU8::new(UNKNOWN),
+                speaks: sync::Mutex::default(),
                 asking: Mutex::default(),
             }),
         })
@@ -104,19 +99,12 @@ impl Server {
 
     /// What an earlier [`Self::speaks`] gave, so that nothing has to be tried.
     pub fn remember(&self, speaks: Speaks) {
-        self.set(match speaks {
-            Speaks::Http1 => HTTP1,
-            Speaks::Http2 => HTTP2,
-        });
+        self.set(Some(speaks));
     }
 
     /// Which HTTP it speaks, once a request was answered; nothing with TLS.
     pub fn speaks(&self) -> Option<Speaks> {
-        match self.inner.speaks.load(Ordering::Relaxed) {
-            HTTP1 => Some(Speaks::Http1),
-            HTTP2 => Some(Speaks::Http2),
-            _ => None,
-        }
+        *self.speaking()
     }
 
     /// The rates and counters of its connections.
@@ -132,14 +120,14 @@ impl Server {
         }
         match timeout(TRIAL_MAX, self.trial(false)).await {
             Ok(Ok(())) => {
-                self.set(HTTP2);
+                self.set(Some(Speaks::Http2));
                 return Ok(());
             }
             Ok(Err(error @ (Error::Offline(_) | Error::Busy { .. }))) => return Err(error),
             Ok(Err(_)) | Err(_) => {}
         }
         self.trial(true).await?;
-        self.set(HTTP1);
+        self.set(Some(Speaks::Http1));
         Ok(())
     }
 
@@ -192,10 +180,9 @@ impl Server {
     }
 
     fn is_single(&self, request: &Request) -> bool {
-        let speaks = self.inner.speaks.load(Ordering::Relaxed);
         request.is_bulk()
             || self.limits().is_slow()
-            || (!self.inner.address.secure && speaks != HTTP2)
+            || (!self.inner.address.secure && self.speaks() != Some(Speaks::Http2))
     }
 
     async fn exchange(
@@ -278,12 +265,17 @@ impl Server {
         let unusable = matches!(error, Error::Broken(_) | Error::Protocol(_));
         if unusable && !single && !self.inner.address.secure && self.speaks() == Some(Speaks::Http2)
         {
-            self.set(UNKNOWN);
+            self.set(None);
         }
     }
 
-    fn set(&self, speaks: u8) {
-        self.inner.speaks.store(speaks, Ordering::Relaxed);
+    fn set(&self, speaks: Option<Speaks>) {
+        *self.speaking() = speaks;
+    }
+
+    fn speaking(&self) -> sync::MutexGuard<'_, Option<Speaks>> {
+        let speaks = self.inner.speaks.lock();
+        speaks.unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn dialer(&self) -> &Dialer {

@@ -52,14 +52,12 @@ pub enum Error {
 /// What came of a request.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A refusal of the server, with what its head said besides.
+/// A refusal of the server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {}", .problem.title, .problem.detail)]
 pub struct Refusal {
     /// The problem.
     pub problem: Problem,
-    /// Where an upload goes on (`Upload-Offset`).
-    pub offset: Option<u64>,
 }
 
 impl Error {

@@ -3,7 +3,6 @@
 //!
 //! A task keeps the connection; what it heard waits, one hint for each space, until [`Events::next`] is asked.
 
-mod pause;
 mod socket;
 
 use std::collections::BTreeMap;
@@ -16,10 +15,14 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::login::Session;
 use super::{Error, Result};
+use crate::client::pauses::{self, Pauses};
 use crate::protocol::sync::Event;
-use pause::Pauses;
 use socket::{End, Socket};
 
+/// The first pause between connections is at most this,
+const PAUSE: Duration = Duration::from_secs(2);
+/// and no pause is longer.
+const PAUSE_MAX: Duration = Duration::from_mins(1);
 /// A connection that held for so long was a good one: its end does not count as a failure.
 const LONG: Duration = Duration::from_mins(1);
 /// Handshakes that fail, or sockets that stay silent, one after the other, before long polls are tried.
@@ -65,7 +68,7 @@ impl Events {
         let listener = Listener {
             session,
             shared: Arc::clone(&shared),
-            pauses: Pauses::default(),
+            pauses: Pauses::new(PAUSE, PAUSE_MAX),
             blocked: 0,
             polling: None,
             lost: false,
@@ -91,16 +94,6 @@ impl Events {
         self.shared.lock().cursor = Some(cursor.to_owned());
         self.shared.pulled.notify_one();
     }
-
-    /// Connects anew at once: the network has changed, or the machine has slept.
-    pub fn hurry(&self) {
-        self.shared.hurry.notify_one();
-    }
-
-    /// Whether there is a connection now.
-    pub fn is_connected(&self) -> bool {
-        self.shared.lock().connected
-    }
 }
 
 /// Between the task and who asks it.
@@ -109,13 +102,11 @@ struct Shared {
     state: Mutex<State>,
     heard: Notify,
     pulled: Notify,
-    hurry: Notify,
 }
 
 #[derive(Default)]
 struct State {
     cursor: Option<String>,
-    connected: bool,
     reconnected: bool,
     changed: BTreeMap<i64, i64>,
     ended: Option<Error>,
@@ -170,16 +161,7 @@ struct Listener {
 impl Listener {
     async fn run(mut self) {
         loop {
-            let shared = Arc::clone(&self.shared);
-            let ended = tokio::select! {
-                ended = self.attempt() => ended,
-                () = shared.hurry.notified() => {
-                    self.pauses.reset();
-                    self.try_sockets();
-                    Ok(())
-                }
-            };
-            self.shared.lock().connected = false;
+            let ended = self.attempt().await;
             self.lost = true;
             if let Err(error) = ended {
                 self.shared.lock().ended = Some(error);
@@ -197,7 +179,6 @@ impl Listener {
         } else {
             self.polls().await
         };
-        self.shared.lock().connected = false;
         let held = begun.elapsed() >= LONG;
         if held {
             self.pauses.reset();
@@ -212,7 +193,7 @@ impl Listener {
                 after: Some(after), ..
             })
             | End::Busy(after) => {
-                sleep(after.min(pause::MOST) + pause::part(pause::FIRST)).await;
+                sleep(after.min(PAUSE_MAX) + pauses::part(PAUSE)).await;
             }
             // Nobody else was thrown out with us.
             End::Gone(_) | End::Failed(_) | End::Again | End::Stale if held => {}
@@ -331,7 +312,6 @@ impl Listener {
     }
 
     fn connected(&mut self, without_cursor: bool) {
-        self.shared.lock().connected = true;
         if self.lost || without_cursor {
             self.shared.reconnected();
         }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, sleep, timeout};
@@ -13,6 +13,7 @@ use super::request::Request;
 use super::tokens::{Kept, Place};
 use super::{Error, Result};
 use crate::protocol::auth::{Refresh, Tokens};
+use crate::types::Millis;
 
 /// Time before its end when an access token is not used any more, in milliseconds.
 const MARGIN: i64 = 60_000;
@@ -267,8 +268,5 @@ async fn load(place: &Place) -> Result<Option<Kept>> {
 
 /// Milliseconds since 1970. The clock of the wall: a token ends while the machine sleeps.
 fn now() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    Millis::now().0
 }

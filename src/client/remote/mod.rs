@@ -25,7 +25,7 @@ pub use limit::Limits;
 pub use login::Session;
 pub use request::Source;
 pub use tls::{Fingerprint, Trust};
-pub use tokens::{Kept, Place, Secrets};
+pub use tokens::{Kept, Place};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,5 @@
 //! Whom to trust: the system's certificates, an authority of one's own, or one pinned certificate.
 
-use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,6 +15,7 @@ use rustls::{
 use sha2::{Digest, Sha256};
 
 use super::{Error, Result};
+use crate::types::{from_hex, hex};
 
 /// What makes a server's certificate a good one, beside the authorities that the system trusts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,18 +38,7 @@ impl Fingerprint {
             .strip_prefix("SHA256:")
             .or(text.strip_prefix("sha256:"))
             .unwrap_or(text);
-        let digits: Vec<u8> = text
-            .bytes()
-            .filter(|byte| !matches!(byte, b':' | b' '))
-            .collect();
-        let mut bytes = [0; 32];
-        if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
-            return None;
-        }
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
-            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-        }
-        Some(Self(bytes))
+        from_hex(&text.replace([':', ' '], "")).map(Self)
     }
 
     fn of(certificate: &CertificateDer<'_>) -> Self {
@@ -59,11 +48,7 @@ impl Fingerprint {
 
 impl std::fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut text = String::with_capacity(64);
-        for byte in self.0 {
-            write!(text, "{byte:02x}")?;
-        }
-        f.write_str(&text)
+        f.write_str(&hex(&self.0))
     }
 }
 

@@ -2,19 +2,17 @@
 
 mod keyring;
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 pub(super) use keyring::Tool;
 
+use crate::client::config::{Secrets, remove_file, try_lock, write_private};
 use crate::protocol::auth::Tokens;
 
 /// Name of the file in the directory of the configuration.
@@ -54,19 +52,6 @@ impl Kept {
     }
 }
 
-/// Which kind of place is wanted (setting `secrets`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Secrets {
-    /// The keyring when it answers, else the file.
-    #[default]
-    Auto,
-    /// The keyring.
-    Keyring,
-    /// The file.
-    File,
-}
-
 /// Where the tokens lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -77,24 +62,23 @@ pub enum Place {
 }
 
 impl Place {
-    /// The place of a configuration that says where: `auto` is settled when it is written, see
-    /// [`Self::choose`].
+    /// The place that a configuration says.
     pub fn of(directory: &Path, secrets: Secrets) -> Self {
         match secrets {
             Secrets::Keyring => Self::Keyring(directory.to_owned()),
-            Secrets::File | Secrets::Auto => Self::File(directory.join(FILE)),
+            Secrets::File => Self::File(directory.join(FILE)),
         }
     }
 
-    /// Tries whether the keyring can be used where it may be. Gives what to write into the configuration, and a
-    /// line for the user when it is not what he asked for.
-    pub async fn choose(secrets: Secrets) -> (Secrets, Option<String>) {
-        if secrets == Secrets::File {
+    /// Tries whether the keyring can be used, where nobody asks for the file. Gives what to write into the
+    /// configuration, and a line for the user when it is not what he asked for.
+    pub async fn choose(asked: Option<Secrets>) -> (Secrets, Option<String>) {
+        if asked == Some(Secrets::File) {
             return (Secrets::File, None);
         }
         match Tool::installed().try_out().await {
             Ok(()) => (Secrets::Keyring, None),
-            Err(_) if secrets == Secrets::Auto => (Secrets::File, None),
+            Err(_) if asked.is_none() => (Secrets::File, None),
             Err(error) => {
                 let line = format!(
                     "the keyring cannot be used ({error}): the log-in is kept in a file instead"
@@ -114,8 +98,9 @@ impl Place {
         let until = Instant::now() + LOCK_MAX;
         loop {
             let tried = path.clone();
-            if let Some(alone) = blocking(move || lock(&tried)).await? {
-                return Ok(alone);
+            let locked = blocking(move || try_lock(&tried)).await;
+            if let Some(file) = locked.map_err(|error| named(&path, &error))? {
+                return Ok(Alone(file));
             }
             if Instant::now() > until {
                 let held = io::Error::new(io::ErrorKind::TimedOut, "another process holds it");
@@ -148,8 +133,9 @@ impl Place {
         let text = serde_json::to_vec(tokens)?;
         match self {
             Self::File(path) => {
-                let path = path.clone();
-                blocking(move || write(&path, &text)).await
+                let (to, new) = (path.clone(), path.with_extension("new"));
+                let written = blocking(move || write_private(&to, &new, &text)).await;
+                written.map_err(|error| named(path, &error))
             }
             Self::Keyring(directory) => {
                 let name = directory.to_string_lossy();
@@ -163,7 +149,7 @@ impl Place {
         match self {
             Self::File(path) => {
                 let path = path.clone();
-                blocking(move || absent_is_fine(fs::remove_file(&path))).await
+                blocking(move || remove_file(&path)).await
             }
             Self::Keyring(directory) => Tool::installed().clear(&directory.to_string_lossy()).await,
         }
@@ -173,22 +159,6 @@ impl Place {
 /// While it lives nobody else changes the tokens.
 #[derive(Debug)]
 pub(super) struct Alone(#[expect(dead_code, reason = "holds the lock until it is closed")] File);
-
-/// `None` when somebody else has it.
-fn lock(path: &Path) -> io::Result<Option<Alone>> {
-    let opened = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path);
-    let file = opened.map_err(|error| named(path, &error))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(Alone(file))),
-        Err(Errno::WOULDBLOCK) => Ok(None),
-        Err(error) => Err(named(path, &error.into())),
-    }
-}
 
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
@@ -203,32 +173,6 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(named(path, &error)),
-    }
-}
-
-fn write(path: &Path, text: &[u8]) -> io::Result<()> {
-    let new = path.with_extension("new");
-    let directory = path.parent().unwrap_or(Path::new("."));
-    let written = || {
-        // One that was left behind may be readable by others.
-        absent_is_fine(fs::remove_file(&new))?;
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&new)?;
-        file.write_all(text)?;
-        file.sync_all()?;
-        fs::rename(&new, path)?;
-        File::open(directory)?.sync_all()
-    };
-    written().map_err(|error| named(path, &error))
-}
-
-fn absent_is_fine(done: io::Result<()>) -> io::Result<()> {
-    match done {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        done => done,
     }
 }
 

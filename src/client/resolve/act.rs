@@ -10,7 +10,6 @@ use super::editor::edit;
 use super::sides::{Choice, Pair, Side, ours, writer_of_copy, writer_of_node};
 use super::signals::Signals;
 use super::{Error, Result, merge};
-use crate::client::remote::api::Which as Named;
 use crate::client::remote::{self, Session, Source};
 use crate::protocol::auth::DeviceName;
 use crate::protocol::files::{Conflict, Keep, Node, Version};
@@ -202,7 +201,7 @@ async fn end(session: &Session, pair: &Pair, keep: Keep) -> Result<()> {
 
 /// An error when a file is not what it was.
 async fn still(session: &Session, node: &Node) -> Result<()> {
-    match session.info(Named::Id(node.id)).await {
+    match session.info(node.id).await {
         Ok(now) if now.etag == node.etag && now.path == node.path => Ok(()),
         Ok(_) => Err(changed(&node.path)),
         Err(error) if error.problem() == Some("not-found") => Err(changed(&node.path)),

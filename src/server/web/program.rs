@@ -1,6 +1,5 @@
 //! The program of the client, which lies beside that of the server.
 
-use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Read};
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -8,6 +7,8 @@ use std::time::SystemTime;
 use sha2::{Digest, Sha256};
 use tokio::fs::File;
 use tokio::sync::Mutex;
+
+use crate::types::hex;
 
 /// How it is called.
 const NAME: &str = "sync-client";
@@ -122,14 +123,6 @@ fn read(mut file: std::fs::File) -> Result<Facts, ProgramError> {
     let machine = machine(&head).ok_or(ProgramError::Foreign)?;
     let sha256 = hex(&sum.finalize());
     Ok(Facts { sha256, machine })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        write!(text, "{byte:02x}").expect("writing to a String cannot fail");
-    }
-    text
 }
 
 /// The machine of an ELF file of 64 bits, little endian (ELF, `e_ident` and `e_machine`).

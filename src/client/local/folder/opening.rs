@@ -14,6 +14,7 @@ use super::{
     write_small,
 };
 use crate::client::local::stamp::look_at;
+use crate::types::hex;
 
 /// Marks a folder.
 pub(super) fn create(path: &Path) -> Result<String, FolderError> {
@@ -25,9 +26,7 @@ pub(super) fn create(path: &Path) -> Result<String, FolderError> {
     }
     let mut random = [0; ID_LEN / 2];
     getrandom::fill(&mut random).map_err(|error| failed(io::Error::other(error)))?;
-    let id = random
-        .iter()
-        .fold(String::new(), |id, byte| format!("{id}{byte:02x}"));
+    let id = hex(&random);
     write_small(&own, MARKER, &format!("{id}\n")).map_err(failed)?;
     rustix::fs::fsync(&root).map_err(|error| failed(error.into()))?;
     Ok(id)
@@ -58,8 +57,20 @@ pub(super) fn open(path: &Path, id: &str) -> Result<Folder, FolderError> {
     })
 }
 
+/// The id of a marked folder.
+pub(super) fn id_of(path: &Path) -> Result<String, FolderError> {
+    marker(path, &root(path)?)
+}
+
 /// Whether the marker has this id.
 pub(super) fn check_marker(path: &Path, root: &OwnedFd, id: &str) -> Result<(), FolderError> {
+    let same = marker(path, root)? == id;
+    same.then_some(())
+        .ok_or_else(|| FolderError::OtherId(path.to_owned()))
+}
+
+/// What the marker says.
+fn marker(path: &Path, root: &OwnedFd) -> Result<String, FolderError> {
     let no_marker = || FolderError::NoMarker(path.to_owned());
     let failed = |error| FolderError::Io(path.to_owned(), error);
     let own = match rustix::fs::openat(root, OWN, DIR, Mode::empty()) {
@@ -69,12 +80,10 @@ pub(super) fn check_marker(path: &Path, root: &OwnedFd, id: &str) -> Result<(), 
     };
     let found = read_small(&own, MARKER).map_err(failed)?;
     let found = found.ok_or_else(no_marker)?;
-    if found.trim().is_empty() {
-        return Err(no_marker());
+    match found.trim() {
+        "" => Err(no_marker()),
+        id => Ok(id.to_owned()),
     }
-    let same = found.trim() == id;
-    same.then_some(())
-        .ok_or_else(|| FolderError::OtherId(path.to_owned()))
 }
 
 /// Opens the root, through links that the user has set.

@@ -64,16 +64,6 @@ impl<'a> Batch<'a> {
         });
     }
 
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.puts.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.puts.is_empty()
-    }
-
     /// Puts all in their places, each by itself. Bytes are on the disk before they get their names, and the names are
     /// when this returns.
     pub fn commit(self) -> Vec<Result<Placed<'a>, Refused>> {

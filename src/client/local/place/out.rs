@@ -1,9 +1,7 @@
 //! What was taken out of its place, and how it goes back.
 
-use std::fs::File;
 use std::os::fd::AsFd;
 
-use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::{Refused, exchange, point, rename_new};
@@ -37,13 +35,6 @@ impl<'a> Old<'a> {
             expected,
             done: false,
         }
-    }
-
-    /// Its bytes.
-    pub fn open(&self) -> Result<File, Refused> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&self.folder.tmp, &*self.name, flags, Mode::empty())?;
-        Ok(file.into())
     }
 
     /// Removes it; or gives the path beside its place where it lies now because it was written to meanwhile.

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use super::list::{Entry, Listing};
 use super::walk::{Dir, Gone, Listed, Node, Parent, State, Walk};
-use super::{Known, Reach, Same, ScanError, Trouble, unreadable};
+use super::{Known, Reach, ScanError, Trouble, unreadable};
 use crate::client::item::Kind;
 use crate::client::local::join;
 
@@ -227,7 +227,7 @@ impl<E> Walk<'_, '_, E> {
     }
 
     /// Finds files and links that are gone among those that are new.
-    pub(super) fn pair_files(&mut self, same: Option<&mut Same<'_>>) {
+    pub(super) fn pair_files(&mut self) {
         let mut by_inode: HashMap<u64, Vec<usize>> = HashMap::new();
         for (at, gone) in self.gone.iter().enumerate() {
             if let (false, Some(stamp)) =
@@ -250,9 +250,6 @@ impl<E> Walk<'_, '_, E> {
                 self.gone[gone].taken = true;
             }
         }
-        if let Some(same) = same {
-            self.pair_by_bytes(same);
-        }
     }
 
     fn fits(&self, gone: usize, node: &Node) -> bool {
@@ -261,41 +258,6 @@ impl<E> Walk<'_, '_, E> {
             .stamp
             .is_some_and(|stamp| stamp.same_bytes(&node.seen.stamp));
         !taken && known.item.kind == node.kind && same
-    }
-
-    /// Finds files that were copied, and then deleted at their old places.
-    fn pair_by_bytes(&mut self, same: &mut Same<'_>) {
-        let mut by_size: HashMap<u64, Vec<usize>> = HashMap::new();
-        for (at, gone) in self.gone.iter().enumerate() {
-            let Some(stamp) = gone.known.stamp else {
-                continue;
-            };
-            // Empty ones are all alike.
-            if !gone.taken && gone.known.item.kind == Kind::File && stamp.size > 0 {
-                by_size.entry(stamp.size).or_default().push(at);
-            }
-        }
-        for at in 0..self.nodes.len() {
-            let node = &self.nodes[at];
-            if !is_new_file(node) || node.kind != Kind::File {
-                continue;
-            }
-            let Some(gone) = by_size
-                .get_mut(&node.seen.stamp.size)
-                .filter(|gone| !gone.is_empty())
-            else {
-                continue;
-            };
-            let candidates: Vec<&Known> = gone.iter().map(|&at| &self.gone[at].known).collect();
-            let path = join(&node.dir, &node.name);
-            let which =
-                same(&path, &node.seen.stamp, &candidates).filter(|&which| which < gone.len());
-            if let Some(which) = which {
-                let gone = gone.swap_remove(which);
-                self.nodes[at].state = State::Moved(gone);
-                self.gone[gone].taken = true;
-            }
-        }
     }
 }
 

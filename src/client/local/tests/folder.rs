@@ -12,7 +12,8 @@ use crate::client::local::stamp::Stamp;
 fn a_folder_opens_with_its_id_and_with_no_other() {
     let world = World::new();
     let path = world.folder.path();
-    assert!(Folder::open(path, world.folder.id()).is_ok());
+    let id = Folder::id_of(path).unwrap();
+    assert!(Folder::open(path, &id).is_ok());
     assert!(matches!(
         Folder::open(path, "other"),
         Err(FolderError::OtherId(_))
@@ -24,7 +25,8 @@ fn a_folder_opens_with_its_id_and_with_no_other() {
 #[test]
 fn a_folder_that_was_emptied_unmounted_or_exchanged_is_told_apart() {
     let world = World::new();
-    let (path, id) = (world.folder.path(), world.folder.id());
+    let path = world.folder.path();
+    let id = &Folder::id_of(path).unwrap();
     fs::rename(path, world.outside("elsewhere")).unwrap();
     assert!(matches!(world.folder.check(), Err(FolderError::Missing(_))));
     assert!(matches!(
@@ -50,6 +52,7 @@ fn a_folder_that_was_emptied_unmounted_or_exchanged_is_told_apart() {
         world.folder.check(),
         Err(FolderError::NoMarker(_))
     ));
+    assert!(matches!(Folder::id_of(path), Err(FolderError::NoMarker(_))));
 }
 
 #[test]
@@ -99,7 +102,8 @@ fn what_a_dead_process_left_goes_and_a_local_edit_among_it_comes_back() {
         .unwrap();
     let inode = std::os::unix::fs::MetadataExt::ino(&ours);
     fs::rename(tmp.join("x"), tmp.join(out_name("t-2", inode, &expected))).unwrap();
-    let again = Folder::open(world.folder.path(), world.folder.id()).unwrap();
+    let id = Folder::id_of(world.folder.path()).unwrap();
+    let again = Folder::open(world.folder.path(), &id).unwrap();
     assert_eq!(again.recovered(), ["recovered-1"]);
     assert_eq!(world.read("recovered-1"), "somebody's edit");
     assert_eq!(fs::read_dir(&tmp).unwrap().count(), 0);

@@ -63,7 +63,7 @@ fn a_file_that_nobody_expected_is_not_replaced() {
 }
 
 #[test]
-fn a_file_is_replaced_and_what_it_was_can_still_be_read() {
+fn a_file_is_replaced_and_what_it_was_is_kept_until_it_is_discarded() {
     both(|world| {
         world.write("a", "old");
         world.chmod("a", 0o600);
@@ -80,7 +80,9 @@ fn a_file_is_replaced_and_what_it_was_can_still_be_read() {
         let mode = fs::metadata(world.at("a")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
         let old = placed.old.unwrap();
-        assert_eq!(std::io::read_to_string(old.open().unwrap()).unwrap(), "old");
+        let mut kept = fs::read_dir(world.at(OWN).join("tmp")).unwrap();
+        let kept = kept.next().unwrap().unwrap().path();
+        assert_eq!(fs::read_to_string(kept).unwrap(), "old");
         assert_eq!(old.discard(), Ok(None));
         assert_eq!(temps(&world), 0);
     });

@@ -6,8 +6,7 @@ use std::time::{Duration, SystemTime};
 use super::world::{ROOT, World, children, missing, names};
 use crate::client::item::{Content, ItemId, Kind};
 use crate::client::local::folder::{FolderError, OWN};
-use crate::client::local::scan::{Found, Known, Numbers, Scan, ScanError, Scope, TroubleKind};
-use crate::client::local::stamp::Stamp;
+use crate::client::local::scan::{Found, Numbers, Scan, ScanError, Scope, TroubleKind};
 
 /// A folder with some things in it that are known.
 fn some() -> World {
@@ -267,40 +266,6 @@ fn a_missing_collection_is_told_with_all_that_was_below() {
 }
 
 #[test]
-fn a_copied_and_deleted_file_is_moved_when_its_bytes_can_be_compared() {
-    let mut world = some();
-    let id = world.id("three");
-    fs::copy(world.at("three"), world.at("copy")).unwrap();
-    world.remove("three");
-    assert_eq!(missing(&world.scan()), ["three"]);
-    let scan = Scan {
-        folder: &world.folder,
-        root: ROOT,
-        scope: &Scope::All,
-    };
-    let known = &world.known;
-    let mut tell =
-        |id: ItemId, name: Option<&str>| Ok::<_, std::io::Error>(children(known, id, name));
-    let mut asked = Vec::new();
-    let mut same = |path: &str, _: &Stamp, candidates: &[&Known]| {
-        asked.push(path.to_owned());
-        candidates
-            .iter()
-            .position(|known| known.item.name == "three")
-    };
-    let mut numbers = Numbers { id: 0, content: 0 };
-    let found = scan
-        .run(&mut world.ignore, &mut numbers, &mut tell, Some(&mut same))
-        .unwrap();
-    assert_eq!(
-        (names(&found), found.changed[0].item.id),
-        (vec!["copy"], id)
-    );
-    assert!(found.missing.is_empty());
-    assert_eq!(asked, ["copy"]);
-}
-
-#[test]
 fn a_stamp_is_racy_only_for_a_moment() {
     let mut world = some();
     world.write("three", "4444");
@@ -425,7 +390,7 @@ fn a_folder_that_lost_its_marker_gives_no_result() {
     let mut tell =
         |id: ItemId, name: Option<&str>| Ok::<_, std::io::Error>(children(known, id, name));
     let mut numbers = Numbers { id: 0, content: 0 };
-    let result = scan.run(&mut world.ignore, &mut numbers, &mut tell, None);
+    let result = scan.run(&mut world.ignore, &mut numbers, &mut tell);
     assert!(matches!(
         result,
         Err(ScanError::Folder(FolderError::NoMarker(_)))
@@ -448,7 +413,7 @@ fn a_folder_that_is_emptied_while_it_is_scanned_gives_no_result() {
         Ok::<_, std::io::Error>(children(&known, id, name))
     };
     let mut numbers = Numbers { id: 0, content: 0 };
-    let result = scan.run(&mut world.ignore, &mut numbers, &mut tell, None);
+    let result = scan.run(&mut world.ignore, &mut numbers, &mut tell);
     assert!(matches!(
         result,
         Err(ScanError::Folder(FolderError::Missing(_)))

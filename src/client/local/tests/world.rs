@@ -116,8 +116,7 @@ impl World {
         let known = &self.known;
         let mut tell =
             |id: ItemId, name: Option<&str>| Ok::<_, Infallible>(children(known, id, name));
-        scan.run(&mut self.ignore, &mut numbers, &mut tell, None)
-            .unwrap()
+        scan.run(&mut self.ignore, &mut numbers, &mut tell).unwrap()
     }
 
     /// Scans, and takes what was found into the journal, as if the server had it then too.

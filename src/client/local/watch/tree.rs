@@ -17,6 +17,7 @@ struct Place {
 
 impl Watched {
     /// How many.
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.dirs.len()
     }

@@ -4,6 +4,7 @@ mod disk;
 mod edits;
 mod guarding;
 mod ordering;
+mod part;
 mod properties;
 mod rules;
 mod short;

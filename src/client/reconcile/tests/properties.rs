@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::edits::{unrelated, worlds};
+use super::part::{part, relevant};
 use super::world::{Course, World, busy};
 use super::{cases, conflict_name, plan, temporary_name};
 use crate::client::item::{Item, ItemId};
-use crate::client::reconcile::part::{part, relevant};
 use crate::client::reconcile::{LocalOp, Names, Plan, RemoteOp, Step, Tree, reconcile};
 
 /// After this many smooth passes there is nothing to do, and the next one would only find that out.

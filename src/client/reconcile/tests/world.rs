@@ -81,6 +81,19 @@ fn run<Op>(
     open
 }
 
+impl LocalOp {
+    /// The item that it is about.
+    pub(super) fn id(&self) -> ItemId {
+        match self {
+            Self::MakeCollection { id, .. }
+            | Self::Fetch { id, .. }
+            | Self::Move { id, .. }
+            | Self::Remove { id, .. }
+            | Self::SetExecutable { id, .. } => *id,
+        }
+    }
+}
+
 fn local_ids(op: &LocalOp) -> Vec<ItemId> {
     let mut ids = vec![op.id()];
     if let LocalOp::Remove { below, .. } = op {

@@ -8,16 +8,7 @@ use crate::client::remote::answer::Reader;
 use crate::client::remote::login::Session;
 use crate::client::remote::request::Request;
 use crate::client::remote::{Error, Result};
-use crate::protocol::files::{Node, Nodes, Placed, Transfer, Usage, Versions};
-
-/// A node by its id or its path.
-#[derive(Clone, Copy, Debug)]
-pub enum Which<'a> {
-    /// By id.
-    Id(i64),
-    /// By path, with a leading slash.
-    Path(&'a str),
-}
+use crate::protocol::files::{Node, Nodes, Versions};
 
 /// A file on its way here.
 pub struct Download {
@@ -37,12 +28,11 @@ impl Download {
 
 impl Session {
     /// A node as it is now.
-    pub async fn info(&self, which: Which<'_>) -> Result<Node> {
-        let request = Request::get(match which {
-            Which::Id(id) => format!("files/{id}/info"),
-            Which::Path(path) => route("files/info", &[("path", Some(path))]),
-        });
-        self.ask(request).await?.json(ANSWER_MAX).await
+    pub async fn info(&self, id: i64) -> Result<Node> {
+        self.ask(Request::get(format!("files/{id}/info")))
+            .await?
+            .json(ANSWER_MAX)
+            .await
     }
 
     /// A page of what lies in a collection; with `recursive` of all below, each collection before what it
@@ -69,40 +59,6 @@ impl Session {
     /// The versions of a file, newest first.
     pub async fn versions(&self, id: i64) -> Result<Versions> {
         self.ask(Request::get(format!("files/{id}/versions")).unpacks())
-            .await?
-            .json(ANSWER_MAX)
-            .await
-    }
-
-    /// Makes a version the current content.
-    pub async fn restore_version(&self, id: i64, number: i64) -> Result<Node> {
-        let request = Request::post(format!("files/{id}/versions/{number}/restore"));
-        self.ask(request).await?.json(ANSWER_MAX).await
-    }
-
-    /// Moves a node. After a broken connection `not-found` may mean that it was done: look at `to`.
-    pub async fn rename(&self, from: &str, to: &str, overwrite: bool) -> Result<Placed> {
-        let (from, to) = (from.to_owned(), to.to_owned());
-        let request = Request::post("files/move").json(&Transfer {
-            from,
-            to,
-            overwrite,
-        })?;
-        self.ask(request).await?.json(ANSWER_MAX).await
-    }
-
-    /// Sends a node to trash, when it has this etag or none is stated.
-    pub async fn remove(&self, id: i64, etag: Option<&str>) -> Result<()> {
-        let route = route(&format!("files/{id}"), &[("etag", etag)]);
-        self.ask(Request::new(http::Method::DELETE, route))
-            .await?
-            .nothing()
-            .await
-    }
-
-    /// What the spaces hold.
-    pub async fn usage(&self) -> Result<Usage> {
-        self.ask(Request::get("usage"))
             .await?
             .json(ANSWER_MAX)
             .await

@@ -57,23 +57,6 @@ impl Session {
         self.ask(request).await?.json(LISTING_MAX).await
     }
 
-    /// What makes version `to` of a file, the current one when absent, from version `from`. `estimate` says
-    /// how many bytes may come.
-    pub async fn delta(
-        &self,
-        id: i64,
-        from: Option<&str>,
-        to: Option<&str>,
-        estimate: u64,
-    ) -> Result<Records> {
-        let id = id.to_string();
-        let route = route(
-            "sync/delta",
-            &[("id", Some(&id)), ("from", from), ("to", to)],
-        );
-        self.records(Request::get(route).expects(estimate)).await
-    }
-
     /// Many files in one answer, in the order of `items`, of which there are at most
     /// [`crate::protocol::sync::FETCH_MAX`].
     pub async fn fetch(&self, items: Vec<FetchItem>, estimate: u64) -> Result<Records> {

@@ -6,7 +6,7 @@ use super::ANSWER_MAX;
 use crate::client::remote::Result;
 use crate::client::remote::login::Session;
 use crate::client::remote::request::{Request, Source};
-use crate::protocol::files::{OpenUpload, UploadState, UploadStates, Written};
+use crate::protocol::files::{OpenUpload, UploadState, Written};
 
 /// Where a part goes.
 const OFFSET: HeaderName = HeaderName::from_static("upload-offset");
@@ -20,14 +20,6 @@ impl Session {
             .await
     }
 
-    /// The unfinished uploads of the account.
-    pub async fn uploads(&self) -> Result<UploadStates> {
-        self.ask(Request::get("uploads").unpacks())
-            .await?
-            .json(ANSWER_MAX)
-            .await
-    }
-
     /// Where an upload goes on.
     pub async fn upload(&self, id: i64) -> Result<UploadState> {
         self.ask(Request::get(format!("uploads/{id}")))
@@ -36,8 +28,8 @@ impl Session {
             .await
     }
 
-    /// Sends bytes to their place in an upload. The problem `upload-offset` says in its refusal where it goes
-    /// on; what arrived before a connection broke counts.
+    /// Sends bytes to their place in an upload. After the problem `upload-offset`, ask where it goes on; what arrived
+    /// before a connection broke counts.
     pub async fn append(&self, id: i64, offset: u64, bytes: Source) -> Result<UploadState> {
         let request = Request::new(Method::PATCH, format!("uploads/{id}"));
         let request = request

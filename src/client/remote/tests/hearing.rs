@@ -118,7 +118,6 @@ async fn hints_arrive_and_those_of_one_space_that_nobody_took_become_one() {
     );
     tell(&mut socket, 2, 5).await;
     assert_eq!(next(&mut events).await, Heard::Changed { space: 2, seq: 5 });
-    assert!(events.is_connected());
     for seq in 6..9 {
         tell(&mut socket, 2, seq).await;
     }
@@ -151,15 +150,6 @@ async fn a_lost_connection_comes_back_from_the_last_cursor_on_and_says_so() {
     assert_eq!(next(&mut events).await, Heard::Reconnected);
     tell(&mut socket, 1, 1).await;
     assert_eq!(next(&mut events).await, Heard::Changed { space: 1, seq: 1 });
-    let begun = tokio::time::Instant::now();
-    events.hurry();
-    let (_socket, _) = sockets.next().await;
-    assert_eq!(next(&mut events).await, Heard::Reconnected);
-    assert!(
-        begun.elapsed() < Duration::from_millis(500),
-        "{:?}",
-        begun.elapsed()
-    );
 }
 
 #[tokio::test]

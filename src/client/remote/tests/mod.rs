@@ -12,8 +12,10 @@ mod tokens;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Kept, Limits, Place, Server, Session, Trust};
+use super::request::Request;
+use super::{Kept, Limits, Place, Result, Server, Session, Trust};
 use crate::protocol::auth::{Account, Tokens};
+use crate::protocol::files::Usage;
 
 /// A server at an address, with nothing but the system's trust.
 fn server(address: &str) -> Server {
@@ -42,6 +44,13 @@ async fn session(address: &str, directory: &Path, lives: u64) -> Session {
     Session::begin(server(address), place, &tokens("1", lives))
         .await
         .unwrap()
+}
+
+impl Session {
+    /// A request like any other.
+    async fn usage(&self) -> Result<Usage> {
+        self.ask(Request::get("usage")).await?.json(1024).await
+    }
 }
 
 /// What is stored in a directory.

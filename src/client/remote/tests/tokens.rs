@@ -1,12 +1,15 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::time::Duration;
 use std::{fs, io};
 
 use tempfile::tempdir;
+use tokio::time::{sleep, timeout};
 
 use super::tokens;
+use crate::client::config::Secrets;
 use crate::client::remote::tokens::Tool;
-use crate::client::remote::{Kept, Place, Secrets};
+use crate::client::remote::{Kept, Place};
 
 #[tokio::test]
 async fn the_file_is_for_its_owner_alone_and_is_replaced_as_a_whole() {
@@ -117,4 +120,57 @@ async fn a_keyring_that_fails_says_why_and_one_that_is_not_there_as_well() {
         error.kind() == io::ErrorKind::NotFound && error.to_string().contains("absent"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_secret_may_be_longer_than_a_pipe_holds() {
+    let directory = tempdir().unwrap();
+    let tool = stand_in(directory.path());
+    let tool = Tool(tool.as_os_str());
+    let secret = vec![b's'; 256 * 1024];
+    tool.store("long", &secret).await.unwrap();
+    assert_eq!(tool.lookup("long").await.unwrap().unwrap(), secret);
+}
+
+#[tokio::test]
+async fn a_keyring_that_nobody_waits_for_any_more_is_ended() {
+    let directory = tempdir().unwrap();
+    let (tool, begun) = (
+        directory.path().join("silent"),
+        directory.path().join("begun"),
+    );
+    let script = format!("#!/bin/sh\nexec sleep 60 > '{}'\n", begun.display());
+    fs::write(&tool, script).unwrap();
+    fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).unwrap();
+    let tool = Tool(tool.as_os_str());
+    let until = async {
+        while !is_held(&begun) {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        found = tool.lookup("a") => panic!("{found:?}"),
+        () = until => {}
+    }
+    let ended = async {
+        while is_held(&begun) {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(5), ended).await.unwrap();
+}
+
+/// Whether a process has a file open.
+fn is_held(file: &std::path::Path) -> bool {
+    let links = |process: fs::DirEntry| {
+        fs::read_dir(process.path().join("fd"))
+            .into_iter()
+            .flatten()
+    };
+    let mut open = fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .flat_map(links)
+        .flatten();
+    open.any(|link| fs::read_link(link.path()).is_ok_and(|to| to == file))
 }

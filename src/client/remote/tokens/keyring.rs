@@ -1,13 +1,13 @@
 //! The Secret Service of the desktop, by the command `secret-tool` of libsecret.
 
 use std::ffi::OsStr;
-use std::io::{self, Write};
-use std::process::{Child, Command, Output, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::io;
+use std::process::{Output, Stdio};
+use std::time::Duration;
 
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
 use tokio::time::timeout;
-use zeroize::Zeroizing;
 
 /// The command.
 const TOOL: &str = "secret-tool";
@@ -17,8 +17,6 @@ const SERVICE: &str = "sync-client";
 const ANSWER_MAX: Duration = Duration::from_mins(1);
 /// Longest time for a trial, where nobody should have to answer.
 const TRIAL_MAX: Duration = Duration::from_secs(10);
-/// How often it is looked whether it has ended.
-const LOOK: Duration = Duration::from_millis(10);
 /// Exit status of a look-up that finds nothing.
 const NOTHING: i32 = 1;
 
@@ -92,46 +90,29 @@ impl Tool<'_> {
     }
 }
 
-/// Runs a command with `input`, and ends it when it takes too long.
+/// Runs a command with `input`. It ends when it takes too long, or nobody waits for it any more.
 async fn run(tool: &OsStr, arguments: &[&str], input: &[u8]) -> io::Result<Output> {
-    let mut command = Command::new(tool);
-    command
+    let spawned = Command::new(tool)
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let (tool, input) = (tool.to_owned(), Zeroizing::new(input.to_vec()));
-    let work = move || {
-        let child = command.spawn();
-        let child = child.map_err(|error| {
-            io::Error::new(error.kind(), format!("{}: {error}", tool.display()))
-        })?;
-        finish(child, &input)
-    };
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(io::Error::other)?
-}
-
-/// What it says is short enough to wait in the pipe until it has ended.
-fn finish(mut child: Child, input: &[u8]) -> io::Result<Output> {
-    if let Some(mut stdin) = child.stdin.take() {
-        // One that has not read it says why by its status.
-        drop(stdin.write_all(input));
-    }
-    let until = Instant::now() + ANSWER_MAX;
-    while child.try_wait()?.is_none() {
-        if Instant::now() > until {
-            child.kill()?;
-            child.wait()?;
-            return Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "the keyring does not answer",
-            ));
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn();
+    let mut child = spawned
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", tool.display())))?;
+    let talk = async {
+        if let Some(mut stdin) = child.stdin.take() {
+            // One that has not read it says why by its status.
+            drop(stdin.write_all(input).await);
         }
-        sleep(LOOK);
-    }
-    child.wait_with_output()
+        child.wait_with_output().await
+    };
+    let late = |_elapsed| {
+        let kind = io::ErrorKind::TimedOut;
+        Err(io::Error::new(kind, "the keyring does not answer"))
+    };
+    timeout(ANSWER_MAX, talk).await.unwrap_or_else(late)
 }
 
 fn failed(output: &Output) -> io::Error {

@@ -17,7 +17,6 @@ use super::super::extract::{self, Caller, Json, Query};
 use super::super::files::download::note;
 use super::super::problem::{self, Problem, Result};
 use super::super::responses::{NoFile, Problems, TooLarge};
-use super::status::hex;
 use crate::chunk::Class;
 use crate::chunk::delta::Operation;
 use crate::protocol::schema;
@@ -26,7 +25,7 @@ use crate::protocol::sync::{self, DeltaHead, SignatureRequest};
 use crate::server::pieces;
 use crate::store::content::{ContentChunks, Diff, DiffError, SignatureError};
 use crate::tree::{ContentFacts, Located};
-use crate::types::{ContentId, ETag, NodeId};
+use crate::types::{ContentId, ETag, NodeId, hex};
 
 /// Media type of a list of chunks.
 const MANIFEST: &str = "application/vnd.sync-server.manifest";

@@ -14,7 +14,6 @@ use super::super::extract::{self, Caller, Json};
 use super::super::problem::{self, Problem, Result};
 use super::super::responses::{Problems, TooLarge};
 use super::delta::{append, broke_off, class, send, tag};
-use super::status::hex;
 use crate::protocol::schema;
 use crate::protocol::stream;
 use crate::protocol::sync::{
@@ -24,7 +23,7 @@ use crate::server::pieces::{self, PIECE};
 use crate::store;
 use crate::store::content::INLINE_MAX;
 use crate::tree::{Coming, FetchError, Fetched, Tree, Wanted};
-use crate::types::{NodeId, SpaceId};
+use crate::types::{NodeId, SpaceId, hex};
 
 /// Files looked for at once: one statement finds them, another reads what lies in the database.
 const BATCH: usize = 64;

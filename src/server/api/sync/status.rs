@@ -1,6 +1,5 @@
 //! Where the account stands: spaces, keys, activity.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -17,7 +16,7 @@ use crate::protocol::auth::{Account, DeviceName};
 use crate::protocol::schema;
 use crate::protocol::sync::{Log, LogEntry, SpaceKeys, SpaceStatus, Status};
 use crate::tree::CONFLICTS_MAX;
-use crate::types::SpaceId;
+use crate::types::{SpaceId, hex};
 
 /// Tells where the account stands.
 #[utoipa::path(get, path = "/sync/status", operation_id = "getSyncStatus", tag = "sync",
@@ -133,13 +132,4 @@ pub(in super::super) async fn log(
         items: items.collect(),
         next,
     }))
-}
-
-/// Lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _done = write!(text, "{byte:02x}");
-        text
-    })
 }

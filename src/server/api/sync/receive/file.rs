@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use super::super::super::extract;
 use super::super::super::problem::{self, Problem, Result};
-use super::super::status::hex;
 use super::item::bare;
 use super::refused;
 use crate::chunk::Class;
@@ -13,7 +12,7 @@ use crate::protocol::stream::Record;
 use crate::protocol::sync::{self, Need, OnConflict, PushPut, PushResult, PushStatus};
 use crate::store::content::{Checksum, INLINE_MAX, Rebuild, RebuildError, Staged};
 use crate::tree::{self, Base, BatchItem, Overtaken, Tree, Write};
-use crate::types::{ContentId, Mode, NodeId, NodePath, SpaceId};
+use crate::types::{ContentId, Mode, NodeId, NodePath, SpaceId, hex};
 
 /// A file whose operations are coming.
 pub(super) struct Incoming {

@@ -2,34 +2,35 @@
 
 use std::time::Duration;
 
-/// The first pause is at most this.
-pub(super) const FIRST: Duration = Duration::from_secs(2);
-/// No pause is longer.
-pub(super) const MOST: Duration = Duration::from_mins(1);
-
 /// How long to wait after each failure.
 #[derive(Debug)]
 pub(super) struct Pauses {
+    first: Duration,
     most: Duration,
-}
-
-impl Default for Pauses {
-    fn default() -> Self {
-        Self { most: FIRST }
-    }
+    /// What the next one is at most.
+    next: Duration,
 }
 
 impl Pauses {
+    /// The first pause is at most `first`, and none is longer than `most`.
+    pub(super) fn new(first: Duration, most: Duration) -> Self {
+        Self {
+            first,
+            most,
+            next: first,
+        }
+    }
+
     /// The next pause: between half of what it may be and all of it.
     pub(super) fn next(&mut self) -> Duration {
-        let most = self.most;
-        self.most = (most * 2).min(MOST);
-        most / 2 + part(most / 2)
+        let next = self.next;
+        self.next = (next * 2).min(self.most);
+        next / 2 + part(next / 2)
     }
 
     /// All is well again.
     pub(super) fn reset(&mut self) {
-        *self = Self::default();
+        self.next = self.first;
     }
 }
 
@@ -45,9 +46,12 @@ pub(super) fn part(most: Duration) -> Duration {
 mod tests {
     use super::*;
 
+    const FIRST: Duration = Duration::from_secs(2);
+    const MOST: Duration = Duration::from_mins(1);
+
     #[test]
-    fn pauses_grow_up_to_a_minute_and_are_short_again_after_a_success() {
-        let mut pauses = Pauses::default();
+    fn pauses_grow_up_to_the_longest_and_are_short_again_after_a_success() {
+        let mut pauses = Pauses::new(FIRST, MOST);
         let mut most = FIRST;
         for _ in 0..10 {
             let pause = pauses.next();

@@ -1,27 +1,12 @@
-//! The trash, and conflicts.
+//! Conflicts.
 
 use super::{LISTING_MAX, route};
 use crate::client::remote::Result;
-use crate::client::remote::api::ANSWER_MAX;
 use crate::client::remote::login::Session;
 use crate::client::remote::request::Request;
-use crate::protocol::files::{Conflicts, Keep, Node, Resolve, Trash};
+use crate::protocol::files::{Conflicts, Keep, Resolve};
 
 impl Session {
-    /// A page of the trash.
-    pub async fn trash(&self, cursor: Option<&str>) -> Result<Trash> {
-        let request = Request::get(route("trash", &[("cursor", cursor)])).unpacks();
-        self.ask(request).await?.json(LISTING_MAX).await
-    }
-
-    /// Brings a node back to where it was.
-    pub async fn restore(&self, id: i64) -> Result<Node> {
-        self.ask(Request::post(format!("trash/{id}/restore")))
-            .await?
-            .json(ANSWER_MAX)
-            .await
-    }
-
     /// A page of the conflicts that nobody has resolved.
     pub async fn conflicts(&self, cursor: Option<&str>) -> Result<Conflicts> {
         let request = Request::get(route("conflicts", &[("cursor", cursor)])).unpacks();
