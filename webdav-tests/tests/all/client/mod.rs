@@ -9,6 +9,7 @@ mod kinds;
 mod limits;
 mod pairs;
 mod random;
+mod resolve;
 mod saves;
 mod spaces;
 mod systemd;
