@@ -37,9 +37,9 @@ fn trash(server: &TestServer) -> Vec<String> {
     names
 }
 
-/// One `sync` that does its work or asks first, and does not fail.
+/// One `sync` that does its work or asks first, and does not fail. Whether it did its work.
 #[track_caller]
-fn done_or_a_question(client: &Client) {
+fn done_or_a_question(client: &Client) -> bool {
     let said = client.run(&["sync"]);
     let (name, code) = (client.name(), said.code);
     assert!(
@@ -47,6 +47,7 @@ fn done_or_a_question(client: &Client) {
         "{name}: {code} {}",
         said.stderr
     );
+    code == 0
 }
 
 fn empty(client: &Client) {
@@ -212,7 +213,9 @@ fn another_server_at_the_same_address_deletes_nothing() {
     // And when the device is set up again, with the folder it has, nothing goes without a question
     a.configure(&server.url(), "admin", ADMIN_PASSWORD);
     for _ in 0..2 {
-        done_or_a_question(&a);
+        let in_step = done_or_a_question(&a);
+        let there = server.admin().get("/dav/dir0/0.txt").body == b"file 0";
+        assert!(there || !in_step, "in step with a server that has nothing");
         let after = a.tree();
         for (path, thing) in &before {
             assert_eq!(after.get(path), Some(thing), "{}", path.display());
