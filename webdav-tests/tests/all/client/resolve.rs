@@ -332,3 +332,39 @@ fn a_side_that_was_deleted_since_cannot_be_taken_and_the_other_stays() {
     assert_eq!(b.read("dir/plan.txt"), EDITS[0].as_bytes());
     assert_eq!(conflicts(&b), [] as [Value; 0]);
 }
+
+#[test]
+fn a_file_in_two_conflicts_has_to_be_named_by_number() {
+    let (server, a, b) = super::pair();
+    let c = Client::admin(&server, "C");
+    a.write("dir/plan.txt", "one");
+    let devices = [&a, &b, &c];
+    Client::sync_all(&devices);
+    for device in devices {
+        device.write("dir/plan.txt", format!("one by {}", device.name()));
+    }
+    Client::sync_all(&devices);
+    let (before, listed) = (a.tree(), conflicts(&c));
+    let ids: Vec<_> = listed
+        .iter()
+        .map(|conflict| conflict["id"].to_string())
+        .collect();
+    assert_eq!(ids.len(), 2, "{listed:?}");
+    let said = c.fails(
+        &["resolve", "dir/plan.txt", "--take", "server"],
+        SAID_WRONGLY,
+    );
+    assert!(
+        said.contains("several conflicts") && said.contains(&ids.join(", ")),
+        "{said}"
+    );
+    assert_eq!(conflicts(&a), listed);
+    c.ok(&["resolve", &ids[0], "--take", "both"]);
+    assert_eq!(conflicts(&a), listed[1..]);
+    c.ok(&["resolve", "dir/plan.txt", "--take", "both"]);
+    Client::sync_all(&devices);
+    assert_eq!(a.tree(), before);
+    assert_alike(&a, &b);
+    assert_alike(&a, &c);
+    assert_eq!(conflicts(&b), [] as [Value; 0]);
+}
