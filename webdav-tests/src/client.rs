@@ -8,6 +8,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::SystemTime;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -16,7 +17,10 @@ use crate::process::{Said, run, tool};
 use crate::server::{ADMIN_PASSWORD, TestServer, built};
 
 pub use daemon::{Daemon, within};
-pub use tree::{Thing, Tree, assert_alike, assert_same_bytes};
+pub use tree::{Thing, Tree, assert_alike, assert_same_bytes, same_bytes};
+
+/// A user of no account, when tests are run by root, whom no permission holds off.
+const NOBODY: u32 = 65_534;
 
 /// A device with the real client.
 pub struct Client {
@@ -58,20 +62,29 @@ impl Client {
         client
     }
 
-    /// The same, run by another user, so that permissions hold when the tests are run by root.
+    /// A device of `admin` for whom permissions hold: run by [`NOBODY`] when the tests are run by root.
     #[track_caller]
-    pub fn of_user(server: &TestServer, name: &str, user: u32) -> Self {
+    pub fn unprivileged(server: &TestServer, name: &str) -> Self {
         let mut client = Self::blank(name);
-        client.user = Some(user);
+        client.user = rustix::process::geteuid().is_root().then_some(NOBODY);
         for path in [client.dir.path(), &client.folder()] {
-            std::os::unix::fs::chown(path, Some(user), Some(user)).expect("root may");
+            client.own(path);
         }
         client.configure(&server.url(), "admin", ADMIN_PASSWORD);
         client
     }
 
+    /// Gives something that the tests made to the user that the client runs as.
     #[track_caller]
-    fn configure(&self, url: &str, account: &str, password: &str) {
+    pub fn own(&self, path: impl AsRef<Path>) {
+        if let Some(user) = self.user {
+            std::os::unix::fs::chown(self.path(path), Some(user), Some(user)).expect("root may");
+        }
+    }
+
+    /// Sets it up, or sets it up again with the folder that it has.
+    #[track_caller]
+    pub fn configure(&self, url: &str, account: &str, password: &str) {
         let mut command = self.command(&["configure", "--server", url, "--user", account]);
         let folder = self.folder();
         command.args(["--secrets", "file", "--device-name", &self.name]);
@@ -273,6 +286,19 @@ impl Client {
     pub fn read(&self, path: impl AsRef<Path>) -> Vec<u8> {
         let path = self.path(path);
         fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    /// Whether a file is there and has these bytes.
+    pub fn holds(&self, path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> bool {
+        fs::read(self.path(path)).is_ok_and(|there| there == bytes.as_ref())
+    }
+
+    /// Sets the time of a file.
+    #[track_caller]
+    pub fn set_time(&self, path: impl AsRef<Path>, time: SystemTime) {
+        let file = fs::File::options().write(true).open(self.path(path));
+        file.and_then(|file| file.set_modified(time))
+            .expect("a file");
     }
 
     /// Whether something is there, be it a link that leads nowhere.

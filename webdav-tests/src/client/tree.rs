@@ -53,6 +53,7 @@ pub(super) fn of(folder: &Path) -> Tree {
     let mut open = vec![PathBuf::new()];
     while let Some(dir) = open.pop() {
         let Ok(entries) = fs::read_dir(folder.join(&dir)) else {
+            assert!(!dir.as_os_str().is_empty(), "no {}", folder.display());
             continue;
         };
         for entry in entries {
@@ -102,16 +103,26 @@ pub fn assert_alike(one: &Client, other: &Client) {
 /// Fails unless two devices have the same but for the times of files: equal bytes that both made keep their own.
 #[track_caller]
 pub fn assert_same_bytes(one: &Client, other: &Client) {
-    compare(one, other, |thing| match thing.clone() {
-        Thing::File {
-            bytes, executable, ..
-        } => Thing::File {
-            bytes,
-            executable,
-            mtime: 0,
-        },
-        thing => thing,
-    });
+    compare(one, other, without_time);
+}
+
+/// Whether two folders have the same but for the times of files.
+pub fn same_bytes(one: &Tree, other: &Tree) -> bool {
+    let seen = |tree: &Tree| -> Tree {
+        let things = tree.iter();
+        things
+            .map(|(path, thing)| (path.clone(), without_time(thing)))
+            .collect()
+    };
+    seen(one) == seen(other)
+}
+
+fn without_time(thing: &Thing) -> Thing {
+    let mut thing = thing.clone();
+    if let Thing::File { mtime, .. } = &mut thing {
+        *mtime = 0;
+    }
+    thing
 }
 
 #[track_caller]

@@ -23,9 +23,25 @@ pub(in crate::client::local) fn reach(at: &str) {
     }
 }
 
+/// Something that is to be done at a point. The test fails when that was not reached by the time this is dropped.
+#[must_use]
+pub(super) struct Waiting(&'static str);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let reached = ACTS.with_borrow(|acts| acts.iter().all(|(name, _)| *name != self.0));
+        assert!(
+            reached || std::thread::panicking(),
+            "`{}` was not reached",
+            self.0
+        );
+    }
+}
+
 /// Does something when this point is reached for the first time.
-pub(super) fn once(at: &'static str, act: impl FnMut() + 'static) {
+pub(super) fn once(at: &'static str, act: impl FnMut() + 'static) -> Waiting {
     ACTS.with_borrow_mut(|acts| acts.push((at, Box::new(act))));
+    Waiting(at)
 }
 
 /// Whether the file system is to behave as one that cannot exchange names.

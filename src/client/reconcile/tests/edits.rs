@@ -67,7 +67,7 @@ pub(super) fn unrelated() -> impl Strategy<Value = World> {
         0..3_u8,
         0..100_usize,
         0..NAMES.len(),
-        0..9_u64,
+        0..40_u64,
         any::<bool>(),
     );
     let nodes = vec(node, 0..25);

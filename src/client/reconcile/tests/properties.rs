@@ -88,6 +88,12 @@ fn plan_by_parts(trees: &[Tree; 3]) {
     assert_eq!(whole, by_parts);
 }
 
+/// Whether a step cannot do without another one; what is edited and moved needs its own move, which needs the rest.
+fn needs<Op>(steps: &[Step<Op>], step: usize, other: usize) -> bool {
+    let mut needed = steps[step].needs.iter();
+    needed.any(|&need| need == other || needs(steps, need, other))
+}
+
 /// Steps name those that they cannot do without.
 fn needs_are_told(plan: &Plan) {
     let made = |id: &ItemId| {
@@ -105,6 +111,19 @@ fn needs_are_told(plan: &Plan) {
         } = &step.op
         {
             assert!(made(parent).is_none_or(|index| step.needs.contains(&index)));
+        }
+    }
+    let made = |id: &ItemId| {
+        plan.there.iter().position(
+            |step| matches!(&step.op, RemoteOp::MakeCollection { id: made, .. } if made == id),
+        )
+    };
+    for (index, step) in plan.there.iter().enumerate() {
+        if let RemoteOp::MakeCollection { parent, .. }
+        | RemoteOp::Upload { parent, .. }
+        | RemoteOp::Move { parent, .. } = &step.op
+        {
+            assert!(made(parent).is_none_or(|other| needs(&plan.there, index, other)));
         }
     }
     for (index, step) in plan.there.iter().enumerate() {

@@ -70,7 +70,7 @@ async fn many_first_requests_find_out_once_what_is_spoken() {
 }
 
 #[tokio::test]
-async fn at_a_low_rate_answers_do_not_wait_behind_others() {
+async fn at_a_low_rate_http1_is_spoken_so_that_no_answer_waits_behind_others() {
     let stand = Stand::start(|_| Some(typed("text/plain", "hello"))).await;
     let server = server(&stand.address());
     for (rate, version) in [
@@ -132,12 +132,14 @@ async fn nobody_there_is_offline_and_says_where() {
         "{error:?}"
     );
     assert!(error.passes());
-    let error = server("http://no-such-host.invalid")
+    // A label may have 63 letters: nobody has to be asked for one with more.
+    let name = format!("{}.invalid", "n".repeat(64));
+    let error = server(&format!("http://{name}"))
         .connect()
         .await
         .unwrap_err();
     assert!(
-        matches!(&error, Error::Offline(why) if why.contains("no-such-host.invalid")),
+        matches!(&error, Error::Offline(why) if why.contains(&name)),
         "{error:?}"
     );
 }
@@ -402,7 +404,8 @@ async fn a_server_that_falls_silent_is_given_up() {
         matches!(&error, Error::Broken(why) if why.contains("120 s")),
         "{error:?}"
     );
-    assert!(begun.elapsed() < Duration::from_secs(130));
+    let took = begun.elapsed().as_secs();
+    assert!((120..130).contains(&took), "{took} s");
 }
 
 #[tokio::test]

@@ -182,7 +182,7 @@ async fn a_socket_without_pings_is_dead_after_three_of_them() {
 }
 
 #[tokio::test]
-async fn the_end_of_a_log_in_renews_it_or_is_told() {
+async fn the_end_of_a_log_in_that_cannot_be_renewed_is_told() {
     let directory = tempdir().unwrap();
     let stand = Stand::start(|_| Some(problem(401, "unauthorized"))).await;
     let mut events = listen(&stand.address(), &directory, Some("1")).await;

@@ -1,3 +1,4 @@
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -7,6 +8,7 @@ use futures_util::future::join_all;
 use futures_util::stream;
 use serde_json::Value;
 use tempfile::tempdir;
+use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use super::stand::{Reply, Seen, Stand, Way, json, problem, with_status};
@@ -41,6 +43,23 @@ fn renewing() -> impl Fn(Seen) -> Option<Reply> + Send + Sync {
     }
 }
 
+/// How often the tokens were renewed.
+fn refreshes(stand: &Stand) -> usize {
+    let routes = stand.routes();
+    let refreshes = routes.iter().filter(|route| *route == "auth/refresh");
+    refreshes.count()
+}
+
+/// Somebody logged in whose access token is refused, although it is not over.
+async fn with_wrong_access(stand: &Stand, directory: &Path) -> Session {
+    let place = Place::File(directory.join("token.json"));
+    let mut wrong = tokens("1", 900);
+    wrong.access_token = "access-0".to_owned();
+    Session::begin(server(&stand.address()), place, &wrong)
+        .await
+        .unwrap()
+}
+
 #[tokio::test]
 async fn a_token_that_holds_is_used_and_one_about_to_end_is_renewed_first() {
     let directory = tempdir().unwrap();
@@ -69,44 +88,24 @@ async fn many_that_find_the_token_ended_make_one_refresh() {
     let session = session(&stand.address(), directory.path(), 0).await;
     let all = join_all((0..20).map(|_| session.usage())).await;
     assert!(all.iter().all(Result::is_ok), "{all:?}");
-    let refreshes = stand
-        .routes()
-        .iter()
-        .filter(|route| *route == "auth/refresh")
-        .count();
-    assert_eq!(refreshes, 1);
+    assert_eq!(refreshes(&stand), 1);
 }
 
 #[tokio::test]
 async fn an_access_token_that_is_refused_is_renewed_and_the_request_sent_again() {
     let directory = tempdir().unwrap();
     let stand = Stand::start(renewing()).await;
-    let place = Place::File(directory.path().join("token.json"));
-    let mut wrong = tokens("1", 900);
-    wrong.access_token = "access-0".to_owned();
-    let session = Session::begin(server(&stand.address()), place, &wrong)
-        .await
-        .unwrap();
+    let session = with_wrong_access(&stand, directory.path()).await;
     let all = join_all((0..5).map(|_| session.usage())).await;
     assert!(all.iter().all(Result::is_ok), "{all:?}");
-    let refreshes = stand
-        .routes()
-        .iter()
-        .filter(|route| *route == "auth/refresh")
-        .count();
-    assert_eq!(refreshes, 1);
+    assert_eq!(refreshes(&stand), 1);
 }
 
 #[tokio::test]
 async fn a_stream_that_met_an_ended_token_is_to_be_sent_again_by_its_maker() {
     let directory = tempdir().unwrap();
     let stand = Stand::start(renewing()).await;
-    let place = Place::File(directory.path().join("token.json"));
-    let mut wrong = tokens("1", 900);
-    wrong.access_token = "access-0".to_owned();
-    let session = Session::begin(server(&stand.address()), place, &wrong)
-        .await
-        .unwrap();
+    let session = with_wrong_access(&stand, directory.path()).await;
     let source = Source::new(stream::iter([Ok(Bytes::from("a"))]), 1);
     let error = session.push(source).await.err().unwrap();
     assert!(matches!(error, Error::Renewed), "{error:?}");
@@ -180,13 +179,10 @@ async fn processes_with_one_log_in_do_not_use_a_refresh_token_twice() {
     // The token of all was refused: the first that is told renews it for all.
     let refused = tokens("2", 900).access_token;
     let renewed = join_all(all.iter().map(|session| session.renew(refused.clone()))).await;
-    assert!(
-        renewed.iter().flatten().all(|access| access == "access-3"),
-        "{renewed:?}"
-    );
-    let routes = stand.routes();
-    let refreshes = routes.iter().filter(|route| *route == "auth/refresh");
-    assert_eq!(refreshes.count(), 2);
+    for access in renewed {
+        assert_eq!(access.unwrap(), "access-3");
+    }
+    assert_eq!(refreshes(&stand), 2);
 }
 
 #[tokio::test]
@@ -253,18 +249,32 @@ async fn a_refresh_whose_answer_was_lost_is_sent_again_with_the_same_token() {
 #[tokio::test]
 async fn nobody_waiting_for_a_refresh_loses_no_tokens() {
     let directory = tempdir().unwrap();
-    let stand = Stand::slow(Way::default(), |_| {
-        Box::pin(async {
-            sleep(Duration::from_millis(300)).await;
+    let (asked, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (heard, may) = (Arc::clone(&asked), Arc::clone(&answer));
+    let stand = Stand::slow(Way::default(), move |_| {
+        let (heard, may) = (Arc::clone(&heard), Arc::clone(&may));
+        Box::pin(async move {
+            heard.notify_one();
+            may.notified().await;
             Some(json(&tokens("2", 900)))
         })
     })
     .await;
     let session = session(&stand.address(), directory.path(), 0).await;
-    let given_up = tokio::time::timeout(Duration::from_millis(100), session.usage()).await;
-    assert!(given_up.is_err());
-    sleep(Duration::from_millis(600)).await;
-    assert_eq!(stored(directory.path()).await.refresh, "sr_2");
+    tokio::select! {
+        usage = session.usage() => panic!("{usage:?} before the tokens came"),
+        () = asked.notified() => {}
+    }
+    assert_eq!(stored(directory.path()).await.refresh, "sr_1");
+    answer.notify_one();
+    let arrived = async {
+        while stored(directory.path()).await.refresh != "sr_2" {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), arrived)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -324,7 +334,7 @@ async fn tokens_that_another_process_has_stored_are_used_when_the_own_are_replac
 }
 
 #[tokio::test]
-async fn a_busy_server_or_no_network_does_not_end_a_log_in() {
+async fn a_busy_server_does_not_end_a_log_in() {
     let directory = tempdir().unwrap();
     let busy = Arc::new(AtomicUsize::new(1));
     let inner = renewing();

@@ -185,15 +185,7 @@ fn a_folder_whose_settings_are_lost_is_set_up_again_and_nothing_is_there_twice()
     let before = a.tree();
     // Given that its settings are gone, and a file was changed here and another one there
     fs::remove_dir_all(a.config()).unwrap();
-    let password = server.dir().join("password");
-    fs::write(&password, ADMIN_PASSWORD).unwrap();
-    let password = password.display().to_string();
-    a.ok(&configure(
-        &a,
-        &server.url(),
-        "admin",
-        &["--password-file", &password],
-    ));
+    a.configure(&server.url(), "admin", ADMIN_PASSWORD);
     a.sync();
     assert_eq!(a.tree(), before);
     b.append("docs/b.txt", b" more");

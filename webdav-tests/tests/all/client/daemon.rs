@@ -10,15 +10,15 @@ use webdav_tests::memory::own_mib;
 use webdav_tests::proxy::Proxy;
 use webdav_tests::{Client, TestServer};
 
-use super::{daemons, wait_until_alike};
+use super::{daemons, sent, wait_until_alike, wait_until_it_rests};
 
 /// Long enough on a machine that is busy with other tests.
 const SOON: Duration = Duration::from_secs(20);
-/// Longest way from one device's disk to the other's; half a second is the aim, the rest for a busy machine.
+/// Longest way from one device's disk to the other's, on a machine that is busy now and then.
 const ARRIVES: Duration = Duration::from_secs(3);
 
 #[test]
-fn a_change_is_on_the_other_device_within_half_a_second() {
+fn a_change_is_on_the_other_device_within_a_second_as_a_rule() {
     let (_server, (a, _running_a), (b, _running_b)) = daemons();
     let mut took = Vec::new();
     for nth in 0..20 {
@@ -26,20 +26,16 @@ fn a_change_is_on_the_other_device_within_half_a_second() {
         let (name, content) = (format!("{}.txt", nth % 6), format!("content {nth}"));
         let since = Instant::now();
         from.write(&name, &content);
-        let there = || fs::read(to.path(&name)).is_ok_and(|bytes| bytes == content.as_bytes());
         assert!(
-            within(ARRIVES, there),
+            within(ARRIVES, || to.holds(&name, &content)),
             "{name} did not arrive within {ARRIVES:?}"
         );
         took.push(since.elapsed());
         thread::sleep(Duration::from_millis(50));
     }
     took.sort();
-    let millis: Vec<_> = took.iter().map(Duration::as_millis).collect();
-    println!(
-        "from disk to disk, in ms: {millis:?}, median {}",
-        millis[10]
-    );
+    println!("from disk to disk: {took:?}");
+    assert!(took[10] < Duration::from_secs(1), "{took:?}");
     // Deletions and renames too
     let since = Instant::now();
     a.remove("0.txt");
@@ -58,12 +54,13 @@ fn a_daemon_that_has_nothing_to_do_does_nothing() {
         a.write(format!("d{}/{nth}", nth % 7), nth.to_string());
     }
     wait_until_alike(&a, &b, SOON);
-    thread::sleep(Duration::from_secs(1));
+    wait_until_it_rests(&a);
+    wait_until_it_rests(&b);
     let before = [&running_a, &running_b].map(Daemon::worked);
-    let traffic = [&a, &b].map(|client| client.status()["daemon"]["sent"].as_u64().unwrap());
+    let traffic = [&a, &b].map(sent);
     thread::sleep(Duration::from_secs(if crate::long() { 60 } else { 5 }));
     let after = [&running_a, &running_b].map(Daemon::worked);
-    let sent = [&a, &b].map(|client| client.status()["daemon"]["sent"].as_u64().unwrap());
+    let sent = [&a, &b].map(sent);
     let worked = [0, 1].map(|nth| after[nth].saturating_sub(before[nth]));
     println!(
         "idle daemons worked {worked:?}; sent {:?}",
@@ -156,7 +153,7 @@ fn a_daemon_that_starts_before_its_server_waits_for_it() {
 }
 
 #[test]
-fn a_line_that_is_cut_or_silent_is_noticed_and_mended() {
+fn a_line_that_is_cut_is_noticed_and_mended() {
     let server = TestServer::start();
     let way = Proxy::to(&server.address());
     let url = format!("http://{}", way.address());
@@ -164,13 +161,21 @@ fn a_line_that_is_cut_or_silent_is_noticed_and_mended() {
     a.sync();
     b.sync();
     let (_running_a, _running_b) = (a.daemon(), b.daemon());
+    a.ok(&["limit", "--up", "4MiB"]);
     a.write("large.bin", noise(1, 20_000_000));
     for _ in 0..3 {
-        thread::sleep(Duration::from_millis(150));
+        let before = sent(&a);
+        assert!(
+            within(SOON, || sent(&a) > before + 1_000_000),
+            "{}",
+            a.status()
+        );
         way.cut();
         thread::sleep(Duration::from_millis(50));
         way.mend();
     }
+    assert!(!b.has("large.bin"), "it was over before the line was cut");
+    a.ok(&["limit", "--clear"]);
     b.write("b.txt", "by B");
     wait_until_alike(&a, &b, SOON * 2);
     assert!(a.has("b.txt") && b.has("large.bin"));
@@ -178,7 +183,7 @@ fn a_line_that_is_cut_or_silent_is_noticed_and_mended() {
 
 #[test]
 fn commands_reach_a_daemon_at_work() {
-    let (_server, (a, _running_a), (b, running_b)) = daemons();
+    let (server, (a, _running_a), (b, running_b)) = daemons();
     a.write("a.txt", "one");
     wait_until_alike(&a, &b, SOON);
     // `sync` has it look, `status` shows it, a second daemon is refused
@@ -192,6 +197,8 @@ fn commands_reach_a_daemon_at_work() {
     b.ok(&["pause"]);
     a.write("a.txt", "two");
     b.write("b.txt", "b");
+    let there = || server.admin().get("/dav/a.txt").body == b"two";
+    assert!(within(SOON, there), "{}", a.status());
     thread::sleep(Duration::from_millis(1500));
     assert_eq!(b.read("a.txt"), b"one");
     assert!(!a.has("b.txt"));
@@ -288,6 +295,7 @@ fn a_folder_that_is_unmounted_under_a_daemon_deletes_nothing_and_comes_back() {
     });
     assert!(came && starts < 2, "{starts} starts\n{}", running_a.log());
     wait_until_alike(&a, &b, SOON);
+    assert_eq!((a.names("dir").len(), b.names("dir").len()), (10, 10));
 }
 
 #[test]

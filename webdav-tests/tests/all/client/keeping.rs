@@ -37,6 +37,19 @@ fn trash(server: &TestServer) -> Vec<String> {
     names
 }
 
+/// One `sync` that does its work or asks first, and does not fail. Whether it did its work.
+#[track_caller]
+fn done_or_a_question(client: &Client) -> bool {
+    let said = client.run(&["sync"]);
+    let (name, code) = (client.name(), said.code);
+    assert!(
+        matches!(code, 0 | QUESTION),
+        "{name}: {code} {}",
+        said.stderr
+    );
+    code == 0
+}
+
 fn empty(client: &Client) {
     for name in client.names("") {
         client.remove(&name);
@@ -132,8 +145,10 @@ fn a_folder_that_is_not_mounted_stops_everything_with_an_error() {
     fs::copy(b.path(".sync-client/folder"), a.path(".sync-client/folder")).unwrap();
     a.fails(&["sync", "--force-delete"], 1);
     fs::remove_dir_all(a.folder()).unwrap();
-    std::os::unix::fs::symlink("/nowhere", a.folder()).unwrap();
+    let nowhere = server.dir().join("nowhere");
+    std::os::unix::fs::symlink(&nowhere, a.folder()).unwrap();
     a.fails(&["sync"], 1);
+    assert!(!nowhere.exists(), "nobody makes what a link leads to");
     fs::remove_file(a.folder()).unwrap();
     // Nothing came of it
     b.sync();
@@ -192,33 +207,25 @@ fn another_server_at_the_same_address_deletes_nothing() {
     server.start_again();
     let before = a.tree();
     // The log-in holds no more
-    let said = a.run(&["sync"]);
-    assert_ne!(said.code, 0);
+    let said = a.fails(&["sync"], 1);
+    assert!(said.contains("configure"), "{said}");
     assert_eq!(a.tree(), before);
     // And when the device is set up again, with the folder it has, nothing goes without a question
-    let password = server.dir().join("password");
-    fs::write(&password, ADMIN_PASSWORD).unwrap();
-    let (url, password) = (server.url(), password.display().to_string());
-    let folder = a.folder().display().to_string();
-    a.ok(&[
-        "configure",
-        "--server",
-        &url,
-        "--user",
-        "admin",
-        "--sync-dir",
-        &folder,
-        "--password-file",
-        &password,
-    ]);
+    a.configure(&server.url(), "admin", ADMIN_PASSWORD);
     for _ in 0..2 {
-        let said = a.run(&["sync"]);
-        println!("exit code {}: {}", said.code, said.stderr);
+        let in_step = done_or_a_question(&a);
+        let there = server.admin().get("/dav/dir0/0.txt").body == b"file 0";
+        assert!(there || !in_step, "in step with a server that has nothing");
         let after = a.tree();
         for (path, thing) in &before {
             assert_eq!(after.get(path), Some(thing), "{}", path.display());
         }
     }
+    let there = server.admin().get("/dav/dir0/0.txt").expect(&[200]);
+    assert_eq!(
+        there.body, b"file 0",
+        "the new server has what the folder has"
+    );
 }
 
 #[test]
@@ -249,13 +256,7 @@ fn a_server_that_was_restored_from_a_backup_deletes_nothing_that_it_did_not_have
     }
     server.start_again();
     for device in [&a, &b, &a, &b] {
-        let said = device.run(&["sync"]);
-        println!(
-            "{}: exit code {}: {}",
-            device.name(),
-            said.code,
-            said.stderr
-        );
+        done_or_a_question(device);
     }
     for path in ["after/1.txt", "after/2.txt", "dir0/0.txt"] {
         let found = [&a, &b].map(|device| device.has(path));
@@ -273,6 +274,11 @@ fn a_server_that_was_restored_from_a_backup_deletes_nothing_that_it_did_not_have
             String::from_utf8_lossy(content)
         );
     }
+    // And all go on together
+    Client::sync_all(&[&a, &b]);
+    assert_alike(&a, &b);
+    let there = server.admin().get("/dav/after/1.txt").expect(&[200]);
+    assert_eq!(there.body, b"one");
 }
 
 #[test]
@@ -335,15 +341,12 @@ fn what_was_deleted_here_is_in_trash_there_and_comes_back_from_it() {
 fn a_file_that_was_edited_after_the_last_look_is_not_overwritten_by_one_from_the_server() {
     let (_server, a, b) = filled();
     // Same length, and the time put back: only the inode's change time tells
-    let path = b.path("dir0/0.txt");
-    let before = fs::metadata(&path).unwrap().modified().unwrap();
-    b.write("dir0/0.txt", "FILE 0");
-    fs::File::options()
-        .write(true)
-        .open(&path)
+    let before = fs::metadata(b.path("dir0/0.txt"))
         .unwrap()
-        .set_modified(before)
+        .modified()
         .unwrap();
+    b.write("dir0/0.txt", "FILE 0");
+    b.set_time("dir0/0.txt", before);
     a.write("dir0/0.txt", "changed at A");
     a.sync();
     Client::sync_all(&[&b, &a]);

@@ -4,6 +4,7 @@
 mod player;
 
 use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use webdav_tests::client::{Thing, assert_same_bytes};
@@ -17,6 +18,9 @@ use player::Player;
 
 /// Syncs of each device in a row after which both sides must be in step.
 const ROUNDS_TO_SETTLE: usize = 8;
+/// Exit codes of a sync that could not be done at all, and of one that could not do some of it.
+const FAILED: i32 = 1;
+const SOME_FAILED: i32 = 4;
 /// Lines of the diary that are shown after a failure.
 const LAST: usize = 200;
 
@@ -39,6 +43,10 @@ struct World {
     players: [Player; 2],
     random: Noise,
     diary: Vec<String>,
+    /// Syncs that were killed while they worked.
+    killed: u32,
+    /// Syncs that could not go on without their server.
+    failed: u32,
 }
 
 impl World {
@@ -57,6 +65,8 @@ impl World {
             players,
             random: Noise::new(seed, 0),
             diary: Vec::new(),
+            killed: 0,
+            failed: 0,
         }
     }
 
@@ -85,10 +95,14 @@ impl World {
             }
         }
         let status = syncing.wait().expect("our own child");
+        self.killed += u32::from(status.signal().is_some());
+        self.failed += u32::from(status.code() == Some(FAILED));
         self.diary.push(format!(
             "{} syncs, {mishap:?} after {wait} ms: {status}",
             self.players[nth].name()
         ));
+        let done = matches!(status.code(), Some(0 | SOME_FAILED));
+        assert!(mishap != Mishap::None || done, "{status} and nothing broke");
         self.players[nth].after_sync(status.success());
     }
 
@@ -175,11 +189,14 @@ impl World {
             kept.restored,
         );
         assert!(lost.is_empty(), "lost: {lost:#?}");
+        for player in &self.players {
+            assert!(!player.ledger.is_empty(), "{} left nothing", player.name());
+        }
     }
 }
 
 /// Lets both work; when something is wrong at the end, says with which seed and what was done.
-fn play(seed: u64, rounds: u64) {
+fn play(seed: u64, rounds: u64) -> World {
     let mut world = World::new(seed);
     let played = catch_unwind(AssertUnwindSafe(|| {
         for round in 1..=rounds {
@@ -194,6 +211,7 @@ fn play(seed: u64, rounds: u64) {
         }
         resume_unwind(failure);
     }
+    world
 }
 
 /// The seed of this run: `SYNC_TEST_SEED`, or always the same.
@@ -214,7 +232,12 @@ fn rounds(default: u64, long: u64) -> u64 {
 
 #[test]
 fn two_devices_agree_and_nothing_is_lost_whatever_users_do_and_whatever_breaks() {
-    play(seed(), rounds(60, 600));
+    let world = play(seed(), rounds(60, 600));
+    println!(
+        "{} syncs were killed, {} failed",
+        world.killed, world.failed
+    );
+    assert!(world.killed > 0, "all was over before anybody was killed");
 }
 
 #[test]

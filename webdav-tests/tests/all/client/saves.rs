@@ -7,20 +7,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use webdav_tests::Api;
-use webdav_tests::Client;
 use webdav_tests::api::number;
 use webdav_tests::client::within;
 use webdav_tests::content::noise;
 use webdav_tests::server::ADMIN_PASSWORD;
 
-use super::{daemons, wait_until_alike};
+use super::{daemons, sent, wait_until_alike, wait_until_it_rests};
 
 const SOON: Duration = Duration::from_secs(20);
-
-/// Whether a file has these bytes.
-fn has(client: &Client, path: &str, bytes: &[u8]) -> bool {
-    fs::read(client.path(path)).is_ok_and(|there| there == bytes)
-}
 
 /// Runs git in a folder, for nobody in particular.
 #[track_caller]
@@ -58,8 +52,7 @@ fn a_save_by_a_new_file_and_a_rename_is_the_next_version_of_the_same_file() {
         a.write("notes.txt", format!("version {save}\n"));
         a.remove("notes.txt~");
         a.remove(".notes.txt.swp");
-        let content = format!("version {save}\n");
-        let there = || fs::read(b.path("notes.txt")).is_ok_and(|bytes| bytes == content.as_bytes());
+        let there = || b.holds("notes.txt", format!("version {save}\n"));
         assert!(within(SOON, there), "save {save}: {}", a.status());
     }
     // As many others do it: a temporary file renamed over the old one
@@ -69,7 +62,7 @@ fn a_save_by_a_new_file_and_a_rename_is_the_next_version_of_the_same_file() {
         thread::sleep(Duration::from_millis(30));
     }
     wait_until_alike(&a, &b, SOON);
-    assert!(within(SOON, || b.read("notes.txt") == b"version 10\n"));
+    assert!(b.holds("notes.txt", "version 10\n"));
     assert_eq!(
         b.names("")
             .iter()
@@ -79,11 +72,10 @@ fn a_save_by_a_new_file_and_a_rename_is_the_next_version_of_the_same_file() {
         "{:?}",
         b.names("")
     );
-    assert_eq!(
-        number(&api.info("/notes.txt"), "id"),
-        id,
-        "it is another file on the server"
-    );
+    let info = api.info("/notes.txt");
+    assert_eq!(number(&info, "id"), id, "it is another file on the server");
+    // Each of the first five had arrived before the next one began
+    assert!(number(&info, "version") > 5, "{info}");
     assert_eq!(a.json(&["conflicts"]), serde_json::json!([]));
 }
 
@@ -96,23 +88,24 @@ fn locks_and_temporary_files_of_an_office_are_not_sent() {
         ".~lock.letter.odt#",
         ",a,host,26.11.2026 05:20,file:///home/a/.config/libreoffice/4;",
     );
+    // One that is there for longer than it takes for others to arrive
+    a.write("lu9.tmp", noise(9, 50_000));
     for save in 2..5 {
         a.write("lu123.tmp", noise(save, 50_000));
         a.rename("lu123.tmp", "letter.odt");
-        let content = noise(save, 50_000);
-        let there = || fs::read(b.path("letter.odt")).is_ok_and(|bytes| bytes == content);
+        let there = || b.holds("letter.odt", noise(save, 50_000));
         assert!(within(SOON, there), "{}", a.status());
-        assert!(!b.has(".~lock.letter.odt#"));
+    }
+    let api = Api::login(&server, "admin", ADMIN_PASSWORD);
+    for names in [api.names("/"), b.names("")] {
+        let theirs = names
+            .iter()
+            .find(|name| name.contains("lock") || name.starts_with("lu"));
+        assert_eq!(theirs, None, "{names:?}");
     }
     a.remove(".~lock.letter.odt#");
+    a.remove("lu9.tmp");
     wait_until_alike(&a, &b, SOON);
-    let names = Api::login(&server, "admin", ADMIN_PASSWORD).names("/");
-    assert!(
-        !names
-            .iter()
-            .any(|name| name.contains("lock") || name.contains("lu123")),
-        "{names:?}"
-    );
 }
 
 #[test]
@@ -189,13 +182,11 @@ fn a_repository_whose_branches_are_switched_is_the_same_on_the_other_device_in_t
 #[test]
 fn nothing_is_sent_of_a_folder_that_is_ignored_while_files_churn_in_it() {
     let (_server, (a, running_a), (b, _running_b)) = daemons();
-    let sent = |client: &Client| client.status()["daemon"]["sent"].as_u64().expect("bytes");
     a.write(".syncignore", "target/\n");
     a.write("src/main.rs", "fn main() {}\n");
     a.write("target/old.o", "old");
     assert!(within(SOON, || b.has("src/main.rs") && b.has(".syncignore")));
-    // Until the time of its first look is over
-    thread::sleep(Duration::from_secs(1));
+    wait_until_it_rests(&a);
     let (before, worked) = (sent(&a), running_a.worked());
     let until = Instant::now() + Duration::from_secs(2);
     let mut nth = 0_u64;
@@ -218,7 +209,7 @@ fn nothing_is_sent_of_a_folder_that_is_ignored_while_files_churn_in_it() {
     a.append("src/main.rs", b"// more\n");
     let content = b"fn main() {}\n// more\n";
     assert!(
-        within(SOON, || has(&b, "src/main.rs", content)),
+        within(SOON, || b.holds("src/main.rs", content)),
         "{:?}",
         b.tree()
     );
@@ -238,7 +229,7 @@ fn rules_that_arrive_or_change_take_nothing_away() {
     {
         a.write(".syncignore", rules);
         assert!(
-            within(SOON, || has(&b, ".syncignore", rules.as_bytes())),
+            within(SOON, || b.holds(".syncignore", rules)),
             "rules {nth}"
         );
         b.write(format!("by-b-{nth}"), "here");
