@@ -44,6 +44,8 @@ struct Daemon {
     live: Live,
     rate: Rate,
     force_delete: bool,
+    /// How often the watchdog is told.
+    tick: Duration,
 }
 
 /// When the rates of transfers were measured last, and what had passed then.
@@ -141,6 +143,7 @@ async fn open(
 ) -> Result<Option<Opened>, Error> {
     let lock = Arc::new(lock);
     let mut pauses = Pauses::new(PAUSE, PAUSE_MAX);
+    let mut ticks = tokio::time::interval(tick());
     loop {
         let error = match Opened::open(dir, Arc::clone(&lock)).await {
             Ok(opened) => return Ok(Some(opened)),
@@ -165,6 +168,7 @@ async fn open(
                     Ok((_, from)) => from.answer(&live).await,
                     Err(error) => return Err(Error::Io("control.sock", error)),
                 },
+                _ = ticks.tick() => notify(&[sd_notify::NotifyState::Watchdog]),
                 () = sleep_until(until) => break,
             }
         }
@@ -199,6 +203,7 @@ impl Daemon {
             live: Live::default(),
             rate: Rate::new(now),
             force_delete: false,
+            tick: tick(),
         }
     }
 
@@ -253,6 +258,7 @@ impl Daemon {
         let mut wishes = Vec::new();
         let progress = Arc::clone(&self.opened.engine.progress);
         let limits = Arc::clone(self.opened.engine.session.server().limits());
+        let mut ticks = tokio::time::interval(self.tick);
         let came = {
             let mut pass = pin!(self.opened.engine.pass(asked));
             loop {
@@ -265,7 +271,7 @@ impl Daemon {
                         from.answer(&self.live).await;
                         wishes.push(ask);
                     }
-                    () = tokio::time::sleep(TICK) => {
+                    _ = ticks.tick() => {
                         self.live.see(&progress, &limits, &mut self.rate);
                         notify(&[sd_notify::NotifyState::Watchdog]);
                     }
@@ -344,14 +350,13 @@ impl Daemon {
                 Woken::Asked(ask, from)
             }
             () = sleep_until(next) => Woken::Due,
-            () = tokio::time::sleep(TICK), if self.ticks() => Woken::Tick,
+            () = tokio::time::sleep(self.tick), if self.ticks() => Woken::Tick,
         })
     }
 
     /// Whether something needs a regular look: a watchdog, or rates that end.
     fn ticks(&self) -> bool {
-        std::env::var_os("WATCHDOG_USEC").is_some()
-            || !self.opened.engine.config.limits.schedule.is_empty()
+        watchdog().is_some() || !self.opened.engine.config.limits.schedule.is_empty()
     }
 
     async fn woken(&mut self, woken: Woken, watch: &mut Watch) -> Result<(), Error> {
@@ -472,6 +477,17 @@ impl Dirty {
             Self::Some(..) => None,
         }
     }
+}
+
+/// How long systemd waits for a sign of life, when it does.
+fn watchdog() -> Option<Duration> {
+    let mut micros = 0;
+    sd_notify::watchdog_enabled(false, &mut micros).then(|| Duration::from_micros(micros))
+}
+
+/// How often something is looked at: often enough for systemd.
+fn tick() -> Duration {
+    watchdog().map_or(TICK, |watchdog| TICK.min(watchdog / 2))
 }
 
 /// Tells systemd, where it is there.

@@ -30,7 +30,8 @@ pub const DEFAULTS: &[&str] = &[
     ".~lock.*#",
     "~$*",
     ".#*",
-    // Files on their way into place: GLib's, and downloads of Firefox and Chromium.
+    // Files on their way into place: LibreOffice's, GLib's, and downloads of Firefox and Chromium.
+    "lu[0-9]*.tmp",
     ".goutputstream-*",
     "*.part",
     "*.crdownload",
