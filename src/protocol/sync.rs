@@ -83,7 +83,7 @@ pub struct Change {
 }
 
 /// The keys with which members of a space name its chunks and contents. None opens sealed bytes.
-#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SpaceKeys {
     /// The space.
     #[schema(value_type = schema::Id)]

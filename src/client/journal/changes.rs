@@ -54,6 +54,13 @@ const PENDING_BELOW_GONE: &str = "UPDATE pending SET gone = 1
 const NEVER_HERE: &str = "DELETE FROM pending WHERE gone = 1 AND id NOT IN (SELECT id FROM item)";
 /// What is here as the server has it needs nothing.
 const IN_STEP: &str = concat!("DELETE FROM pending WHERE ", in_step!());
+const FORGET_ALL: [&str; 5] = [
+    "DELETE FROM item",
+    "DELETE FROM pending",
+    "DELETE FROM list",
+    "DELETE FROM upload",
+    "DELETE FROM state",
+];
 const PENDING: &str = concat!("SELECT ", columns!(), ", gone FROM pending");
 const OCCUPANTS: &str = "SELECT item.id FROM pending JOIN item ON item.parent = pending.parent AND item.name = pending.name
     WHERE pending.gone = 0 AND item.id <> pending.id";
@@ -99,11 +106,13 @@ impl Journal {
         Ok(tx.commit().await?)
     }
 
-    /// Ends a pull: what lay below things that are gone is gone as well, unless it was told to be elsewhere.
-    pub async fn all_taken(&self) -> Result<(), Error> {
+    /// Ends a pull: what lay below things that are gone is gone as well, unless it was told to be elsewhere. Whether
+    /// instead things are not known any more, because the server has no memory of what it told.
+    pub async fn all_taken(&self) -> Result<bool, Error> {
         let mut conn = self.conn().await;
         let mut tx = conn.begin().await?;
-        if put(&mut tx, Key::Lost.name(), None).await? {
+        let lost = put(&mut tx, Key::Lost.name(), None).await?;
+        if lost {
             for sql in [UNKNOWN, OTHER] {
                 sqlx::query(sql).execute(&mut *tx).await?;
             }
@@ -123,6 +132,17 @@ impl Journal {
         }
         sqlx::query(NEVER_HERE).execute(&mut *tx).await?;
         put(&mut tx, Key::Hearing.name(), None).await?;
+        tx.commit().await?;
+        Ok(lost)
+    }
+
+    /// Knows nothing any more: neither what was in step, nor of which server.
+    pub async fn forget_all(&self) -> Result<(), Error> {
+        let mut conn = self.conn().await;
+        let mut tx = conn.begin().await?;
+        for sql in FORGET_ALL {
+            sqlx::query(sql).execute(&mut *tx).await?;
+        }
         Ok(tx.commit().await?)
     }
 

@@ -26,6 +26,7 @@ use tokio::sync::Mutex;
 pub use errors::Error;
 pub use names::conflict_name;
 
+use self::pull::Pulled;
 use super::config::Config;
 use super::item::ItemId;
 use super::journal::{Journal, Key, Write};
@@ -151,13 +152,38 @@ impl Engine {
             let (root, home) = numbers.ok_or(Error::Confused("the root is not a number"))?;
             return Ok((ItemId(root), home));
         }
+        let (root, home) = self.ask_root().await?;
+        let numbers = format!("{} {home}", root.0);
+        self.journal.set(Key::Root, Some(&numbers)).await?;
+        Ok((root, home))
+    }
+
+    async fn ask_root(&self) -> Result<(ItemId, i64), Error> {
         let status = self.session.status().await?;
         let space = status.spaces.iter().find(|space| space.path == "/");
         let space = space.ok_or(Error::Confused("the server tells no root"))?;
-        self.journal
-            .set(Key::Root, Some(&format!("{} {}", space.root, space.id)))
-            .await?;
         Ok((ItemId(space.root), space.id))
+    }
+
+    /// Begins anew with a server that does not know what it told. When it is the same one, with an older state, it
+    /// tells everything anew. When it is another one, whose numbers may mean anything, nothing counts as known.
+    async fn meet(&mut self) -> Result<(), Error> {
+        let same_root = self.ask_root().await? == (self.root, self.home);
+        let kept = self.journal.keys(self.home).await?;
+        let kept = kept.and_then(|kept| serde_json::from_str::<SpaceKeys>(&kept).ok());
+        if same_root && kept == Some(self.session.keys(self.home).await?) {
+            tracing::info!("the server has forgotten since when; hearing everything anew");
+            return Ok(self.journal.take_anew(true).await?);
+        }
+        tracing::warn!("this is another server; comparing all that is here with all that is there");
+        self.journal.forget_all().await?;
+        self.keys.lock().await.clear();
+        self.turns
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+        (self.root, self.home) = self.find_root().await?;
+        self.selection_changed().await
     }
 
     /// Brings both sides together once.
@@ -167,8 +193,20 @@ impl Engine {
         self.progress.doing("looking");
         let mut found = self.scan(&asked.scope, &mut outcome).await?;
         let compared = self.compare(&mut found).await?;
-        if asked.pull || self.journal.get(Key::Hearing).await?.is_some() {
-            self.pull().await?;
+        let pulls = asked.pull || self.journal.get(Key::Hearing).await?.is_some();
+        let pulled = if pulls {
+            self.pull().await?
+        } else {
+            Pulled::All
+        };
+        if pulled == Pulled::Stale {
+            self.meet().await?;
+        }
+        if pulled != Pulled::All {
+            // What was found was held against what was known before.
+            outcome.more = true;
+            outcome.again.insert(String::new(), Reach::Below);
+            return Ok(outcome);
         }
         let mut parts = self.gather(found).await?;
         parts.cuts = compared.cuts;

@@ -11,18 +11,26 @@ const PAGE: u32 = 2000;
 /// Nodes in one answer of a list.
 const LIST_PAGE: u32 = 1000;
 
+/// What a pull came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pulled {
+    /// All that the server has to tell is here.
+    All,
+    /// The server has no memory of what it told: it is an older state of it, or another server.
+    Stale,
+    /// All was told anew after that, and some of what was known is not known any more.
+    Lost,
+}
+
 impl Engine {
     /// Takes in all changes since the last time.
-    pub(super) async fn pull(&self) -> Result<(), Error> {
+    pub(super) async fn pull(&self) -> Result<Pulled, Error> {
         let mut cursor = self.journal.get(Key::Cursor).await?;
         loop {
             let page = match self.session.pull(cursor.as_deref(), PAGE).await {
                 Ok(page) => page,
                 Err(error) if error.problem() == Some("stale-cursor") => {
-                    tracing::info!("the server has forgotten since when; hearing everything anew");
-                    self.journal.take_anew(true).await?;
-                    cursor = None;
-                    continue;
+                    return Ok(Pulled::Stale);
                 }
                 Err(error) => return Err(error.into()),
             };
@@ -40,7 +48,8 @@ impl Engine {
             }
             cursor = Some(page.cursor);
         }
-        Ok(self.journal.all_taken().await?)
+        let lost = self.journal.all_taken().await?;
+        Ok(if lost { Pulled::Lost } else { Pulled::All })
     }
 
     /// What changes mean here, and the collections that have to be listed.

@@ -8,6 +8,7 @@ use tokio::task::block_in_place;
 use super::content::Way;
 use super::gather::Parts;
 use super::line::{Line, Sending, Task};
+use super::pull::Pulled;
 use super::put::{Aim, INLINE_MAX, PARTS_MIN, Put, Ready, Source, Try};
 use super::{Engine, Error, Outcome};
 use crate::client::item::{Item, ItemId, Kind};
@@ -169,10 +170,10 @@ impl Engine {
             Err(error) => return Err(error.into()),
         };
         // Whatever came into it before it had this etag is heard now; what comes later gives it another one.
-        self.pull().await?;
+        let pulled = self.pull().await?;
         let mut ids = below.to_vec();
         ids.push(id);
-        if self.journal.is_pending_in(&ids).await? {
+        if pulled != Pulled::All || self.journal.is_pending_in(&ids).await? {
             return Err(Error::Later);
         }
         let ids: HashSet<_> = ids.into_iter().collect();
