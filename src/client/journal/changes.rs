@@ -3,17 +3,18 @@
 use sqlx::Connection as _;
 use sqlx::sqlite::SqliteConnection;
 
-use super::entry::{bind, columns, entry, in_step, json_of};
-use super::items::SETTLED_IF_SAME;
+use super::bulk;
+use super::entry::{columns, entry, in_step, json_of};
 use super::state::put;
 use super::{Entry, Error, Journal, Key};
 use crate::client::item::ItemId;
 
-const PUT: &str = concat!(
-    "INSERT OR REPLACE INTO pending (",
-    columns!(),
-    ", gone)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0)"
+pub(super) const INSERT_PENDING: &str =
+    concat!("INSERT OR REPLACE INTO pending (", columns!(), ", gone) ");
+/// What was heard meanwhile and is otherwise stays to be done.
+pub(super) const SETTLED_IF_SAME: &str = concat!(
+    "DELETE FROM pending WHERE id IN (SELECT value FROM json_each($1)) AND ",
+    in_step!()
 );
 const GONE: &str = concat!(
     "INSERT OR REPLACE INTO pending (",
@@ -82,9 +83,7 @@ impl Journal {
     pub async fn take(&self, changes: &[Intake], cursor: Option<&str>) -> Result<(), Error> {
         let mut conn = self.conn().await;
         let mut tx = conn.begin().await?;
-        for change in changes {
-            take_in(&mut tx, change).await?;
-        }
+        take_in(&mut tx, changes).await?;
         if cursor.is_some() {
             put(&mut tx, Key::Cursor.name(), cursor).await?;
         }
@@ -189,16 +188,16 @@ impl Journal {
     }
 }
 
-pub(super) async fn take_in(conn: &mut SqliteConnection, change: &Intake) -> Result<(), Error> {
-    match change {
-        Intake::Is(entry) => {
-            bind(sqlx::query(PUT), entry).execute(&mut *conn).await?;
-            let settled = sqlx::query(SETTLED_IF_SAME).bind(entry.id.0);
-            settled.execute(conn).await?;
-        }
-        Intake::Gone(id) => {
-            sqlx::query(GONE).bind(id.0).execute(conn).await?;
+pub(super) async fn take_in(conn: &mut SqliteConnection, told: &[Intake]) -> Result<(), Error> {
+    let mut there = Vec::new();
+    for change in told {
+        match change {
+            Intake::Is(entry) => there.push(entry),
+            Intake::Gone(id) => {
+                bulk::take_in(conn, &std::mem::take(&mut there)).await?;
+                sqlx::query(GONE).bind(id.0).execute(&mut *conn).await?;
+            }
         }
     }
-    Ok(())
+    bulk::take_in(conn, &there).await
 }

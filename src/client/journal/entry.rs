@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sqlx::Row as _;
+use sqlx::query_builder::Separated;
 use sqlx::sqlite::SqliteRow;
 
 use super::Error;
@@ -118,22 +119,18 @@ macro_rules! in_step {
 }
 pub(super) use {columns, in_step, known_columns};
 
-/// A statement of ours on its way.
-pub(super) type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
-
-/// Binds [`columns`], in their order.
-pub(super) fn bind<'q>(query: Query<'q>, entry: &'q Entry) -> Query<'q> {
-    query
-        .bind(entry.id.0)
-        .bind(entry.space)
-        .bind(entry.parent.0)
-        .bind(&*entry.name)
-        .bind(kind_number(entry.kind))
-        .bind(&*entry.etag)
-        .bind(entry.executable)
-        .bind(entry.mount)
-        .bind(entry.size.cast_signed())
-        .bind(entry.mtime)
+/// Gives the values of [`columns`], in their order.
+pub(super) fn push(row: &mut Separated<'_, sqlx::Sqlite, &'static str>, entry: &Entry) {
+    row.push_bind(entry.id.0)
+        .push_bind(entry.space)
+        .push_bind(entry.parent.0)
+        .push_bind(&*entry.name)
+        .push_bind(kind_number(entry.kind))
+        .push_bind(&*entry.etag)
+        .push_bind(entry.executable)
+        .push_bind(entry.mount)
+        .push_bind(entry.size.cast_signed())
+        .push_bind(entry.mtime);
 }
 
 pub(super) fn entry(row: &SqliteRow) -> Result<Entry, Error> {

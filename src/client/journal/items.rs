@@ -5,8 +5,9 @@ use std::sync::Arc;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection as _, Row as _};
 
-use super::entry::{bind, in_step, json_of, known, known_columns};
-use super::{Entry, Error, Intake, Journal, changes, lists, troubles};
+use super::bulk::Bulk;
+use super::entry::{json_of, known, known_columns};
+use super::{Entry, Error, Intake, Journal, changes};
 use crate::client::item::ItemId;
 use crate::client::local::Stamp;
 use crate::client::local::read::List;
@@ -27,12 +28,8 @@ const BY_ETAG: &str = concat!(
     known_columns!(),
     " FROM item WHERE kind = 1 AND etag = $1 AND inode IS NOT NULL LIMIT 1"
 );
-const PUT: &str = concat!(
-    "INSERT OR REPLACE INTO item (",
-    known_columns!(),
-    ")
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
-);
+pub(super) const INSERT_ITEM: &str =
+    concat!("INSERT OR REPLACE INTO item (", known_columns!(), ") ");
 const SEEN: &str =
     "UPDATE item SET inode = $2, seen_size = $3, seen_mtime = $4, seen_ctime = $5 WHERE id = $1";
 const PLACE: &str = "UPDATE item SET parent = $2, name = $3 WHERE id = $1";
@@ -46,9 +43,6 @@ const REMOVE: &str = "WITH RECURSIVE lost (nid) AS (
     DELETE FROM item WHERE id IN (SELECT nid FROM lost)";
 const REMOVE_LIST: &str = "DELETE FROM list WHERE item = $1";
 const SETTLED: &str = "DELETE FROM pending WHERE id = $1";
-/// What was heard meanwhile and is otherwise stays to be done.
-pub(super) const SETTLED_IF_SAME: &str =
-    concat!("DELETE FROM pending WHERE id = $1 AND ", in_step!());
 const SETTLED_IF_GONE: &str = "DELETE FROM pending WHERE id = $1 AND gone = 1";
 const COUNT: &str = "SELECT count(*), count(*) FILTER (WHERE kind <> 0) FROM item WHERE mount = 0";
 
@@ -129,22 +123,27 @@ impl Journal {
     pub async fn land(&self, writes: &[Write], intake: &[Intake]) -> Result<(), Error> {
         let mut conn = self.conn().await;
         let mut tx = conn.begin().await?;
+        let mut bulk = Bulk::default();
         for write in writes {
-            apply(&mut tx, write).await?;
+            apply(&mut bulk, &mut tx, write).await?;
         }
-        for change in intake {
-            changes::take_in(&mut tx, change).await?;
-        }
+        bulk.write(&mut tx).await?;
+        changes::take_in(&mut tx, intake).await?;
         Ok(tx.commit().await?)
     }
 }
 
-async fn apply(conn: &mut SqliteConnection, write: &Write) -> Result<(), Error> {
+async fn apply<'a>(
+    bulk: &mut Bulk<'a>,
+    conn: &mut SqliteConnection,
+    write: &'a Write,
+) -> Result<(), Error> {
+    if !bulk.takes(write) {
+        // What came before it comes first.
+        bulk.write(conn).await?;
+    }
     match write {
-        Write::Put(entry, stamp) => {
-            put(conn, entry, *stamp).await?;
-            one(conn, SETTLED_IF_SAME, entry.id).await
-        }
+        Write::Put(..) | Write::List(..) | Write::Well(_) => Ok(()),
         Write::Seen(id, stamp) => {
             let (inode, size, mtime, ctime) = parts(*stamp);
             let query = sqlx::query(SEEN)
@@ -180,8 +179,6 @@ async fn apply(conn: &mut SqliteConnection, write: &Write) -> Result<(), Error> 
             }
             one(conn, SETTLED, *from).await
         }
-        Write::List(id, space, etag, list) => lists::put(conn, *id, *space, etag, list).await,
-        Write::Well(path) => troubles::well(conn, path).await,
         Write::Remove(id) => forget(conn, *id).await,
     }
 }
@@ -194,21 +191,6 @@ async fn forget(conn: &mut SqliteConnection, id: ItemId) -> Result<(), Error> {
 
 async fn one(conn: &mut SqliteConnection, sql: &'static str, id: ItemId) -> Result<(), Error> {
     sqlx::query(sql).bind(id.0).execute(conn).await?;
-    Ok(())
-}
-
-async fn put(
-    conn: &mut SqliteConnection,
-    entry: &Entry,
-    stamp: Option<Stamp>,
-) -> Result<(), Error> {
-    let (inode, size, mtime, ctime) = parts(stamp);
-    let query = bind(sqlx::query(PUT), entry)
-        .bind(inode)
-        .bind(size)
-        .bind(mtime)
-        .bind(ctime);
-    query.execute(conn).await?;
     Ok(())
 }
 

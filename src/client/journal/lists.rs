@@ -1,7 +1,6 @@
 //! How versions are cut.
 
 use sqlx::Row as _;
-use sqlx::sqlite::SqliteConnection;
 
 use super::{Error, Journal};
 use crate::chunk::Class;
@@ -11,7 +10,8 @@ use crate::client::local::read::List;
 use crate::crypto::Blinded;
 
 const GET: &str = "SELECT class, root, chunks FROM list WHERE item = $1 AND etag = $2";
-const PUT: &str = "INSERT OR REPLACE INTO list (item, etag, space, class, root, chunks) VALUES ($1, $2, $3, $4, $5, $6)";
+pub(super) const INSERT_LIST: &str =
+    "INSERT OR REPLACE INTO list (item, etag, space, class, root, chunks) ";
 const HAS_ROOT: &str = "SELECT 1 FROM list WHERE root = $1 AND space = $2 LIMIT 1";
 /// Bytes of a chunk in a list: stand-in and length.
 const LISTED: usize = 20;
@@ -45,25 +45,7 @@ impl Journal {
     }
 }
 
-pub(super) async fn put(
-    conn: &mut SqliteConnection,
-    item: ItemId,
-    space: i64,
-    etag: &str,
-    list: &List,
-) -> Result<(), Error> {
-    let query = sqlx::query(PUT)
-        .bind(item.0)
-        .bind(etag)
-        .bind(space)
-        .bind(i64::from(list.class == Class::Large))
-        .bind(&list.root.0[..])
-        .bind(pack(&list.chunks));
-    query.execute(conn).await?;
-    Ok(())
-}
-
-fn pack(chunks: &[Listed]) -> Vec<u8> {
+pub(super) fn pack(chunks: &[Listed]) -> Vec<u8> {
     let entry = |(stand_in, len): &Listed| [&stand_in.0[..], &len.to_be_bytes()].concat();
     chunks.iter().flat_map(entry).collect()
 }

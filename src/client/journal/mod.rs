@@ -3,6 +3,7 @@
 //! Losing its last moments does no harm: what is here and there alike is found to be so again. So it does not wait
 //! for the disk. What it says of the server (`pending`, the cursor) changes in one transaction.
 
+mod bulk;
 mod changes;
 mod entry;
 mod items;

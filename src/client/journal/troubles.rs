@@ -2,13 +2,13 @@
 
 use serde::Serialize;
 use sqlx::Row as _;
-use sqlx::sqlite::SqliteConnection;
 
 use super::{Error, Journal};
 
 const PUT: &str = "INSERT INTO trouble (path, what, since, tries, last) VALUES ($1, $2, $3, 1, $3)
     ON CONFLICT (path) DO UPDATE SET what = $2, tries = tries + 1, last = $3";
-const CLEAR: &str = "DELETE FROM trouble WHERE path = $1";
+pub(super) const CLEAR: &str =
+    "DELETE FROM trouble WHERE path IN (SELECT value FROM json_each($1))";
 const OLD: &str = "DELETE FROM trouble WHERE last < $1";
 const ALL: &str = "SELECT path, what, since, tries FROM trouble ORDER BY path LIMIT $1";
 
@@ -58,10 +58,4 @@ impl Journal {
         };
         rows.iter().map(trouble).collect()
     }
-}
-
-/// Forgets the trouble at a path.
-pub(super) async fn well(conn: &mut SqliteConnection, path: &str) -> Result<(), Error> {
-    sqlx::query(CLEAR).bind(path).execute(conn).await?;
-    Ok(())
 }
