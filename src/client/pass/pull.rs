@@ -19,8 +19,16 @@ impl Engine {
             let page = match self.session.pull(cursor.as_deref(), PAGE).await {
                 Ok(page) => page,
                 Err(error) if error.problem() == Some("stale-cursor") => {
-                    tracing::info!("the server has forgotten since when; hearing everything anew");
+                    tracing::info!(
+                        "the server does not know what it told; hearing everything anew"
+                    );
                     self.journal.take_anew(true).await?;
+                    cursor = None;
+                    continue;
+                }
+                Err(error) if error.problem() == Some("expired-cursor") => {
+                    tracing::info!("the server has forgotten since when; hearing everything anew");
+                    self.journal.take_anew(false).await?;
                     cursor = None;
                     continue;
                 }
