@@ -53,9 +53,14 @@ pub enum Error {
     /// The stated checksum is not that of the bytes.
     #[error("the checksum does not match the bytes received")]
     Checksum,
-    /// A sync cursor that is not one of ours, or too old.
+    /// A sync cursor of another database, or of a later state of this one: nobody knows what its client was
+    /// told, so what a listing does not name may never have been there.
     #[error("the sync token is not valid")]
     StaleCursor,
+    /// A sync cursor of this database since when not everything can be told any more: a listing from the beginning
+    /// is the whole truth.
+    #[error("the sync token has expired")]
+    ExpiredCursor,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),

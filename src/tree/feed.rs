@@ -89,11 +89,8 @@ impl Tree {
     pub async fn pull(&self, since: Option<&FeedCursor>, limit: u32) -> Result<Feed> {
         let mut conn = self.store.meta.read().await?;
         let spaces = self.spaces(&mut conn).await?;
-        let elsewhere = |known: &Position| !spaces.contains(&known.space);
-        if since
-            .is_some_and(|cursor| !self.is_ours(cursor) || cursor.positions.iter().any(elsewhere))
-        {
-            return Err(Error::StaleCursor);
+        if let Some(cursor) = since {
+            self.refuse_in_feed(&mut conn, cursor).await?;
         }
         let mut left = i64::from(limit.clamp(1, FEED_MAX));
         let mut feed = Feed {
@@ -132,9 +129,15 @@ impl Tree {
         Ok(end)
     }
 
-    /// Whether a cursor is of this database as it is now.
-    fn is_ours(&self, cursor: &FeedCursor) -> bool {
-        cursor.epoch == Some(self.store.epoch)
+    /// Refuses a cursor that this account was not given, or not for all that it sees now.
+    async fn refuse_in_feed(&self, conn: &mut Conn, cursor: &FeedCursor) -> Result<()> {
+        // Each one that an account is given names its own space.
+        if cursor.of(self.user.space).is_none() {
+            return Err(Error::StaleCursor);
+        }
+        let positions = cursor.positions.iter();
+        let positions = positions.map(|known| (known.space, known.mark.seq));
+        self.refuse_cursor(conn, cursor.epoch, positions).await
     }
 
     /// Spaces that have changes after a cursor, each with its last turn.
@@ -149,15 +152,8 @@ impl Tree {
 
     /// Refuses a cursor that a pull would refuse.
     pub async fn check_cursor(&self, cursor: &FeedCursor) -> Result<()> {
-        let now = self.feed_end().await?;
-        let valid = cursor.positions.iter().all(|known| {
-            let end = now.of(known.space);
-            end.is_some_and(|end| known.mark.seq <= end.mark.seq)
-        });
-        if !valid || !self.is_ours(cursor) {
-            return Err(Error::StaleCursor);
-        }
         let mut conn = self.store.meta.read().await?;
+        self.refuse_in_feed(&mut conn, cursor).await?;
         for known in &cursor.positions {
             refuse_forgotten(&mut conn, known).await?;
         }
@@ -265,9 +261,6 @@ async fn page(
     let last = changes::last_seq(conn, space).await?;
     // Whoever begins gets all that is there now, whatever came back from trash before.
     let (start, began) = after.map_or((Mark::START, last), |known| (known.mark, known.began));
-    if start.seq > last {
-        return Err(Error::StaleCursor);
-    }
     let nothing_new = start == Mark::end_of(last);
     let mut rows = Vec::new();
     if !nothing_new && limit > 0 {
@@ -297,7 +290,7 @@ async fn page(
 /// Refuses a position from which not everything that went since can be told any more.
 async fn refuse_forgotten(conn: &mut Conn, known: &Position) -> Result<()> {
     if known.known() < feed::floor(conn, known.space).await? {
-        return Err(Error::StaleCursor);
+        return Err(Error::ExpiredCursor);
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ mod batch;
 mod conflicts;
 mod copy;
 mod create;
+mod cursors;
 mod delta;
 mod error;
 mod feed;

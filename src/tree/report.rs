@@ -84,10 +84,8 @@ impl Tree {
         if !under.is_collection() {
             return Err(Error::NotACollection);
         }
-        let ours =
-            |cursor: &Cursor| cursor.under == under.id && cursor.epoch == Some(self.store.epoch);
-        if !since.is_none_or(ours) {
-            return Err(Error::StaleCursor);
+        if let Some(cursor) = since {
+            self.refuse_in_report(under, cursor).await?;
         }
         let parts = self.parts(under, deep).await?;
         let mut left = i64::from(limit.clamp(1, CHANGES_MAX));
@@ -112,6 +110,21 @@ impl Tree {
             }
         }
         Ok(answer)
+    }
+
+    /// Refuses a cursor that was not given out for all that this collection holds now.
+    async fn refuse_in_report(&self, under: &Node, cursor: &Cursor) -> Result<()> {
+        let mut conn = self.store.meta.read().await?;
+        let positions = cursor
+            .positions
+            .iter()
+            .map(|known| (known.space, known.seq));
+        self.refuse_cursor(&mut conn, cursor.epoch, positions)
+            .await?;
+        if cursor.under != under.id {
+            return Err(Error::ExpiredCursor);
+        }
+        Ok(())
     }
 
     /// Where the changes below a collection stand now, for clients that have just listed it.
@@ -161,12 +174,9 @@ impl Tree {
         let mut conn = self.store.meta.read().await?;
         // Asked before the rows: what happens in between is reported again, never missed.
         let last = changes::last_seq(&mut conn, space).await?;
-        if start.seq > last {
-            return Err(Error::StaleCursor);
-        }
         let began = start.within.map_or(start.seq, |within| within.began);
         if began > 0 && changes::replaced(&mut conn, under, began, deep).await? {
-            return Err(Error::StaleCursor);
+            return Err(Error::ExpiredCursor);
         }
         if limit <= 0 {
             return Ok((vec![], start, last > start.seq));
@@ -182,7 +192,7 @@ impl Tree {
         let mut rows = changes::list(&mut conn, &wanted).await?;
         // Asked after the rows: the floor rises before anything below it is forgotten.
         if wanted.gone && start.known() < feed::floor(&mut conn, space).await? {
-            return Err(Error::StaleCursor);
+            return Err(Error::ExpiredCursor);
         }
         let more = i64::try_from(rows.len()).is_ok_and(|count| count > limit);
         if !more {

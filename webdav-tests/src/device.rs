@@ -229,7 +229,8 @@ impl Device {
         loop {
             let answer = self.ask(self.cursor.as_deref());
             if answer.status == 410 {
-                answer.problem("stale-cursor", 410);
+                let kind = answer.any_problem()["type"].to_string();
+                assert!(kind.ends_with("-cursor\""), "{answer}");
                 self.cursor = None;
                 self.mirror = Mirror::default();
                 changes.clear();

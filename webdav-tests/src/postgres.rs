@@ -7,8 +7,18 @@ use std::process::{self, Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
+use crate::process::run_ok;
+
 /// Names the PostgreSQL for tests. Unset: servers under test use SQLite.
 const SERVER: &str = "SYNC_TEST_POSTGRES";
+
+/// Runs a statement where the database is a file.
+const EXECUTE: &str = "
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], timeout=10)
+db.execute(sys.argv[2])
+db.commit()
+";
 
 static MADE: AtomicU32 = AtomicU32::new(0);
 
@@ -41,6 +51,18 @@ pub fn server_and_schema(of: &crate::TestServer) -> Option<(String, String)> {
     let database = of.setting("SYNC_DB_PATH")?;
     let (server, schema) = database.split_once("?options[search_path]=")?;
     Some((server.to_owned(), schema.to_owned()))
+}
+
+/// Runs a statement in the database of a server, for what nothing else brings about.
+#[track_caller]
+pub fn execute(of: &crate::TestServer, statement: &str) {
+    if let Some((address, schema)) = server_and_schema(of) {
+        let text = format!("SET search_path = {schema}; {statement}");
+        run_ok("psql", &[&*address, "-qc", &text]);
+        return;
+    }
+    let file = of.dir().join("db/sync.db").display().to_string();
+    run_ok("python3", &["-c", EXECUTE, &file, statement]);
 }
 
 /// A PostgreSQL of one test, which waits for the disk and can be taken down; gone when dropped.

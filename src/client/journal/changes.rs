@@ -32,7 +32,7 @@ const ALL_GONE: &str = concat!(
     columns!(),
     ") SELECT 1, ",
     columns!(),
-    " FROM item WHERE mount = 0"
+    " FROM item"
 );
 const FORGET_NEW: &str = "DELETE FROM pending";
 /// What is not there was never there, as far as anybody can tell.

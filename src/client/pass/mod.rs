@@ -172,7 +172,7 @@ impl Engine {
         let kept = self.journal.keys(self.home).await?;
         let kept = kept.and_then(|kept| serde_json::from_str::<SpaceKeys>(&kept).ok());
         if same_root && kept == Some(self.session.keys(self.home).await?) {
-            tracing::info!("the server has forgotten since when; hearing everything anew");
+            tracing::info!("the server does not know what it told; hearing everything anew");
             return Ok(self.journal.take_anew(true).await?);
         }
         tracing::warn!("this is another server; comparing all that is here with all that is there");

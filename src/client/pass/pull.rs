@@ -29,8 +29,12 @@ impl Engine {
         loop {
             let page = match self.session.pull(cursor.as_deref(), PAGE).await {
                 Ok(page) => page,
-                Err(error) if error.problem() == Some("stale-cursor") => {
-                    return Ok(Pulled::Stale);
+                Err(error) if error.problem() == Some("stale-cursor") => return Ok(Pulled::Stale),
+                Err(error) if error.problem() == Some("expired-cursor") => {
+                    tracing::info!("the server has forgotten since when; hearing everything anew");
+                    self.journal.take_anew(false).await?;
+                    cursor = None;
+                    continue;
                 }
                 Err(error) => return Err(error.into()),
             };

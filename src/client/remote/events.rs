@@ -285,7 +285,9 @@ impl Listener {
                     }
                     self.polled(&heard.events).await;
                 }
-                Err(error) if error.problem() == Some("stale-cursor") => {
+                Err(error)
+                    if matches!(error.problem(), Some("stale-cursor" | "expired-cursor")) =>
+                {
                     self.shared.lock().cursor = None;
                 }
                 Err(error) => return End::Failed(error),

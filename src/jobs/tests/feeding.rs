@@ -15,11 +15,11 @@ async fn pull_is_refused(f: &Fixture, position: &str) -> bool {
     let cursor = FeedCursor::parse(&format!("{epoch}_{space}.{position}")).unwrap();
     let pulled = f.tree.pull(Some(&cursor), 100).await;
     let checked = f.tree.check_cursor(&cursor).await;
-    let refused = matches!(pulled, Err(Error::StaleCursor));
+    let refused = matches!(pulled, Err(Error::ExpiredCursor));
     assert!(refused || pulled.is_ok());
     assert_eq!(
         refused,
-        matches!(checked, Err(Error::StaleCursor)),
+        matches!(checked, Err(Error::ExpiredCursor)),
         "{position}"
     );
     refused
@@ -32,7 +32,7 @@ async fn report_is_refused(f: &Fixture, position: &str) -> bool {
     let text = format!("{epoch}_{}_{space}.{position}", root.id);
     let cursor = Cursor::parse(&text).unwrap();
     let told = f.tree.changes(&root, Some(&cursor), true, 100).await;
-    let refused = matches!(told, Err(Error::StaleCursor));
+    let refused = matches!(told, Err(Error::ExpiredCursor));
     assert!(refused || told.is_ok());
     refused
 }

@@ -36,6 +36,9 @@ impl From<tree::Error> for Problem {
             tree::Error::TooLarge(_) => problem::TOO_LARGE,
             tree::Error::Checksum => return Self::new(problem::CHECKSUM, text).at("checksum"),
             tree::Error::StaleCursor => return Self::new(problem::STALE_CURSOR, text).at("cursor"),
+            tree::Error::ExpiredCursor => {
+                return Self::new(problem::EXPIRED_CURSOR, text).at("cursor");
+            }
             tree::Error::Store(error) => return error.into(),
         };
         Self::new(kind, text)
@@ -291,6 +294,7 @@ mod tests {
             (E::TooLarge("x"), 413, "too-large"),
             (E::Checksum, 400, "checksum-mismatch"),
             (E::StaleCursor, 410, "stale-cursor"),
+            (E::ExpiredCursor, 410, "expired-cursor"),
             (E::Store(store::Error::DiskFull), 507, "disk-full"),
             (E::Store(store::Error::Closing), 503, "busy"),
             (E::Store(store::Error::Suspect), 503, "busy"),

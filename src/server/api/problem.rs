@@ -68,8 +68,10 @@ kinds! {
     UPLOAD_OFFSET = "upload-offset", CONFLICT, "The upload goes on at another offset";
     /// An upload that cannot go on now.
     UPLOAD_STATE = "upload-state", CONFLICT, "The upload cannot do this now";
-    /// A cursor that is too old or from elsewhere.
-    STALE_CURSOR = "stale-cursor", GONE, "The cursor is not valid any more";
+    /// A cursor of another database or of a later state of it.
+    STALE_CURSOR = "stale-cursor", GONE, "The cursor is not one of this database";
+    /// A cursor since when not everything can be told any more.
+    EXPIRED_CURSOR = "expired-cursor", GONE, "The cursor is not valid any more";
     /// A stated etag is not the current one.
     PRECONDITION = "precondition-failed", PRECONDITION_FAILED, "It has changed meanwhile";
     /// Too large.

@@ -142,7 +142,8 @@ mod tests {
         assert_eq!(name(StatusCode::PAYLOAD_TOO_LARGE), "PayloadTooLarge");
         assert_eq!(
             text(StatusCode::GONE),
-            "`stale-cursor`: The cursor is not valid any more."
+            "`stale-cursor`: The cursor is not one of this database.\n\n\
+             `expired-cursor`: The cursor is not valid any more."
         );
         assert_eq!(
             text(StatusCode::INSUFFICIENT_STORAGE),

@@ -189,7 +189,8 @@ impl From<tree::Error> for Error {
             tree::Error::PreconditionFailed
             | tree::Error::NoSuchLock
             | tree::Error::Checksum
-            | tree::Error::StaleCursor => {
+            | tree::Error::StaleCursor
+            | tree::Error::ExpiredCursor => {
                 tracing::error!(%error, "a watch's request failed in a way it cannot");
                 Self::Failed
             }
@@ -309,6 +310,7 @@ mod tests {
             (E::NoSuchLock.into(), 500, r#"{"e":"fail"}"#),
             (E::Checksum.into(), 500, r#"{"e":"fail"}"#),
             (E::StaleCursor.into(), 500, r#"{"e":"fail"}"#),
+            (E::ExpiredCursor.into(), 500, r#"{"e":"fail"}"#),
             (
                 E::Store(store::Error::DiskFull).into(),
                 409,

@@ -127,6 +127,7 @@ pub(crate) fn to_fs(error: &tree::Error) -> FsError {
         | tree::Error::PreconditionFailed
         | tree::Error::Locked(_)
         | tree::Error::StaleCursor
+        | tree::Error::ExpiredCursor
         | tree::Error::Path(
             PathError::Relative
             | PathError::Control
@@ -176,7 +177,10 @@ pub(crate) fn refusal(error: &tree::Error, prefix: &str) -> Refusal {
         ),
         tree::Error::TooLarge(_) => Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, &text),
         tree::Error::Checksum => Refusal::bad(&text),
-        tree::Error::StaleCursor => Refusal::with(StatusCode::FORBIDDEN, "valid-sync-token", &text),
+        // Either way RFC 6578 knows one answer, and the client lists everything.
+        tree::Error::StaleCursor | tree::Error::ExpiredCursor => {
+            Refusal::with(StatusCode::FORBIDDEN, "valid-sync-token", &text)
+        }
         tree::Error::Store(error) => store_refusal(error),
     }
 }
@@ -262,6 +266,7 @@ mod tests {
             (E::TooLarge("x"), 413, ""),
             (E::Checksum, 400, ""),
             (E::StaleCursor, 403, "valid-sync-token"),
+            (E::ExpiredCursor, 403, "valid-sync-token"),
             (
                 E::Store(store::Error::DiskFull),
                 507,

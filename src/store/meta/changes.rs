@@ -135,6 +135,12 @@ pub async fn last_seq(conn: &mut Conn, space: SpaceId) -> Result<i64> {
     Ok(sql::query_scalar(SEQ).bind(space.0).fetch_one(conn).await?)
 }
 
+/// The last turn of a space; `None` when there is no such space.
+pub async fn turn_of(conn: &mut Conn, space: SpaceId) -> Result<Option<i64>> {
+    let query = sql::query_scalar(SEQ).bind(space.0);
+    Ok(query.fetch_optional(conn).await?)
+}
+
 /// Every statement here, for the test that prepares them all.
 #[cfg(test)]
 pub(super) fn statements() -> Vec<&'static str> {

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::fixture::{Fixture, path};
-use crate::tree::{Error, FeedChange, FeedCursor, Overwrite, Reach, Tree};
-use crate::types::NodeId;
+use crate::store::meta::{feed, testing};
+use crate::tree::{Cursor, Error, FeedChange, FeedCursor, Overwrite, Reach, Result, Tree};
+use crate::types::{Millis, NodeId};
 
 /// What a device knows: paths by id, as the feed told them.
 #[derive(Default)]
@@ -187,8 +188,9 @@ async fn nothing_new_is_nothing_and_cursors_from_elsewhere_are_stale() {
     assert!(feed.changes.is_empty() && !feed.more && feed.cursor == end);
     assert!(f.tree.changed_since(&end).await.unwrap().is_empty());
 
+    let others = f.other.pull(Some(&end), 10).await;
     assert!(
-        f.other.pull(Some(&end), 10).await.is_err(),
+        matches!(others, Err(Error::StaleCursor)),
         "another account's"
     );
     let mut ahead = end.clone();
@@ -225,6 +227,89 @@ async fn a_cursor_of_another_database_is_stale() {
             assert!(matches!(refused, Err(Error::StaleCursor)), "{text}");
         }
     }
+}
+
+/// What a cursor is refused with, by all that take it: `None` when it holds.
+async fn refusal(
+    f: &Fixture,
+    epoch: impl std::fmt::Display,
+    positions: &str,
+) -> Option<&'static str> {
+    let name = |answer: Result<()>| match answer {
+        Ok(()) => None,
+        Err(Error::StaleCursor) => Some("stale"),
+        Err(Error::ExpiredCursor) => Some("expired"),
+        Err(error) => panic!("{error}"),
+    };
+    let cursor = FeedCursor::parse(&format!("{epoch}_{positions}")).unwrap();
+    let pulled = name(f.tree.pull(Some(&cursor), 10).await.map(drop));
+    let checked = name(f.tree.check_cursor(&cursor).await);
+    let root = f.tree.lookup(&path("/")).await.unwrap();
+    let token = Cursor::parse(&format!("{epoch}_{}_{positions}", root.id)).unwrap();
+    let reported = f.tree.changes(&root, Some(&token), true, 10).await;
+    assert_eq!(pulled, checked, "{positions}");
+    assert_eq!(pulled, name(reported.map(drop)), "{positions}");
+    pulled
+}
+
+/// Runs a statement, and lets the floor of the account's own space rise to a turn.
+async fn change(f: &Fixture, statement: &'static str, floor: i64) {
+    let (space, meta) = (f.tree.user().space, &f.tree.store.meta);
+    let done: Result<()> = meta
+        .write(move |conn| {
+            Box::pin(async move {
+                testing::execute(conn, statement, &[]).await?;
+                Ok(feed::raise_floor(conn, space, floor, Millis(0)).await?)
+            })
+        })
+        .await;
+    done.unwrap();
+    f.tree.store.mounts.forget();
+}
+
+#[tokio::test]
+async fn a_cursor_from_elsewhere_is_stale_and_one_that_is_too_old_has_expired() {
+    const SHARE: &str = "UPDATE space SET everyone = true WHERE id = 3";
+    const TAKE_AWAY: &str = "UPDATE space SET everyone = false WHERE id = 3";
+    let f = Fixture::new().await;
+    for at in ["/a", "/b", "/c", "/shared/s"] {
+        f.put(at, b"1").await;
+    }
+    let epoch = f.tree.store.epoch;
+    let end = f.tree.feed_end().await.unwrap().to_string();
+    let (_, end) = end.split_once('_').unwrap();
+    let turns: Vec<i64> = end.split('_').map(|at| at[2..].parse().unwrap()).collect();
+    let [own, shared] = turns[..] else {
+        panic!("{end}");
+    };
+    let (ahead, lost) = (format!("1.{}", own + 1), format!("3.{}", shared + 1));
+    let of = async |positions: &str| refusal(&f, epoch, positions).await;
+    assert_eq!(of(end).await, None);
+
+    change(&f, SHARE, 2).await;
+    assert_eq!(of("1.2_3.1").await, None);
+    assert_eq!(of("1.1_3.1").await, Some("expired"));
+    assert_eq!(of(&ahead).await, Some("stale"));
+    // What is both is from elsewhere, whichever is looked at first.
+    assert_eq!(
+        refusal(&f, "0123456789abcdef", "1.1_3.1").await,
+        Some("stale")
+    );
+    assert_eq!(refusal(&f, "0123456789abcdef", end).await, Some("stale"));
+    assert_eq!(of(&format!("1.1_{lost}")).await, Some("stale"));
+    assert_eq!(
+        of(&format!("1.{own}_99.1")).await,
+        Some("stale"),
+        "no such space yet"
+    );
+
+    change(&f, TAKE_AWAY, 2).await;
+    assert_eq!(of(end).await, Some("expired"));
+    assert_eq!(of(&format!("{ahead}_3.1")).await, Some("stale"));
+    assert_eq!(of(&format!("1.{own}_{lost}")).await, Some("stale"));
+    assert_eq!(of(&format!("1.{own}")).await, None);
+    change(&f, SHARE, 2).await;
+    assert_eq!(of(end).await, None);
 }
 
 #[tokio::test]

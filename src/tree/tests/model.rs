@@ -164,7 +164,7 @@ impl Mirror {
         loop {
             let told = match tree.changes(root, self.cursor.as_ref(), true, 3).await {
                 Ok(told) => told,
-                Err(Error::StaleCursor) => {
+                Err(Error::ExpiredCursor) => {
                     *self = Self::default();
                     continue;
                 }

@@ -130,8 +130,9 @@ async fn a_collection_that_took_anothers_name_asks_for_a_full_report() {
     f.tree.remove(&path("/d")).await.unwrap();
     f.tree.mkdir(&path("/d"), None).await.unwrap();
     let root = f.tree.lookup(&NodePath::root()).await.unwrap();
-    let stale = f.tree.changes(&root, Some(&start), true, 100).await;
-    assert!(matches!(stale, Err(Error::StaleCursor)));
+    let expired = f.tree.changes(&root, Some(&start), true, 100).await;
+    assert!(matches!(expired, Err(Error::ExpiredCursor)));
+    // One that is from elsewhere as well is that.
     let ahead = Cursor::parse(&start.to_string().replace("_1.", "_1.99999")).unwrap();
     let ahead = f.tree.changes(&root, Some(&ahead), true, 100).await;
     assert!(matches!(ahead, Err(Error::StaleCursor)));
@@ -150,8 +151,8 @@ async fn a_collection_that_takes_anothers_name_between_two_pages_asks_for_a_full
     // That `/d/x` is gone was not told yet, and cannot be told any more.
     f.tree.mkdir(&path("/d"), None).await.unwrap();
     let root = f.tree.lookup(&NodePath::root()).await.unwrap();
-    let stale = f.tree.changes(&root, Some(&first.cursor), true, 1).await;
-    assert!(matches!(stale, Err(Error::StaleCursor)));
+    let expired = f.tree.changes(&root, Some(&first.cursor), true, 1).await;
+    assert!(matches!(expired, Err(Error::ExpiredCursor)));
 }
 
 #[tokio::test]
@@ -171,8 +172,8 @@ async fn a_token_means_nothing_for_another_collection_of_the_same_name() {
         .await
         .unwrap();
     let a = f.tree.lookup(&path("/a")).await.unwrap();
-    let stale = f.tree.changes(&a, Some(&token), true, 100).await;
-    assert!(matches!(stale, Err(Error::StaleCursor)));
+    let expired = f.tree.changes(&a, Some(&token), true, 100).await;
+    assert!(matches!(expired, Err(Error::ExpiredCursor)));
 }
 
 #[tokio::test]
@@ -187,8 +188,8 @@ async fn a_name_that_several_collections_have_left_asks_for_a_full_report() {
     let trash = f.tree.trash(&path("/"), None).await.unwrap();
     f.tree.restore(trash.last().unwrap().node.id).await.unwrap();
     let root = f.tree.lookup(&NodePath::root()).await.unwrap();
-    let stale = f.tree.changes(&root, Some(&start), true, 100).await;
-    assert!(matches!(stale, Err(Error::StaleCursor)));
+    let expired = f.tree.changes(&root, Some(&start), true, 100).await;
+    assert!(matches!(expired, Err(Error::ExpiredCursor)));
 }
 
 #[tokio::test]

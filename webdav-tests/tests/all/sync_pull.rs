@@ -10,7 +10,7 @@ use sync_server::protocol::sync::{Change, Changes};
 use webdav_tests::api::{self, Api, number, route, text};
 use webdav_tests::content::{Noise, noise};
 use webdav_tests::device::{Device, assert_in_step, parse};
-use webdav_tests::{Dav, TestServer};
+use webdav_tests::{Dav, TestServer, postgres};
 
 const PASSWORD: &str = "a long password 1";
 
@@ -371,6 +371,31 @@ fn a_cursor_of_elsewhere_is_410_and_everything_can_be_pulled_again() {
         assert_in_step(&device, &dav);
         assert_eq!(told(&device.pull()), [""; 0]);
     }
+}
+
+#[test]
+fn a_cursor_that_is_too_old_is_410_by_another_name_and_everything_can_be_pulled_again() {
+    let server = TestServer::start();
+    let dav = server.admin();
+    dav.put("/dav/documents/a", b"x").expect(&[201]);
+    let mut device = Device::admin(&server, "laptop");
+    device.pull();
+    let old = device.api().cursor();
+    dav.delete("/dav/documents/a").expect(&[204]);
+    postgres::execute(&server, "UPDATE space SET feed_floor = seq");
+    for (name, rest) in [
+        ("sync/pull", None),
+        ("sync/poll", Some(("timeout", "0"))),
+        ("sync/events", None),
+    ] {
+        let mut parameters = vec![("cursor", &*old)];
+        parameters.extend(rest);
+        let answer = device.api().get(&route(name, &parameters));
+        answer.problem_at("expired-cursor", 410, "cursor");
+    }
+    device.set_cursor(Some(&old));
+    assert!(!device.pull().is_empty());
+    assert_in_step(&device, &dav);
 }
 
 #[test]

@@ -37,7 +37,8 @@ pub(in super::super) struct PullQuery {
 ///
 /// A change is a node as it is now, so ten saves of a file are one change and a moved collection is
 /// one change, whatever lies below it. A node may come before the collection it lies in. 410 means
-/// that the cursor is not valid any more: pull again without one.
+/// that the cursor is not valid: pull again without one. After `expired-cursor` what is not told then is gone; after
+/// `stale-cursor` nothing can be concluded from that.
 #[utoipa::path(get, path = "/sync/pull", operation_id = "pullChanges", tag = "sync",
     params(PullQuery),
     responses((status = 200, body = Changes, description = "The next changes"), Problems, Stale))]

@@ -190,7 +190,7 @@ impl Mirror {
         loop {
             let feed = match tree.pull(self.cursor.as_ref(), 7).await {
                 Ok(feed) => feed,
-                Err(Error::StaleCursor) => {
+                Err(Error::ExpiredCursor) => {
                     *self = Self::default();
                     continue;
                 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use webdav_tests::client::{Thing, assert_alike};
 use webdav_tests::server::ADMIN_PASSWORD;
-use webdav_tests::{Api, Client, TestServer};
+use webdav_tests::{Api, Client, TestServer, postgres};
 
 /// Exit code when somebody has to say that all that is meant to go.
 const QUESTION: i32 = 3;
@@ -279,6 +279,29 @@ fn a_server_that_was_restored_from_a_backup_deletes_nothing_that_it_did_not_have
     assert_alike(&a, &b);
     let there = server.admin().get("/dav/after/1.txt").expect(&[200]);
     assert_eq!(there.body, b"one");
+}
+
+#[test]
+fn a_device_that_was_away_for_too_long_brings_nothing_back_that_was_deleted() {
+    let (server, a, b) = filled();
+    a.remove("dir0/0.txt");
+    a.remove("dir1");
+    a.append("dir2/2.txt", b" edited at A");
+    a.sync();
+    // Given that the server does not remember what went, and what was done here meanwhile
+    let forget = "UPDATE space SET feed_floor = seq";
+    postgres::execute(&server, forget);
+    b.append("dir0/3.txt", b" edited at B");
+    b.append("dir1/1.txt", b" edited at B");
+    b.write("dir1/new.txt", "new");
+    b.sync();
+    Client::sync_all(&[&a, &b]);
+    assert_alike(&a, &b);
+    assert!(!a.has("dir0/0.txt"));
+    assert_eq!(a.names("dir1"), ["1.txt", "new.txt"]);
+    assert_eq!(a.read("dir0/3.txt"), b"file 3 edited at B");
+    assert_eq!(a.read("dir1/1.txt"), b"file 1 edited at B");
+    assert_eq!(b.read("dir2/2.txt"), b"file 2 edited at A");
 }
 
 #[test]

@@ -1,11 +1,15 @@
 //! Other accounts, and servers with certificates of their own.
 
 use std::fs;
+use std::thread;
+use std::time::Duration;
 
+use webdav_tests::api::route;
+use webdav_tests::client::{assert_alike, within};
 use webdav_tests::process::run;
 use webdav_tests::server::ADMIN_PASSWORD;
 use webdav_tests::tls::Certificate;
-use webdav_tests::{Client, Setup, TestServer};
+use webdav_tests::{Api, Client, Setup, TestServer, postgres};
 
 const EVES: &str = "Another-Horse-9-Battery";
 
@@ -60,6 +64,49 @@ fn the_folder_of_a_mounted_space_cannot_be_renamed_here_and_what_lies_in_it_stay
     a.run(&["sync"]);
     e.sync();
     assert_eq!(e.read("shared/new.txt"), b"new");
+}
+
+#[test]
+fn a_space_that_is_taken_away_goes_from_the_device_and_what_was_edited_in_it_stays() {
+    let (server, a, b) = super::pair();
+    for name in ["1", "2", "3", "4", "5", "6"] {
+        a.write(format!("own{name}.txt"), name);
+    }
+    a.write("shared/kept/1.txt", "for all");
+    a.write("shared/edited/1.txt", "for all");
+    a.write("shared/edited/2.txt", "for all");
+    Client::sync_all(&[&a, &b]);
+    let mut own = a.names("");
+    own.retain(|name| name != "shared");
+    take_away_the_shared_space(&server);
+    // Given one edit that was not sent, and one file that is only here
+    b.append("shared/edited/1.txt", b", edited by B");
+    b.write("shared/edited/new.txt", "new");
+    a.sync();
+    assert_eq!(a.names(""), own, "nothing of it is left");
+    b.sync();
+    assert_eq!(b.names("shared"), ["edited"]);
+    assert_eq!(b.names("shared/edited"), ["1.txt", "new.txt"]);
+    // It is an ordinary folder of the account now, with what was saved and no more
+    Client::sync_all(&[&a, &b]);
+    assert_alike(&a, &b);
+    assert_eq!(a.read("shared/edited/1.txt"), b"for all, edited by B");
+    assert_eq!(a.read("shared/edited/new.txt"), b"new");
+    assert!(!a.has("shared/kept"));
+}
+
+/// Takes the shared space from all accounts, and waits until the server has noticed.
+#[track_caller]
+fn take_away_the_shared_space(server: &TestServer) {
+    let api = Api::admin(server);
+    let cursor = api.cursor();
+    postgres::execute(server, "UPDATE space SET everyone = false WHERE everyone");
+    let refused = || {
+        thread::sleep(Duration::from_millis(200));
+        let answer = api.get(&route("sync/pull", &[("cursor", &*cursor)]));
+        answer.status == 410
+    };
+    assert!(within(Duration::from_secs(20), refused));
 }
 
 #[test]
