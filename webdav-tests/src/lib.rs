@@ -6,6 +6,7 @@
 pub mod api;
 pub mod client;
 pub mod content;
+pub mod damage;
 pub mod device;
 pub mod faults;
 pub mod http;

@@ -1,5 +1,7 @@
 //! Taking in what the server tells.
 
+use std::collections::HashSet;
+
 use sqlx::Connection as _;
 use sqlx::sqlite::SqliteConnection;
 
@@ -67,6 +69,8 @@ const OCCUPANTS: &str = "SELECT item.id FROM pending JOIN item ON item.parent = 
     WHERE pending.gone = 0 AND item.id <> pending.id";
 const PENDING_IN: &str = "WITH asked (id) AS MATERIALIZED (SELECT value FROM json_each($1))
     SELECT 1 FROM pending WHERE gone = 0 AND (id IN (SELECT id FROM asked) OR parent IN (SELECT id FROM asked)) LIMIT 1";
+const UNKNOWN_OF: &str = "SELECT value FROM json_each($1)
+    WHERE value NOT IN (SELECT id FROM item) AND value NOT IN (SELECT id FROM pending)";
 const IN_WAIT: &str = "SELECT count(*) FROM pending";
 
 /// A change that the server told.
@@ -170,6 +174,13 @@ impl Journal {
             .fetch_one(&mut *self.conn().await)
             .await?;
         Ok(count.cast_unsigned())
+    }
+
+    /// Those of some items of which nothing was ever told.
+    pub async fn unknown(&self, ids: &[ItemId]) -> Result<HashSet<ItemId>, Error> {
+        let query = sqlx::query_scalar(UNKNOWN_OF).bind(json_of(ids));
+        let ids: Vec<i64> = query.fetch_all(&mut *self.conn().await).await?;
+        Ok(ids.into_iter().map(ItemId).collect())
     }
 
     /// Whether something is there that is new, or changed, in these collections or is one of these items.

@@ -15,6 +15,7 @@ use crate::client::journal::{Entry, unpack};
 use crate::client::local::folder::Folder;
 use crate::client::local::place::Stage;
 use crate::client::local::read::List;
+use crate::client::remote;
 use crate::types::Millis;
 
 impl Engine {
@@ -82,14 +83,27 @@ impl Engine {
                 Err(error) if error.problem() == Some("not-found") => {
                     return Ok(Err(Missed::Other));
                 }
+                Err(error) if error.is_of_one() => {
+                    return Ok(Err(Missed::This(error.to_string())));
+                }
                 Err(error) => return Err(error.into()),
             };
+            let before = there;
             if coming.etag != *head.etag || coming.from != there {
                 let spoiled = block_in_place(|| stage.spoil());
                 return Ok(Err(spoiled.err().map_or(Missed::Other, Missed::Refused)));
             }
             self.progress.step(there);
-            while let Some(bytes) = coming.next().await? {
+            loop {
+                let bytes = match coming.next().await {
+                    Ok(Some(bytes)) => bytes,
+                    Ok(None) => break,
+                    // Where nothing more comes it may be damaged on the server.
+                    Err(error @ remote::Error::Broken(_)) if there == before => {
+                        return Ok(Err(Missed::This(error.to_string())));
+                    }
+                    Err(error) => return Err(error.into()),
+                };
                 there += bytes.len() as u64;
                 self.progress.step(bytes.len() as u64);
                 if let Err(refused) = block_in_place(|| stage.write(&bytes)) {
@@ -98,9 +112,7 @@ impl Engine {
             }
         }
         if there < head.size {
-            return Err(
-                crate::client::remote::Error::Broken("the file ended early".to_owned()).into(),
-            );
+            return Err(remote::Error::Broken("the file ended early".to_owned()).into());
         }
         self.whole(head, stage).await
     }
@@ -114,6 +126,7 @@ impl Engine {
         let manifest = match self.session.manifest(head.id.0, Some(&head.etag)).await {
             Ok(manifest) => manifest,
             Err(error) if error.problem() == Some("not-found") => return Ok(Err(Missed::Other)),
+            Err(error) if error.is_of_one() => return Ok(Err(Missed::This(error.to_string()))),
             Err(error) => return Err(error.into()),
         };
         let chunks = unpack(&manifest)?;

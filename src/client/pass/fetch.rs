@@ -1,6 +1,6 @@
 //! Getting contents from the server.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 
 use tokio::task::block_in_place;
 
@@ -92,7 +92,7 @@ impl Engine {
                 }
                 continue;
             }
-            let (mut group, mut bytes) = (Vec::new(), 0);
+            let (mut group, mut bytes) = (VecDeque::new(), 0);
             while let Some(next) = wanted.peek() {
                 let size = parts.heads.get(&next.id).map_or(0, |head| head.size);
                 let full = group.len() >= FETCH_MAX || bytes > 0 && bytes + size > REQUEST_MAX;
@@ -105,10 +105,8 @@ impl Engine {
             let whole = self
                 .fetch_group(group, bytes, &folder, parts, &mut staged, outcome, failed)
                 .await?;
-            if !whole.is_empty() {
-                self.fetch_group(whole, bytes, &folder, parts, &mut staged, outcome, failed)
-                    .await?;
-            }
+            self.fetch_group(whole, bytes, &folder, parts, &mut staged, outcome, failed)
+                .await?;
         }
         self.put_in_place(&mut staged, &folder, parts, outcome, failed)
             .await
@@ -158,44 +156,90 @@ impl Engine {
         Ok(rest)
     }
 
+    /// Fetches a group; what has to come whole is given back. When the answer breaks, what came is good, and the file at
+    /// which it broke does not stop the others: it may be damaged on the server.
     #[expect(
         clippy::too_many_arguments,
         reason = "a request, and all that comes of it"
     )]
     async fn fetch_group<'a>(
         &self,
-        group: Vec<Wanted>,
+        mut group: VecDeque<Wanted>,
         bytes: u64,
         folder: &'a crate::client::local::folder::Folder,
         parts: &mut Parts,
         staged: &mut Staged<'a>,
         outcome: &mut Outcome,
         failed: &mut HashSet<usize>,
-    ) -> Result<Vec<Wanted>, Error> {
-        let mut whole = Vec::new();
-        let (mut items, mut olds) = (
-            Vec::with_capacity(group.len()),
-            Vec::with_capacity(group.len()),
-        );
-        for wanted in &group {
-            let old = block_in_place(|| self.old(wanted, parts));
-            let to = parts
+    ) -> Result<VecDeque<Wanted>, Error> {
+        let mut whole = VecDeque::new();
+        while !group.is_empty() {
+            let asked = group.len();
+            let came = self
+                .fetch_some(
+                    &mut group, &mut whole, bytes, folder, parts, staged, outcome, failed,
+                )
+                .await;
+            let Err(error) = came else {
+                continue;
+            };
+            self.put_in_place(staged, folder, parts, outcome, failed)
+                .await?;
+            if !matches!(error, Error::Remote(remote::Error::Broken(_))) {
+                return Err(error);
+            }
+            let first = if group.len() == asked {
+                group.pop_front()
+            } else {
+                None
+            };
+            if let Some(first) = first {
+                failed.insert(first.step);
+                let path = Parts::place(&parts.local, first.parent, &first.name);
+                self.note(&path.unwrap_or_default(), &error.to_string(), outcome)
+                    .await?;
+            }
+        }
+        Ok(whole)
+    }
+
+    /// Asks for a group, and takes out of it what came.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a request, and all that comes of it"
+    )]
+    async fn fetch_some<'a>(
+        &self,
+        group: &mut VecDeque<Wanted>,
+        whole: &mut VecDeque<Wanted>,
+        bytes: u64,
+        folder: &'a crate::client::local::folder::Folder,
+        parts: &mut Parts,
+        staged: &mut Staged<'a>,
+        outcome: &mut Outcome,
+        failed: &mut HashSet<usize>,
+    ) -> Result<(), Error> {
+        let olds: Vec<_> = group
+            .iter()
+            .map(|wanted| block_in_place(|| self.old(wanted, parts)))
+            .collect();
+        let item = |(wanted, old): (&Wanted, &Option<(Opened, String)>)| FetchItem {
+            id: wanted.id.0,
+            from: old.as_ref().map(|(_, etag)| etag.clone()),
+            to: parts
                 .heads
                 .get(&wanted.id)
-                .map_or_else(String::new, |head| head.etag.as_ref().to_owned());
-            items.push(FetchItem {
-                id: wanted.id.0,
-                from: old.as_ref().map(|(_, etag)| etag.clone()),
-                to,
-            });
-            olds.push(old);
-        }
+                .map_or_else(String::new, |head| head.etag.as_ref().to_owned()),
+        };
+        let items: Vec<_> = group.iter().zip(&olds).map(item).collect();
         let whole_too = items.iter().any(|item| item.from.is_none());
         let estimate = if whole_too { bytes } else { 0 };
         let mut records = self.session.fetch(items, estimate).await?;
-        for (wanted, old) in group.into_iter().zip(olds) {
-            let json = records.file().await?;
-            let json = json.ok_or(Error::Confused("an answer with too few files"))?;
+        for old in olds {
+            let Some(wanted) = group.front().cloned() else {
+                break;
+            };
+            let json = records.file().await?.ok_or_else(broken)?;
             let head: FetchHead = serde_json::from_slice(&json)
                 .map_err(|_| Error::Confused("a file without a header"))?;
             let path = Parts::place(&parts.local, wanted.parent, &wanted.name).unwrap_or_default();
@@ -209,6 +253,7 @@ impl Engine {
                     &mut records,
                 )
                 .await?;
+            group.pop_front();
             match came {
                 Ok((stage, list)) => {
                     let expected = parts
@@ -221,7 +266,7 @@ impl Engine {
                     };
                     staged.add(stage, expected, path, head, list, wanted);
                 }
-                Err(Missed::NoBase) => whole.push(Wanted {
+                Err(Missed::NoBase) => whole.push_back(Wanted {
                     whole: true,
                     ..wanted
                 }),
@@ -236,7 +281,7 @@ impl Engine {
             }
         }
         match records.next().await? {
-            None => Ok(whole),
+            None => Ok(()),
             Some(_) => Err(Error::Confused("an answer with too many files")),
         }
     }

@@ -20,6 +20,7 @@ use crate::client::reconcile::{LocalOp, Plan};
 const WRITES: usize = 512;
 
 /// A file that has to be fetched.
+#[derive(Clone)]
 pub(super) struct Wanted {
     pub(super) step: usize,
     pub(super) id: ItemId,

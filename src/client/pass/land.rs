@@ -8,6 +8,7 @@ use super::push::Body;
 use super::{Engine, Error};
 use crate::client::item::{Item, ItemId};
 use crate::client::journal::{Entry, Write};
+use crate::client::local::scan::{Reach, look_again};
 use crate::client::reconcile::RemoteOp;
 use crate::protocol::files::Node;
 use crate::protocol::sync::{PushResult, PushStatus};
@@ -57,8 +58,9 @@ impl Engine {
     ) -> Result<(), Error> {
         let result = match result {
             Ok(result) => result,
-            Err(Error::Remote(error)) if error.problem().is_some() && !error.passes() => {
+            Err(Error::Remote(error)) if error.is_of_one() => {
                 line.failed.insert(task.step);
+                look_again(&mut line.outcome.again, task.path.clone(), Reach::Entry);
                 return self
                     .note(&task.path, &error.to_string(), line.outcome)
                     .await;

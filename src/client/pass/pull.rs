@@ -26,6 +26,7 @@ impl Engine {
     /// Takes in all changes since the last time.
     pub(super) async fn pull(&self) -> Result<Pulled, Error> {
         let mut cursor = self.journal.get(Key::Cursor).await?;
+        let mut anew = cursor.is_none() || self.journal.get(Key::Hearing).await?.is_some();
         loop {
             let page = match self.session.pull(cursor.as_deref(), PAGE).await {
                 Ok(page) => page,
@@ -33,20 +34,26 @@ impl Engine {
                 Err(error) if error.problem() == Some("expired-cursor") => {
                     tracing::info!("the server has forgotten since when; hearing everything anew");
                     self.journal.take_anew(false).await?;
-                    cursor = None;
+                    (cursor, anew) = (None, true);
                     continue;
                 }
                 Err(error) => return Err(error.into()),
             };
-            let (mut intake, list) = self.intake(&page.changes).await?;
+            let list = if anew {
+                Vec::new()
+            } else {
+                self.untold(&page.changes).await?
+            };
+            let intake: Vec<_> = page
+                .changes
+                .iter()
+                .filter_map(|change| self.meant(change))
+                .collect();
+            self.journal.take(&intake, None).await?;
             for id in list {
-                let took = |node: &files::Node| {
-                    intake.extend(self.take(node));
-                    true
-                };
-                self.below(id, took).await?;
+                self.take_below(id).await?;
             }
-            self.journal.take(&intake, Some(&page.cursor)).await?;
+            self.journal.take(&[], Some(&page.cursor)).await?;
             if !page.more {
                 break;
             }
@@ -56,28 +63,33 @@ impl Engine {
         Ok(if lost { Pulled::Lost } else { Pulled::All })
     }
 
-    /// What changes mean here, and the collections that have to be listed.
-    async fn intake(&self, changes: &[Change]) -> Result<(Vec<Intake>, Vec<i64>), Error> {
-        let (mut intake, mut list) = (Vec::with_capacity(changes.len()), Vec::new());
-        for change in changes {
-            let Some(node) = change.node.as_ref().filter(|_| !change.deleted) else {
-                intake.push(Intake::Gone(ItemId(change.id)));
-                continue;
-            };
-            let taken = self.take(node);
-            let is_here = matches!(taken, Some(Intake::Is(_)));
-            intake.extend(taken);
-            let collection = node.kind == files::Kind::Collection && is_here;
-            // What comes out of a folder that is kept from this device was never told.
-            let unknown =
-                || async { Ok::<_, Error>(self.journal.item(ItemId(node.id)).await?.is_none()) };
-            if collection
-                && (change.restored || !self.config.exclude.is_empty() && unknown().await?)
-            {
-                list.push(node.id);
-            }
+    /// Collections among what was told of which not all that lies below was told: they came back from trash, or out of a
+    /// folder that is not kept on this device.
+    async fn untold(&self, changes: &[Change]) -> Result<Vec<i64>, Error> {
+        let collections = || {
+            let there = changes.iter().filter(|change| {
+                let node = change.node.as_ref().filter(|_| !change.deleted);
+                node.is_some_and(|node| node.kind == files::Kind::Collection)
+                    && matches!(self.meant(change), Some(Intake::Is(_)))
+            });
+            there.filter_map(|change| Some((change.node.as_ref()?, change.restored)))
+        };
+        let ids: Vec<_> = collections().map(|(node, _)| ItemId(node.id)).collect();
+        let unknown = self.journal.unknown(&ids).await?;
+        let is_unknown = |id: i64| unknown.contains(&ItemId(id));
+        let untold = collections().filter(|(node, restored)| {
+            // What lies in an unknown one is listed with it.
+            *restored || is_unknown(node.id) && !node.parent.is_some_and(is_unknown)
+        });
+        Ok(untold.map(|(node, _)| node.id).collect())
+    }
+
+    /// What a change means here.
+    fn meant(&self, change: &Change) -> Option<Intake> {
+        match change.node.as_ref().filter(|_| !change.deleted) {
+            Some(node) => self.take(node),
+            None => Some(Intake::Gone(ItemId(change.id))),
         }
-        Ok((intake, list))
     }
 
     /// What a node means here; nothing for the root.
@@ -96,28 +108,49 @@ impl Engine {
         })
     }
 
+    /// Takes in what lies below a collection on the server.
+    async fn take_below(&self, id: i64) -> Result<(), Error> {
+        let mut next = None;
+        while let Some(page) = self.listed(id, next.as_deref()).await? {
+            let intake: Vec<_> = page
+                .items
+                .iter()
+                .filter_map(|node| self.take(node))
+                .collect();
+            self.journal.take(&intake, None).await?;
+            match page.next {
+                Some(cursor) => next = Some(cursor),
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
     /// Whether something holds for everything below a collection on the server.
     pub(super) async fn below(
         &self,
         id: i64,
         mut holds: impl FnMut(&files::Node) -> bool,
     ) -> Result<bool, Error> {
-        let mut next: Option<String> = None;
-        loop {
-            let page = self.session.list(id, true, LIST_PAGE, next.as_deref());
-            let page = match page.await {
-                Ok(page) => page,
-                // It went again meanwhile; the next pull tells.
-                Err(error) if error.problem() == Some("not-found") => return Ok(true),
-                Err(error) => return Err(error.into()),
-            };
+        let mut next = None;
+        while let Some(page) = self.listed(id, next.as_deref()).await? {
             if !page.items.iter().all(&mut holds) {
                 return Ok(false);
             }
             match page.next {
                 Some(cursor) => next = Some(cursor),
-                None => return Ok(true),
+                None => break,
             }
+        }
+        Ok(true)
+    }
+
+    /// Some of what lies below a collection; none when it went again meanwhile, of which the next pull tells.
+    async fn listed(&self, id: i64, next: Option<&str>) -> Result<Option<files::Nodes>, Error> {
+        match self.session.list(id, true, LIST_PAGE, next).await {
+            Ok(page) => Ok(Some(page)),
+            Err(error) if error.problem() == Some("not-found") => Ok(None),
+            Err(error) => Err(error.into()),
         }
     }
 }

@@ -97,6 +97,11 @@ impl Error {
         }
     }
 
+    /// Whether it is about this request alone, and others may go on.
+    pub fn is_of_one(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::Source(_))
+    }
+
     /// Whether the same may succeed later without anybody doing something about it.
     pub fn passes(&self) -> bool {
         match self {

@@ -1,44 +1,21 @@
 //! What the disk has changed: it is never served, `fsck` and `scrub` find it, and the same bytes heal it.
 
 use std::fs;
-use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
 use std::process::Output;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use webdav_tests::content::{assert_same, noise};
+use webdav_tests::damage::{flip, segments};
 use webdav_tests::http::Body;
 use webdav_tests::{Dav, Setup, TestServer};
 
 /// Longest wait for a scrub that is due.
 const SOON: Duration = Duration::from_secs(30);
 
-fn segments(server: &TestServer) -> Vec<PathBuf> {
-    let folders = fs::read_dir(server.dir().join("data/seg")).expect("a folder");
-    let mut files: Vec<_> = folders
-        .flat_map(|folder| fs::read_dir(folder.expect("an entry").path()).expect("a folder"))
-        .map(|file| file.expect("an entry").path())
-        .collect();
-    files.sort();
-    files
-}
-
-/// Flips one bit in the text of the first record of the only segment.
-fn flip(server: &TestServer) {
-    let all = segments(server);
-    let [segment] = all.as_slice() else {
-        panic!("{all:?}")
-    };
-    let file = fs::File::options().read(true).write(true).open(segment);
-    let file = file.expect("a segment");
-    let at = 32 + 16 + 5_000;
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, at).expect("a byte");
-    byte[0] ^= 4;
-    file.write_all_at(&byte, at).expect("room");
-}
+/// In the text of the first record of a segment.
+const FIRST: u64 = 32 + 16 + 5_000;
 
 /// Whether the whole answer came, with the bytes that were stored.
 fn is_served(dav: &Dav, path: &str, bytes: &[u8]) -> bool {
@@ -91,7 +68,7 @@ fn a_flipped_byte_is_not_served_but_found_named_and_healed_by_the_same_bytes() {
     let (code, text) = said(&server.cli(&["fsck", "--deep"], ""));
     assert_eq!(code, 0, "{text}");
 
-    flip(&server);
+    flip(&server, |_| FIRST);
 
     wait_for("scrubbing finds it", || {
         metric(&server, "sync_scrub_damaged") == 1

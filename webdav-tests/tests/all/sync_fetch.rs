@@ -1,13 +1,12 @@
 //! `POST sync/fetch`: many files in one answer, those that cannot be given among them.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::os::unix::fs::FileExt;
 
 use serde_json::{Value, json};
 use sync_server::protocol::sync::{FETCH_MAX, FetchItem};
 use webdav_tests::api::{self, Api};
 use webdav_tests::content::{assert_same, noise, prose};
+use webdav_tests::damage::flip;
 use webdav_tests::device::{BadDelta, Delta, Device, Push, fetched, put};
 use webdav_tests::http::Body;
 use webdav_tests::{Setup, TestServer};
@@ -257,26 +256,6 @@ fn an_answer_is_compressed_as_a_whole_when_the_client_asks() {
     );
     let stream = zstd::decode_all(&*answer.body).expect("a frame");
     assert_eq!(fetched(&stream).expect("files").len(), 100);
-}
-
-/// Flips one bit of the only segment.
-fn flip(server: &TestServer, part: impl Fn(u64) -> u64) {
-    let folder = server.dir().join("data/seg");
-    let folders = fs::read_dir(folder)
-        .expect("a folder")
-        .map(|entry| entry.expect("an entry").path());
-    let files = folders.flat_map(|folder| fs::read_dir(folder).expect("a folder"));
-    let files: Vec<_> = files.map(|file| file.expect("an entry").path()).collect();
-    let [segment] = files.as_slice() else {
-        panic!("{files:?}")
-    };
-    let file = fs::File::options().read(true).write(true).open(segment);
-    let file = file.expect("a segment");
-    let at = part(file.metadata().expect("a file").len());
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, at).expect("a byte");
-    byte[0] ^= 4;
-    file.write_all_at(&byte, at).expect("room");
 }
 
 #[test]

@@ -132,8 +132,9 @@ fn place<'a>(folder: &'a Folder, dirs: &mut Dirs, put: Put<'a>) -> Result<Placed
         let stamp = put_new(&mut stage, dir, name)?;
         return Ok(Placed { stamp, old: None });
     };
+    let before = stage.stamp()?;
     let out = replace(folder, &mut stage, dir, name, &expected)?;
-    let stamp = in_place(&stage, dir, name)?;
+    let stamp = in_place(&stage, dir, name, before);
     let out = Old::new(folder, out, path, expected);
     Ok(Placed {
         stamp,
@@ -150,22 +151,20 @@ fn put_new(stage: &mut Stage<'_>, dir: &OwnedFd, name: &str) -> Result<Stamp, Re
         Err(errno) => return Err(errno.into()),
     }
     stage.name.clear();
-    match &stage.file {
-        Some(_) => Ok(in_place(stage, dir, name)?),
-        None => Ok(look(dir, name)
-            .ok()
-            .map(|seen| seen.stamp)
-            .filter(|now| now.same_bytes(&before))
-            .unwrap_or(before)),
-    }
+    Ok(in_place(stage, dir, name, before))
 }
 
-/// The stamp of what was put in place: renaming has changed it.
-fn in_place(stage: &Stage<'_>, dir: impl AsFd, name: &str) -> Result<Stamp, Errno> {
-    match &stage.file {
-        Some(file) => Ok(look_at(file)?.stamp),
-        None => Ok(look(dir, name)?.stamp),
-    }
+/// The stamp of what was put in place: renaming has changed it. When somebody has written to it by now it is the one
+/// from before, so that the edit is seen.
+fn in_place(stage: &Stage<'_>, dir: impl AsFd, name: &str, before: Stamp) -> Stamp {
+    let now = match &stage.file {
+        Some(file) => look_at(file),
+        None => look(dir, name),
+    };
+    now.ok()
+        .map(|seen| seen.stamp)
+        .filter(|now| now.same_bytes(&before))
+        .unwrap_or(before)
 }
 
 /// Puts a staged file in the place of another one; gives the name in `tmp/` of what came out.

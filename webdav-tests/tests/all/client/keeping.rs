@@ -3,6 +3,8 @@
 use std::fs;
 
 use webdav_tests::client::{Thing, assert_alike};
+use webdav_tests::content::noise;
+use webdav_tests::damage::flip;
 use webdav_tests::server::ADMIN_PASSWORD;
 use webdav_tests::{Api, Client, TestServer, postgres};
 
@@ -380,4 +382,27 @@ fn a_file_that_was_edited_after_the_last_look_is_not_overwritten_by_one_from_the
         .map(|name| a.read(format!("dir0/{name}")))
         .collect();
     assert!(contents.contains(&b"FILE 0".to_vec()) && contents.contains(&b"changed at A".to_vec()));
+}
+
+#[test]
+fn a_file_that_is_damaged_on_the_server_does_not_keep_the_others_away() {
+    for size in [1_000_000, 20_000_000] {
+        let server = TestServer::start();
+        let a = Client::admin(&server, "A");
+        server.admin().put("/dav/0.bin", &noise(7, size));
+        flip(&server, |length| length / 2);
+        for nth in 1..6 {
+            server.admin().put(&format!("/dav/{nth}.txt"), b"sound");
+        }
+        // The first time it breaks may be the line's fault.
+        a.run(&["sync"]);
+        a.fails(&["sync"], 4);
+        for nth in 1..6 {
+            assert_eq!(a.read(format!("{nth}.txt")), b"sound");
+        }
+        assert!(!a.has("0.bin"), "half a file");
+        let troubles = a.status()["troubles"].clone();
+        assert_eq!(troubles.as_array().map(Vec::len), Some(1), "{troubles}");
+        assert_eq!(troubles[0]["path"], "0.bin");
+    }
 }

@@ -372,3 +372,23 @@ fn what_the_rules_of_a_folder_leave_out_stays_where_it_is() {
     Client::sync_all(&[&a, &b]);
     assert_eq!(a.read("sub/y.o"), b"object of B");
 }
+
+#[test]
+fn what_comes_out_of_a_folder_that_was_left_out_comes_with_all_below() {
+    let (server, a, b) = super::pair();
+    a.write(".syncignore", "target/\n");
+    Client::sync_all(&[&a, &b]);
+    let dav = server.admin();
+    for path in ["/dav/target", "/dav/target/deep"] {
+        dav.request("MKCOL", path, &[], b"").expect(&[201]);
+    }
+    dav.put("/dav/target/deep/program", b"bytes");
+    a.sync();
+    assert!(!a.has("target"));
+    let to = format!("{}/dav/release", server.url());
+    dav.request("MOVE", "/dav/target", &[("Destination", &to)], b"")
+        .expect(&[201]);
+    Client::sync_all(&[&a, &b]);
+    assert_eq!(a.read("release/deep/program"), b"bytes");
+    assert_alike(&a, &b);
+}
