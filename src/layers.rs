@@ -9,7 +9,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("types", &[]),
     ("crypto", &["types"]),
     ("chunk", &["types", "crypto"]),
-    ("protocol", &["types"]),
+    ("protocol", &["types", "chunk"]),
     ("store", &["types", "crypto", "chunk"]),
     ("tree", &["types", "crypto", "chunk", "store"]),
     ("accounts", &["types", "store"]),

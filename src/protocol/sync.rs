@@ -9,6 +9,7 @@ use super::auth::{Account, DeviceName};
 use super::files::Node;
 use super::problem::Problem;
 use super::schema;
+use crate::chunk;
 
 /// Where the account stands.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -111,6 +112,24 @@ pub enum Class {
     Small,
     /// 128 / 512 / 2048 KiB.
     Large,
+}
+
+impl From<chunk::Class> for Class {
+    fn from(class: chunk::Class) -> Self {
+        match class {
+            chunk::Class::Small => Self::Small,
+            chunk::Class::Large => Self::Large,
+        }
+    }
+}
+
+impl From<Class> for chunk::Class {
+    fn from(class: Class) -> Self {
+        match class {
+            Class::Small => Self::Small,
+            Class::Large => Self::Large,
+        }
+    }
 }
 
 /// What to do when the base is not the head any more.

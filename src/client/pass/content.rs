@@ -133,7 +133,7 @@ fn patched(
         Ok(Bytes::from(bytes))
     };
     let emit = |operation: Operation| {
-        append(&mut out.buffer, &operation);
+        stream::operation(&mut out.buffer, &operation);
         out.full()
     };
     let plan = plan(base.chunks, list.chunks.iter().copied());
@@ -169,19 +169,6 @@ fn signed(
         }
     }
     Ok(())
-}
-
-fn append(out: &mut Vec<u8>, operation: &Operation) {
-    match operation {
-        Operation::Copy { offset, len } => stream::copy(out, *offset, *len),
-        Operation::Literal(bytes) => stream::lit(out, bytes),
-        Operation::Patch {
-            base_offset,
-            base_len,
-            raw_len,
-            packed,
-        } => stream::patch(out, *base_offset, *base_len, *raw_len, packed),
-    }
 }
 
 /// The steps from a base to a new content, and the ranges of the base whose signatures help. Chunks of the base that

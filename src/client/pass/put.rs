@@ -18,7 +18,7 @@ use crate::client::local::read::List;
 use crate::client::local::read::{self, Opened, ReadError};
 use crate::crypto::ClientKeys;
 use crate::protocol::stream;
-use crate::protocol::sync::{self, OnConflict, PushItem, PushPut, SignatureRequest};
+use crate::protocol::sync::{OnConflict, PushItem, PushPut, SignatureRequest};
 use crate::types::hex;
 
 /// Contents of one chunk, which need no list: they are short, and named by nothing else than their bytes.
@@ -388,12 +388,4 @@ pub(super) fn cut_file(
     keys: &ClientKeys,
 ) -> Result<List, ReadError> {
     read::cut(&Opened::of(file)?, class, keys)
-}
-
-/// The class as the wire has it.
-pub(super) fn class_of(class: sync::Class) -> Class {
-    match class {
-        sync::Class::Small => Class::Small,
-        sync::Class::Large => Class::Large,
-    }
 }

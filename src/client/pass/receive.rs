@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::content;
 use super::fetch::Missed;
-use super::put::{class_of, cut_file};
+use super::put::cut_file;
 use crate::chunk::patch;
 use crate::client::local::place::Stage;
 use crate::client::local::read::List;
@@ -84,7 +84,7 @@ impl<'a, 'o> Receiving<'a, 'o> {
         mtime: Millis,
         keys: &ClientKeys,
     ) -> Result<(Stage<'a>, Option<List>), Missed> {
-        let class = class_of(given.class);
+        let class = given.class.into();
         let list = match (&self.memory, self.stage.written()) {
             (Some(bytes), _) => content::cut_bytes(bytes, class, keys),
             (None, Some(file)) => {

@@ -1,6 +1,7 @@
 //! Writing records. Callers keep to the limits of the format; debug builds check.
 
 use super::{FILE_MAX, MAGIC, NUMBER_MAX, PATCH_BASE_MAX, PATCH_PACKED_MAX, PATCH_RAW_MAX, kind};
+use crate::chunk::delta::Operation;
 
 /// Appends what a stream begins with.
 pub fn magic(out: &mut Vec<u8>) {
@@ -53,6 +54,20 @@ pub fn patch(out: &mut Vec<u8>, base_offset: u64, base_len: u32, raw_len: u32, p
     number(out, u64::from(raw_len));
     number(out, packed_len);
     out.extend_from_slice(packed);
+}
+
+/// Appends the record of an operation: COPY, LIT or PATCH.
+pub fn operation(out: &mut Vec<u8>, operation: &Operation) {
+    match operation {
+        Operation::Copy { offset, len } => copy(out, *offset, *len),
+        Operation::Literal(bytes) => lit(out, bytes),
+        Operation::Patch {
+            base_offset,
+            base_len,
+            raw_len,
+            packed,
+        } => patch(out, *base_offset, *base_len, *raw_len, packed),
+    }
 }
 
 /// Appends SAME.

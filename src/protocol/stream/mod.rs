@@ -18,7 +18,7 @@ mod error;
 use bytes::Bytes;
 
 pub use decode::Decoder;
-pub use encode::{copy, end, file, lit, lit_head, magic, patch, reference, same};
+pub use encode::{copy, end, file, lit, lit_head, magic, operation, patch, reference, same};
 pub use error::{Problem, StreamError};
 
 /// Media type of the stream.

@@ -143,7 +143,7 @@ impl Push {
         };
         let out = &mut self.0;
         let emit = |operation: Operation| {
-            append(out, &operation);
+            stream::operation(out, &operation);
             Ok::<_, Infallible>(())
         };
         let Ok(()) = diff(
@@ -189,18 +189,5 @@ fn with_root(put: &PushPut, cut: &Cut) -> PushPut {
     PushPut {
         root: Some(cut.root_hex()),
         ..put.clone()
-    }
-}
-
-fn append(out: &mut Vec<u8>, operation: &Operation) {
-    match operation {
-        Operation::Copy { offset, len } => stream::copy(out, *offset, *len),
-        Operation::Literal(bytes) => stream::lit(out, bytes),
-        Operation::Patch {
-            base_offset,
-            base_len,
-            raw_len,
-            packed,
-        } => stream::patch(out, *base_offset, *base_len, *raw_len, packed),
     }
 }

@@ -17,14 +17,12 @@ use super::super::extract::{self, Caller, Json, Query};
 use super::super::files::download::note;
 use super::super::problem::{self, Problem, Result};
 use super::super::responses::{NoFile, Problems, TooLarge};
-use crate::chunk::Class;
-use crate::chunk::delta::Operation;
 use crate::protocol::schema;
 use crate::protocol::stream;
-use crate::protocol::sync::{self, DeltaHead, SignatureRequest};
+use crate::protocol::sync::{DeltaHead, SignatureRequest};
 use crate::server::pieces;
 use crate::store::content::{ContentChunks, Diff, DiffError, SignatureError};
-use crate::tree::{ContentFacts, Located};
+use crate::tree::Located;
 use crate::types::{ContentId, ETag, NodeId, hex};
 
 /// Media type of a list of chunks.
@@ -80,7 +78,7 @@ pub(in super::super) async fn delta(
         to: tag(to),
         size: facts.size,
         root: hex(&facts.root.0),
-        class: class(&facts),
+        class: facts.class.into(),
     };
     Ok(send(stream::MEDIA_TYPE, operations(&head, diff)?))
 }
@@ -180,13 +178,6 @@ pub(super) fn tag(content: ContentId) -> String {
     ETag::file(content).bare().to_owned()
 }
 
-pub(super) fn class(facts: &ContentFacts) -> sync::Class {
-    match facts.class {
-        Class::Small => sync::Class::Small,
-        Class::Large => sync::Class::Large,
-    }
-}
-
 pub(super) fn send(kind: &'static str, body: Body) -> Response {
     ([(header::CONTENT_TYPE, kind)], body).into_response()
 }
@@ -209,7 +200,7 @@ fn operations(head: &DeltaHead, diff: Diff) -> Result<Body> {
         let mut more = Vec::new();
         let next = diff.next().await.map_err(|error| broke_off(&error))?;
         let diff = if let Some(operation) = next {
-            append(&mut more, &operation);
+            stream::operation(&mut more, &operation);
             Some(diff)
         } else {
             stream::end(&mut more);
@@ -219,19 +210,6 @@ fn operations(head: &DeltaHead, diff: Diff) -> Result<Body> {
         Ok(Some((pieces::next(&mut more), (more, diff))))
     });
     Ok(Body::from_stream(pieces))
-}
-
-pub(super) fn append(out: &mut Vec<u8>, operation: &Operation) {
-    match operation {
-        Operation::Copy { offset, len } => stream::copy(out, *offset, *len),
-        Operation::Literal(bytes) => stream::lit(out, bytes),
-        Operation::Patch {
-            base_offset,
-            base_len,
-            raw_len,
-            packed,
-        } => stream::patch(out, *base_offset, *base_len, *raw_len, packed),
-    }
 }
 
 fn entries(chunks: ContentChunks) -> Body {

@@ -13,7 +13,7 @@ use super::super::answer::Room;
 use super::super::extract::{self, Caller, Json};
 use super::super::problem::{self, Problem, Result};
 use super::super::responses::{Problems, TooLarge};
-use super::delta::{append, broke_off, class, send, tag};
+use super::delta::{broke_off, send, tag};
 use crate::protocol::schema;
 use crate::protocol::stream;
 use crate::protocol::sync::{
@@ -233,7 +233,7 @@ impl Answer {
             }
             Coming::Way(diff) => match diff.next().await? {
                 Some(operation) => {
-                    append(&mut self.out, &operation);
+                    stream::operation(&mut self.out, &operation);
                     return Ok(Some((coming, left)));
                 }
                 None => 0,
@@ -254,7 +254,7 @@ fn given(found: &Fetched) -> DeltaHead {
         to: tag(found.wanted.to),
         size: found.facts.size,
         root: hex(&found.facts.root.0),
-        class: class(&found.facts),
+        class: found.facts.class.into(),
     }
 }
 

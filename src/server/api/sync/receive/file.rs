@@ -9,7 +9,7 @@ use super::refused;
 use crate::chunk::Class;
 use crate::crypto::Blinded;
 use crate::protocol::stream::Record;
-use crate::protocol::sync::{self, Need, OnConflict, PushPut, PushResult, PushStatus};
+use crate::protocol::sync::{Need, OnConflict, PushPut, PushResult, PushStatus};
 use crate::store::content::{Checksum, INLINE_MAX, Rebuild, RebuildError, Staged};
 use crate::tree::{self, Base, BatchItem, Overtaken, Tree, Write};
 use crate::types::{ContentId, Mode, NodeId, NodePath, SpaceId, hex};
@@ -278,11 +278,8 @@ fn overtaken(stated: OnConflict) -> Overtaken {
 }
 
 fn class(put: &PushPut) -> Class {
-    match put.class {
-        Some(sync::Class::Small) => Class::Small,
-        Some(sync::Class::Large) => Class::Large,
-        None => Class::of(Some(put.size)),
-    }
+    put.class
+        .map_or_else(|| Class::of(Some(put.size)), Class::from)
 }
 
 /// A root as hex digits.
