@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sync_server::client::cli::Cli;
 use sync_server::client::commands::run;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -12,8 +13,20 @@ use tracing_subscriber::prelude::*;
 /// Threads for what waits for the disk. Few, because each may hold a part of a file.
 const BLOCKING_THREADS: usize = 4;
 
+/// A thousand files come at a time, and a usual limit is 1,024. More is the system's to allow.
+fn open_many_files() {
+    let now = getrlimit(Resource::Nofile);
+    let most = Rlimit {
+        current: now.maximum,
+        ..now
+    };
+    // With less it goes on: what cannot be opened is tried again.
+    setrlimit(Resource::Nofile, most).ok();
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    open_many_files();
     let level = match cli.verbose {
         0 => LevelFilter::WARN,
         1 => LevelFilter::INFO,

@@ -1,14 +1,13 @@
 //! Getting a large file in such a way that a broken line costs little.
 
-use std::collections::HashSet;
-
 use tokio::task::block_in_place;
 
-use super::fetch::{Missed, Staged};
+use super::fetch::Missed;
 use super::gather::Parts;
 use super::here::Wanted;
 use super::put::{PARTS_MIN, cut_file};
-use super::{Engine, Error, Outcome};
+use super::taking::Taking;
+use super::{Engine, Error};
 use crate::chunk::Class;
 use crate::client::item::Kind;
 use crate::client::journal::{Entry, unpack};
@@ -27,35 +26,23 @@ impl Engine {
     }
 
     /// Stages a large file; what came before a line broke counts.
-    pub(super) async fn fetch_one<'a>(
+    pub(super) async fn fetch_one(
         &self,
         wanted: Wanted,
-        folder: &'a Folder,
-        parts: &mut Parts,
-        staged: &mut Staged<'a>,
-        outcome: &mut Outcome,
-        failed: &mut HashSet<usize>,
+        taking: &mut Taking<'_, '_>,
     ) -> Result<(), Error> {
-        let (Some(head), Some(path)) = (
-            parts.heads.get(&wanted.id).cloned(),
-            Parts::place(&parts.local, wanted.parent, &wanted.name),
-        ) else {
+        let Some(head) = taking.head(&wanted).cloned() else {
             return Ok(());
         };
-        match self.download(&head, wanted.executable, folder).await? {
+        match self
+            .download(&head, wanted.executable, taking.folder)
+            .await?
+        {
             Ok((stage, list)) => {
-                let expected = parts
-                    .stamps
-                    .get(&wanted.id)
-                    .copied()
-                    .filter(|_| wanted.replaces);
-                staged.add(stage, expected, path, head, Some(list), wanted);
+                taking.add(stage, Some(list), wanted);
                 Ok(())
             }
-            Err(missed) => {
-                failed.insert(wanted.step);
-                self.missed(&path, missed, outcome).await
-            }
+            Err(missed) => self.missed(&wanted, missed, taking).await,
         }
     }
 

@@ -7,14 +7,14 @@ use tokio::task::block_in_place;
 use super::gather::Parts;
 use super::here::Wanted;
 use super::receive::Receiving;
+use super::taking::Taking;
 use super::{Engine, Error, Outcome};
 use crate::client::item::{Content, Item, Kind};
-use crate::client::journal::{Entry, Side, Write};
+use crate::client::journal::Side;
 use crate::client::local::Stamp;
-use crate::client::local::place::{Batch, Placed, Refused, Stage};
-use crate::client::local::read::List;
-use crate::client::local::read::{self, Opened};
-use crate::client::local::scan::{Reach, look_again};
+use crate::client::local::folder::Folder;
+use crate::client::local::place::{Refused, Stage};
+use crate::client::local::read::{self, List, Opened};
 use crate::client::remote;
 use crate::client::remote::api::Records;
 use crate::protocol::stream::Record;
@@ -23,27 +23,8 @@ use crate::types::Millis;
 
 /// Bytes of files asked for in one request.
 const REQUEST_MAX: u64 = 64 * 1024 * 1024;
-/// Files that are put in their places together.
-const FILES: usize = 1000;
-/// Bytes of files that are put in their places together.
-const BYTES: u64 = 256 * 1024 * 1024;
 /// Longest target of a link, in bytes.
 const LINK_MAX: u64 = 4095;
-
-/// A file on its way into its place.
-struct Coming {
-    wanted: Wanted,
-    path: String,
-    entry: Entry,
-    list: Option<List>,
-}
-
-/// What is staged and not in its place yet.
-pub(super) struct Staged<'a> {
-    batch: Batch<'a>,
-    coming: Vec<Coming>,
-    bytes: u64,
-}
 
 /// Why one file did not come.
 pub(super) enum Missed {
@@ -56,6 +37,9 @@ pub(super) enum Missed {
     /// Here something is in the way.
     Refused(Refused),
 }
+
+/// A file that came, with how it is cut; or why not.
+type Came<'a> = Result<(Stage<'a>, Option<List>), Missed>;
 
 impl Engine {
     /// Fetches files and puts them in their places.
@@ -73,59 +57,45 @@ impl Engine {
         self.progress
             .begin("receiving", wanted.iter().map(size).sum());
         let folder = std::sync::Arc::clone(&self.folder);
-        let mut staged = Staged {
-            batch: Batch::new(&folder),
-            coming: Vec::new(),
-            bytes: 0,
-        };
-        let wanted = self.copy_here(wanted, &folder, parts, &mut staged).await?;
-        self.put_in_place(&mut staged, &folder, parts, outcome, failed)
-            .await?;
+        let mut taking = Taking::new(&folder, parts, outcome, failed);
+        let wanted = self.copy_here(wanted, &mut taking).await?;
+        self.put_in_place(&mut taking).await?;
         let mut wanted = wanted.into_iter().peekable();
         while let Some(next) = wanted.peek() {
-            if self.goes_in_parts(next, parts) {
+            if self.goes_in_parts(next, taking.parts) {
                 if let Some(next) = wanted.next() {
-                    self.fetch_one(next, &folder, parts, &mut staged, outcome, failed)
-                        .await?;
-                    self.put_in_place(&mut staged, &folder, parts, outcome, failed)
-                        .await?;
+                    self.fetch_one(next, &mut taking).await?;
+                    self.put_in_place(&mut taking).await?;
                 }
                 continue;
             }
             let (mut group, mut bytes) = (VecDeque::new(), 0);
             while let Some(next) = wanted.peek() {
-                let size = parts.heads.get(&next.id).map_or(0, |head| head.size);
+                let size = taking.size(next);
                 let full = group.len() >= FETCH_MAX || bytes > 0 && bytes + size > REQUEST_MAX;
-                if full || self.goes_in_parts(next, parts) {
+                if full || self.goes_in_parts(next, taking.parts) {
                     break;
                 }
                 bytes += size;
                 group.extend(wanted.next());
             }
-            let whole = self
-                .fetch_group(group, bytes, &folder, parts, &mut staged, outcome, failed)
-                .await?;
-            self.fetch_group(whole, bytes, &folder, parts, &mut staged, outcome, failed)
-                .await?;
+            let whole = self.fetch_group(group, bytes, &mut taking).await?;
+            self.fetch_group(whole, bytes, &mut taking).await?;
         }
-        self.put_in_place(&mut staged, &folder, parts, outcome, failed)
-            .await
+        self.put_in_place(&mut taking).await
     }
 
     /// Takes contents that are here under another name.
-    async fn copy_here<'a>(
+    async fn copy_here(
         &self,
         wanted: Vec<Wanted>,
-        folder: &'a crate::client::local::folder::Folder,
-        parts: &Parts,
-        staged: &mut Staged<'a>,
+        taking: &mut Taking<'_, '_>,
     ) -> Result<Vec<Wanted>, Error> {
         let mut rest = Vec::with_capacity(wanted.len());
         let any = self.journal.count().await?.1 > 0;
         for wanted in wanted {
-            let head = parts
-                .heads
-                .get(&wanted.id)
+            let head = taking
+                .head(&wanted)
                 .filter(|head| any && head.kind == Kind::File && head.size > 0);
             let Some(head) = head.filter(|_| !wanted.replaces) else {
                 rest.push(wanted);
@@ -139,8 +109,8 @@ impl Engine {
             let from = self.journal.path(row.id, Side::Synced, self.root).await?;
             let copied = from.and_then(|from| {
                 block_in_place(|| {
-                    let opened = read::open(folder, &from, &stamp).ok()?;
-                    let mut stage = Stage::file(folder, wanted.executable).ok()?;
+                    let opened = read::open(taking.folder, &from, &stamp).ok()?;
+                    let mut stage = Stage::file(taking.folder, wanted.executable).ok()?;
                     stage.copy(opened.file(), 0, head.size).ok()?;
                     stage.set_time(Millis(head.mtime)).ok()?;
                     opened.check().ok()?;
@@ -148,9 +118,12 @@ impl Engine {
                 })
             });
             let list = self.journal.list(row.id, &row.etag).await?;
-            match copied.zip(Parts::place(&parts.local, wanted.parent, &wanted.name)) {
-                Some((stage, path)) => staged.add(stage, None, path, head.clone(), list, wanted),
+            match copied {
+                Some(stage) => taking.add(stage, list, wanted),
                 None => rest.push(wanted),
+            }
+            if taking.is_full() {
+                self.put_in_place(taking).await?;
             }
         }
         Ok(rest)
@@ -158,148 +131,105 @@ impl Engine {
 
     /// Fetches a group; what has to come whole is given back. When the answer breaks, what came is good, and the file at
     /// which it broke does not stop the others: it may be damaged on the server.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "a request, and all that comes of it"
-    )]
-    async fn fetch_group<'a>(
+    async fn fetch_group(
         &self,
         mut group: VecDeque<Wanted>,
         bytes: u64,
-        folder: &'a crate::client::local::folder::Folder,
-        parts: &mut Parts,
-        staged: &mut Staged<'a>,
-        outcome: &mut Outcome,
-        failed: &mut HashSet<usize>,
+        taking: &mut Taking<'_, '_>,
     ) -> Result<VecDeque<Wanted>, Error> {
         let mut whole = VecDeque::new();
         while !group.is_empty() {
             let asked = group.len();
+            // Before anything came it is about the line, or whoever answers in the server's place.
+            let (olds, records) = self.ask_for(&group, bytes, taking).await?;
             let came = self
-                .fetch_some(
-                    &mut group, &mut whole, bytes, folder, parts, staged, outcome, failed,
-                )
+                .take_some(&mut group, olds, records, &mut whole, taking)
                 .await;
             let Err(error) = came else {
                 continue;
             };
-            self.put_in_place(staged, folder, parts, outcome, failed)
-                .await?;
+            self.put_in_place(taking).await?;
             if !matches!(error, Error::Remote(remote::Error::Broken(_))) {
                 return Err(error);
             }
-            let first = if group.len() == asked {
-                group.pop_front()
-            } else {
-                None
-            };
-            if let Some(first) = first {
-                failed.insert(first.step);
-                let path = Parts::place(&parts.local, first.parent, &first.name);
-                self.note(&path.unwrap_or_default(), &error.to_string(), outcome)
+            if group.len() == asked
+                && let Some(first) = group.pop_front()
+            {
+                self.missed(&first, Missed::This(error.to_string()), taking)
                     .await?;
             }
         }
         Ok(whole)
     }
 
-    /// Asks for a group, and takes out of it what came.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "a request, and all that comes of it"
-    )]
-    async fn fetch_some<'a>(
+    /// Asks for a group; also the old bytes that each file is sent against.
+    async fn ask_for(
         &self,
-        group: &mut VecDeque<Wanted>,
-        whole: &mut VecDeque<Wanted>,
+        group: &VecDeque<Wanted>,
         bytes: u64,
-        folder: &'a crate::client::local::folder::Folder,
-        parts: &mut Parts,
-        staged: &mut Staged<'a>,
-        outcome: &mut Outcome,
-        failed: &mut HashSet<usize>,
-    ) -> Result<(), Error> {
+        taking: &mut Taking<'_, '_>,
+    ) -> Result<(Vec<Option<(Opened, String)>>, Records), Error> {
         let olds: Vec<_> = group
             .iter()
-            .map(|wanted| block_in_place(|| self.old(wanted, parts)))
+            .map(|wanted| block_in_place(|| self.old(wanted, taking.parts)))
             .collect();
         let item = |(wanted, old): (&Wanted, &Option<(Opened, String)>)| FetchItem {
             id: wanted.id.0,
             from: old.as_ref().map(|(_, etag)| etag.clone()),
-            to: parts
-                .heads
-                .get(&wanted.id)
+            to: taking
+                .head(wanted)
                 .map_or_else(String::new, |head| head.etag.as_ref().to_owned()),
         };
         let items: Vec<_> = group.iter().zip(&olds).map(item).collect();
         let whole_too = items.iter().any(|item| item.from.is_none());
         let estimate = if whole_too { bytes } else { 0 };
-        let mut records = self.session.fetch(items, estimate).await?;
+        match self.session.fetch(items, estimate).await {
+            Ok(records) => Ok((olds, records)),
+            Err(error) => {
+                self.put_in_place(taking).await?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Takes in what comes of a group, and out of the group.
+    async fn take_some(
+        &self,
+        group: &mut VecDeque<Wanted>,
+        olds: Vec<Option<(Opened, String)>>,
+        mut records: Records,
+        whole: &mut VecDeque<Wanted>,
+        taking: &mut Taking<'_, '_>,
+    ) -> Result<(), Error> {
         for old in olds {
-            let Some(wanted) = group.front().cloned() else {
-                break;
-            };
             let json = records.file().await?.ok_or_else(broken)?;
             let head: FetchHead = serde_json::from_slice(&json)
                 .map_err(|_| Error::Confused("a file without a header"))?;
-            let path = Parts::place(&parts.local, wanted.parent, &wanted.name).unwrap_or_default();
+            let Some(wanted) = group.front() else {
+                break;
+            };
+            let old = old.as_ref().map(|(opened, _)| opened);
             let came = self
-                .receive(
-                    &wanted,
-                    head,
-                    old.as_ref().map(|(opened, _)| opened),
-                    folder,
-                    parts,
-                    &mut records,
-                )
+                .receive(wanted, head, old, taking, &mut records)
                 .await?;
-            group.pop_front();
+            let Some(wanted) = group.pop_front() else {
+                break;
+            };
             match came {
-                Ok((stage, list)) => {
-                    let expected = parts
-                        .stamps
-                        .get(&wanted.id)
-                        .copied()
-                        .filter(|_| wanted.replaces);
-                    let Some(head) = parts.heads.get(&wanted.id).cloned() else {
-                        continue;
-                    };
-                    staged.add(stage, expected, path, head, list, wanted);
-                }
+                Ok((stage, list)) => taking.add(stage, list, wanted),
                 Err(Missed::NoBase) => whole.push_back(Wanted {
                     whole: true,
                     ..wanted
                 }),
-                Err(missed) => {
-                    failed.insert(wanted.step);
-                    self.missed(&path, missed, outcome).await?;
-                }
+                Err(missed) => self.missed(&wanted, missed, taking).await?,
             }
-            if staged.coming.len() >= FILES || staged.bytes >= BYTES {
-                self.put_in_place(staged, folder, parts, outcome, failed)
-                    .await?;
+            if taking.is_full() {
+                self.put_in_place(taking).await?;
             }
         }
         match records.next().await? {
             None => Ok(()),
             Some(_) => Err(Error::Confused("an answer with too many files")),
-        }
-    }
-
-    /// Notes why a file did not come.
-    pub(super) async fn missed(
-        &self,
-        path: &str,
-        missed: Missed,
-        outcome: &mut Outcome,
-    ) -> Result<(), Error> {
-        match missed {
-            Missed::Other | Missed::NoBase => {
-                outcome.more = true;
-                Ok(())
-            }
-            Missed::This(why) => self.note(path, &why, outcome).await,
-            Missed::Refused(refused) => self.refused(path, &refused, outcome).await,
         }
     }
 
@@ -324,10 +254,9 @@ impl Engine {
         wanted: &Wanted,
         head: FetchHead,
         old: Option<&Opened>,
-        folder: &'a crate::client::local::folder::Folder,
-        parts: &Parts,
+        taking: &Taking<'a, '_>,
         records: &mut Records,
-    ) -> Result<Result<(Stage<'a>, Option<List>), Missed>, Error> {
+    ) -> Result<Came<'a>, Error> {
         let given = match head {
             FetchHead::Given(given) => given,
             FetchHead::Refused(refused) => {
@@ -341,15 +270,15 @@ impl Engine {
                 }));
             }
         };
-        let Some(entry) = parts.heads.get(&wanted.id) else {
+        let Some(entry) = taking.head(wanted) else {
             skip(records).await?;
             return Ok(Err(Missed::Other));
         };
         let keys = self.keys(entry.space).await?;
         if entry.kind == Kind::Link {
-            return self.receive_link(&given, folder, records).await;
+            return self.receive_link(&given, taking.folder, records).await;
         }
-        let stage = match block_in_place(|| Stage::file(folder, wanted.executable)) {
+        let stage = match block_in_place(|| Stage::file(taking.folder, wanted.executable)) {
             Ok(stage) => stage,
             Err(refused) => {
                 skip(records).await?;
@@ -380,9 +309,9 @@ impl Engine {
     async fn receive_link<'a>(
         &self,
         given: &DeltaHead,
-        folder: &'a crate::client::local::folder::Folder,
+        folder: &'a Folder,
         records: &mut Records,
-    ) -> Result<Result<(Stage<'a>, Option<List>), Missed>, Error> {
+    ) -> Result<Came<'a>, Error> {
         let mut target = Vec::new();
         loop {
             match records.next().await?.ok_or_else(broken)? {
@@ -406,81 +335,6 @@ impl Engine {
         };
         let staged = block_in_place(|| Stage::link(folder, &target));
         Ok(staged.map(|stage| (stage, None)).map_err(Missed::Refused))
-    }
-
-    /// Puts what is staged in place, and tells the journal.
-    async fn put_in_place<'a>(
-        &self,
-        staged: &mut Staged<'a>,
-        folder: &'a crate::client::local::folder::Folder,
-        parts: &mut Parts,
-        outcome: &mut Outcome,
-        failed: &mut HashSet<usize>,
-    ) -> Result<(), Error> {
-        if staged.coming.is_empty() {
-            return Ok(());
-        }
-        let batch = std::mem::replace(&mut staged.batch, Batch::new(folder));
-        let coming = std::mem::take(&mut staged.coming);
-        staged.bytes = 0;
-        let placed = block_in_place(|| batch.commit());
-        let mut writes = Vec::with_capacity(coming.len() * 3);
-        for (file, placed) in coming.into_iter().zip(placed) {
-            match placed {
-                Ok(Placed { stamp, old }) => {
-                    if let Some(kept) =
-                        old.and_then(|old| block_in_place(|| old.discard()).ok().flatten())
-                    {
-                        look_again(&mut outcome.again, kept, Reach::Entry);
-                        outcome.more = true;
-                    }
-                    outcome.done += 1;
-                    let id = file.wanted.id;
-                    // What was not here has no place of old.
-                    let row = parts.rows.get(&id).filter(|_| file.wanted.replaces);
-                    let entry = Entry {
-                        parent: row.map_or(file.wanted.parent, |row| row.parent),
-                        name: row.map_or(file.wanted.name, |row| row.name.clone()),
-                        ..file.entry
-                    };
-                    parts.local.insert(entry.item());
-                    parts.stamps.insert(id, stamp);
-                    parts.racy.remove(&id);
-                    if let Some(list) = file.list {
-                        writes.push(Write::List(id, entry.space, entry.etag.clone(), list));
-                    }
-                    parts.rows.insert(id, entry.clone());
-                    writes.push(Write::Put(entry, Some(stamp)));
-                    writes.push(Write::Well(file.path));
-                }
-                Err(refused) => {
-                    failed.insert(file.wanted.step);
-                    self.refused(&file.path, &refused, outcome).await?;
-                }
-            }
-        }
-        Ok(self.journal.write(&writes).await?)
-    }
-}
-
-impl<'a> Staged<'a> {
-    pub(super) fn add(
-        &mut self,
-        stage: Stage<'a>,
-        expected: Option<Stamp>,
-        path: String,
-        entry: Entry,
-        list: Option<List>,
-        wanted: Wanted,
-    ) {
-        self.batch.add(stage, &path, expected);
-        self.bytes += entry.size;
-        self.coming.push(Coming {
-            wanted,
-            path,
-            entry,
-            list,
-        });
     }
 }
 

@@ -15,6 +15,7 @@ mod push;
 mod put;
 mod receive;
 mod scan;
+mod taking;
 mod there;
 mod upload;
 

@@ -21,7 +21,7 @@ pub fn conflict_name(name: &str, at: Millis, device: &str, attempt: u32) -> Stri
         }
     };
     let device: String = device.chars().map(plain).collect();
-    let device = cut(&device, DEVICE_MAX);
+    let device = &device[..device.floor_char_boundary(DEVICE_MAX)];
     let number = if attempt == 0 {
         String::new()
     } else {
@@ -31,24 +31,16 @@ pub fn conflict_name(name: &str, at: Millis, device: &str, attempt: u32) -> Stri
         Some(dot) if dot > 0 => name.split_at(dot),
         _ => (name, ""),
     };
-    let extension = cut(extension, DEVICE_MAX);
+    let extension = &extension[..extension.floor_char_boundary(DEVICE_MAX)];
     let mark = format!(".conflict-{time}-{device}{number}");
     let room = MAX_NAME_BYTES.saturating_sub(mark.len() + extension.len());
-    format!("{}{mark}{extension}", cut(stem, room))
+    let stem = &stem[..stem.floor_char_boundary(room)];
+    format!("{stem}{mark}{extension}")
 }
 
 /// What an item is called while others pass it by.
 pub(super) fn temporary(id: ItemId) -> String {
     format!(".sync-client-moving-{}", id.0)
-}
-
-/// As much of a text as fits into so many bytes.
-fn cut(text: &str, most: usize) -> &str {
-    let mut end = most.min(text.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }
 
 #[cfg(test)]

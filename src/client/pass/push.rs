@@ -23,7 +23,6 @@ const QUEUE: usize = 4;
 /// The body of a push on its way.
 pub(super) struct Body {
     bytes: Vec<u8>,
-    pub(super) items: usize,
 }
 
 /// A push that has been sent off.
@@ -33,13 +32,12 @@ impl Body {
     pub(super) fn new() -> Self {
         let mut bytes = Vec::new();
         records::magic(&mut bytes);
-        Self { bytes, items: 0 }
+        Self { bytes }
     }
 
     /// Adds a change without content.
     pub(super) fn item(&mut self, item: &PushItem) {
         file(&mut self.bytes, item);
-        self.items += 1;
     }
 
     /// Adds a file that is short enough to be in memory.
@@ -51,10 +49,9 @@ impl Body {
         };
         let done = put.records(&mut out);
         self.bytes = out.buffer;
-        match done {
-            Ok(()) => self.items += 1,
+        if done.is_err() {
             // Half a file must not be in the stream.
-            Err(_) => self.bytes.truncate(before),
+            self.bytes.truncate(before);
         }
         done
     }

@@ -17,7 +17,7 @@ use crate::protocol::files::{OpenUpload, UploadState, Written};
 const PART: u64 = 256 * 1024 * 1024;
 /// Bytes that are read at once.
 const PIECE: u64 = 512 * 1024;
-/// How often an upload goes on after the connection broke, before the pass ends.
+/// How often an upload goes on after the connection broke without anything having arrived, before the pass ends.
 const TRIES: u32 = 5;
 
 impl Engine {
@@ -53,7 +53,11 @@ impl Engine {
                 {
                     tries += 1;
                     tokio::time::sleep(std::time::Duration::from_millis(200 << tries)).await;
-                    self.session.upload(state.id).await?
+                    let now = self.session.upload(state.id).await?;
+                    if now.offset > state.offset {
+                        tries = 0;
+                    }
+                    now
                 }
                 Err(error) => {
                     if !error.passes() {

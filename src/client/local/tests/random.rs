@@ -180,6 +180,23 @@ fn cases() -> ProptestConfig {
     ProptestConfig::with_cases(if long { 1000 } else { 96 })
 }
 
+/// Edits, with a scan after each round.
+fn play(first: &[Edit], rounds: &[Vec<Edit>], scope: fn(BTreeMap<String, Reach>) -> Scope) {
+    let mut world = World::new();
+    let mut count = 0;
+    for edits in std::iter::once(first).chain(rounds.iter().map(Vec::as_slice)) {
+        let mut hand = Hand {
+            world: &world,
+            dirty: BTreeMap::new(),
+            count,
+        };
+        hand.act_all(edits);
+        count = hand.count;
+        let scope = scope(hand.dirty);
+        check(&mut world, &scope);
+    }
+}
+
 proptest! {
     #![proptest_config(cases())]
 
@@ -188,14 +205,7 @@ proptest! {
         first in prop::collection::vec(edit(), 5..40),
         rounds in prop::collection::vec(prop::collection::vec(edit(), 1..10), 1..4),
     ) {
-        let mut world = World::new();
-        let mut count = 0;
-        for edits in std::iter::once(&first).chain(&rounds) {
-            let mut hand = Hand { world: &world, dirty: BTreeMap::new(), count };
-            hand.act_all(edits);
-            count = hand.count;
-            check(&mut world, &Scope::All);
-        }
+        play(&first, &rounds, |_| Scope::All);
     }
 
     #[test]
@@ -203,15 +213,7 @@ proptest! {
         first in prop::collection::vec(edit(), 5..40),
         rounds in prop::collection::vec(prop::collection::vec(edit(), 1..10), 1..4),
     ) {
-        let mut world = World::new();
-        let mut count = 0;
-        for edits in std::iter::once(&first).chain(&rounds) {
-            let mut hand = Hand { world: &world, dirty: BTreeMap::new(), count };
-            hand.act_all(edits);
-            count = hand.count;
-            let scope = Scope::Dirty(hand.dirty);
-            check(&mut world, &scope);
-        }
+        play(&first, &rounds, Scope::Dirty);
     }
 
     #[test]

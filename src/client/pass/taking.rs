@@ -1,0 +1,169 @@
+//! Putting contents that came from the server in their places.
+
+use std::collections::HashSet;
+
+use tokio::task::block_in_place;
+
+use super::fetch::Missed;
+use super::gather::Parts;
+use super::here::Wanted;
+use super::{Engine, Error, Outcome};
+use crate::client::journal::{Entry, Write};
+use crate::client::local::folder::Folder;
+use crate::client::local::place::{Batch, Placed, Stage};
+use crate::client::local::read::List;
+use crate::client::local::scan::{Reach, look_again};
+
+/// Files that are put in their places together.
+const FILES: usize = 1000;
+/// Bytes of files that are put in their places together.
+const BYTES: u64 = 256 * 1024 * 1024;
+
+/// A file on its way into its place.
+struct Coming {
+    wanted: Wanted,
+    path: String,
+    entry: Entry,
+    list: Option<List>,
+}
+
+/// What is staged and not in its place yet, and all that changes when it is.
+pub(super) struct Taking<'f, 'p> {
+    pub(super) folder: &'f Folder,
+    pub(super) parts: &'p mut Parts,
+    outcome: &'p mut Outcome,
+    /// Steps that failed.
+    failed: &'p mut HashSet<usize>,
+    batch: Batch<'f>,
+    coming: Vec<Coming>,
+    bytes: u64,
+}
+
+impl<'f, 'p> Taking<'f, 'p> {
+    pub(super) fn new(
+        folder: &'f Folder,
+        parts: &'p mut Parts,
+        outcome: &'p mut Outcome,
+        failed: &'p mut HashSet<usize>,
+    ) -> Self {
+        Self {
+            folder,
+            parts,
+            outcome,
+            failed,
+            batch: Batch::new(folder),
+            coming: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    /// What the server says of a file.
+    pub(super) fn head(&self, wanted: &Wanted) -> Option<&Entry> {
+        self.parts.heads.get(&wanted.id)
+    }
+
+    /// Bytes of a file.
+    pub(super) fn size(&self, wanted: &Wanted) -> u64 {
+        self.head(wanted).map_or(0, |head| head.size)
+    }
+
+    fn path(&self, wanted: &Wanted) -> String {
+        Parts::place(&self.parts.local, wanted.parent, &wanted.name).unwrap_or_default()
+    }
+
+    /// Takes in a file that is staged.
+    pub(super) fn add(&mut self, stage: Stage<'f>, list: Option<List>, wanted: Wanted) {
+        let Some(entry) = self.head(&wanted).cloned() else {
+            return;
+        };
+        let path = self.path(&wanted);
+        let stamp = self.parts.stamps.get(&wanted.id).copied();
+        self.batch
+            .add(stage, &path, stamp.filter(|_| wanted.replaces));
+        self.bytes += entry.size;
+        self.coming.push(Coming {
+            wanted,
+            path,
+            entry,
+            list,
+        });
+    }
+
+    /// Whether enough is staged.
+    pub(super) fn is_full(&self) -> bool {
+        self.coming.len() >= FILES || self.bytes >= BYTES
+    }
+}
+
+impl Engine {
+    /// Notes why a file did not come.
+    pub(super) async fn missed(
+        &self,
+        wanted: &Wanted,
+        missed: Missed,
+        taking: &mut Taking<'_, '_>,
+    ) -> Result<(), Error> {
+        taking.failed.insert(wanted.step);
+        let path = taking.path(wanted);
+        match missed {
+            Missed::Other | Missed::NoBase => {
+                taking.outcome.more = true;
+                Ok(())
+            }
+            Missed::This(why) => self.note(&path, &why, taking.outcome).await,
+            Missed::Refused(refused) => self.refused(&path, &refused, taking.outcome).await,
+        }
+    }
+
+    /// Puts what is staged in place, and tells the journal.
+    pub(super) async fn put_in_place(&self, taking: &mut Taking<'_, '_>) -> Result<(), Error> {
+        if taking.coming.is_empty() {
+            return Ok(());
+        }
+        let batch = std::mem::replace(&mut taking.batch, Batch::new(taking.folder));
+        let coming = std::mem::take(&mut taking.coming);
+        taking.bytes = 0;
+        let placed = block_in_place(|| batch.commit());
+        let mut writes = Vec::with_capacity(coming.len() * 3);
+        for (file, placed) in coming.into_iter().zip(placed) {
+            match placed {
+                Ok(placed) => taking.placed(file, placed, &mut writes),
+                Err(refused) => {
+                    self.missed(&file.wanted, Missed::Refused(refused), taking)
+                        .await?;
+                }
+            }
+        }
+        Ok(self.journal.write(&writes).await?)
+    }
+}
+
+impl Taking<'_, '_> {
+    fn placed(&mut self, file: Coming, placed: Placed<'_>, writes: &mut Vec<Write>) {
+        let Placed { stamp, old } = placed;
+        let kept = old.and_then(|old| block_in_place(|| old.discard()).ok().flatten());
+        if let Some(kept) = kept {
+            look_again(&mut self.outcome.again, kept, Reach::Entry);
+            self.outcome.more = true;
+        }
+        self.outcome.done += 1;
+        let id = file.wanted.id;
+        let parts = &mut *self.parts;
+        // What was not here has no place of old.
+        let row = parts.rows.get(&id).filter(|_| file.wanted.replaces);
+        let entry = Entry {
+            parent: row.map_or(file.wanted.parent, |row| row.parent),
+            name: row.map_or(file.wanted.name, |row| row.name.clone()),
+            ..file.entry
+        };
+        parts.local.insert(entry.item());
+        parts.stamps.insert(id, stamp);
+        parts.racy.remove(&id);
+        if let Some(list) = file.list {
+            writes.push(Write::List(id, entry.space, entry.etag.clone(), list));
+        }
+        parts.rows.insert(id, entry.clone());
+        writes.push(Write::Put(entry, Some(stamp)));
+        writes.push(Write::Well(file.path));
+    }
+}
