@@ -26,8 +26,11 @@ use super::remote::{Events, Heard, Limits};
 const PAUSE: Duration = Duration::from_secs(2);
 /// Longest pause between passes that fail.
 const PAUSE_MAX: Duration = Duration::from_mins(10);
-/// How often the rates of transfers are measured and the watchdog is told.
+/// How often the rates of transfers are measured.
 const TICK: Duration = Duration::from_secs(5);
+/// Pauses between two signs of life for systemd.
+const LIFE_MIN: Duration = Duration::from_millis(100);
+const LIFE: Duration = Duration::from_secs(30);
 /// Shortest time that a rate is measured over, in milliseconds.
 const RATE_OVER: u64 = 1000;
 
@@ -44,8 +47,6 @@ struct Daemon {
     live: Live,
     rate: Rate,
     force_delete: bool,
-    /// How often the watchdog is told.
-    tick: Duration,
 }
 
 /// When the rates of transfers were measured last, and what had passed then.
@@ -82,6 +83,7 @@ pub async fn run(dir: &ConfigDir) -> Result<(), Error> {
         terminate: stop(SignalKind::terminate())?,
         interrupt: stop(SignalKind::interrupt())?,
     };
+    tokio::spawn(show_life());
     let opened = open(dir, lock, &control, &mut stop).await?;
     let Some(opened) = opened else {
         return Ok(());
@@ -143,7 +145,6 @@ async fn open(
 ) -> Result<Option<Opened>, Error> {
     let lock = Arc::new(lock);
     let mut pauses = Pauses::new(PAUSE, PAUSE_MAX);
-    let mut ticks = tokio::time::interval(tick());
     loop {
         let error = match Opened::open(dir, Arc::clone(&lock)).await {
             Ok(opened) => return Ok(Some(opened)),
@@ -168,7 +169,6 @@ async fn open(
                     Ok((_, from)) => from.answer(&live).await,
                     Err(error) => return Err(Error::Io("control.sock", error)),
                 },
-                _ = ticks.tick() => notify(&[sd_notify::NotifyState::Watchdog]),
                 () = sleep_until(until) => break,
             }
         }
@@ -203,7 +203,6 @@ impl Daemon {
             live: Live::default(),
             rate: Rate::new(now),
             force_delete: false,
-            tick: tick(),
         }
     }
 
@@ -242,7 +241,9 @@ impl Daemon {
                 break;
             }
         }
-        self.opened.engine.progress.doing("in step");
+        let waits = self.due.is_some();
+        let doing = if waits { "waiting" } else { "in step" };
+        self.opened.engine.progress.doing(doing);
         Ok(ControlFlow::Continue(()))
     }
 
@@ -258,7 +259,7 @@ impl Daemon {
         let mut wishes = Vec::new();
         let progress = Arc::clone(&self.opened.engine.progress);
         let limits = Arc::clone(self.opened.engine.session.server().limits());
-        let mut ticks = tokio::time::interval(self.tick);
+        let mut ticks = tokio::time::interval(TICK);
         let came = {
             let mut pass = pin!(self.opened.engine.pass(asked));
             loop {
@@ -271,10 +272,7 @@ impl Daemon {
                         from.answer(&self.live).await;
                         wishes.push(ask);
                     }
-                    _ = ticks.tick() => {
-                        self.live.see(&progress, &limits, &mut self.rate);
-                        notify(&[sd_notify::NotifyState::Watchdog]);
-                    }
+                    _ = ticks.tick() => self.live.see(&progress, &limits, &mut self.rate),
                 }
             }
         };
@@ -350,13 +348,13 @@ impl Daemon {
                 Woken::Asked(ask, from)
             }
             () = sleep_until(next) => Woken::Due,
-            () = tokio::time::sleep(self.tick), if self.ticks() => Woken::Tick,
+            () = tokio::time::sleep(TICK), if self.ticks() => Woken::Tick,
         })
     }
 
-    /// Whether something needs a regular look: a watchdog, or rates that end.
+    /// Whether something needs a regular look: rates that end.
     fn ticks(&self) -> bool {
-        watchdog().is_some() || !self.opened.engine.config.limits.schedule.is_empty()
+        !self.opened.engine.config.limits.schedule.is_empty()
     }
 
     async fn woken(&mut self, woken: Woken, watch: &mut Watch) -> Result<(), Error> {
@@ -384,7 +382,6 @@ impl Daemon {
     }
 
     fn tick(&mut self) {
-        notify(&[sd_notify::NotifyState::Watchdog]);
         let engine = &self.opened.engine;
         set_limits(engine.session.server().limits(), &engine.config);
     }
@@ -479,15 +476,19 @@ impl Dirty {
     }
 }
 
-/// How long systemd waits for a sign of life, when it does.
-fn watchdog() -> Option<Duration> {
-    let mut micros = 0;
-    sd_notify::watchdog_enabled(false, &mut micros).then(|| Duration::from_micros(micros))
-}
-
-/// How often something is looked at: often enough for systemd.
-fn tick() -> Duration {
-    watchdog().map_or(TICK, |watchdog| TICK.min(watchdog / 2))
+/// Tells systemd for ever that somebody is there, if it wants to know: in a task of its own, because reading a large file
+/// keeps the others waiting.
+async fn show_life() {
+    // Whose process is meant (WATCHDOG_PID) does not matter: signs of others are not counted.
+    let wants = std::env::var("WATCHDOG_USEC").ok();
+    let Some(micros) = wants.and_then(|micros| micros.parse::<u64>().ok()) else {
+        return;
+    };
+    let mut ticks = tokio::time::interval(Duration::from_micros(micros / 2).clamp(LIFE_MIN, LIFE));
+    loop {
+        ticks.tick().await;
+        notify(&[sd_notify::NotifyState::Watchdog]);
+    }
 }
 
 /// Tells systemd, where it is there.

@@ -61,6 +61,23 @@ fn systemd_is_told_when_it_is_ready_lives_and_stops() {
 }
 
 #[test]
+fn systemd_hears_of_a_daemon_that_reads_a_large_file() {
+    let server = TestServer::start();
+    let a = Client::admin(&server, "A");
+    let file = std::fs::File::create(a.path("large")).expect("a file");
+    file.set_len(4 << 30).expect("a file with holes");
+    let (socket, _daemon) = notifying(&a, Some(WATCHDOG));
+    heard(&socket, "READY=1", Duration::from_secs(20));
+    let begun = Instant::now();
+    while begun.elapsed() < WATCHDOG * 3 {
+        let since = Instant::now();
+        heard(&socket, "WATCHDOG=1", Duration::from_secs(20));
+        let took = since.elapsed();
+        assert!(took < WATCHDOG, "a sign of life took {took:?}");
+    }
+}
+
+#[test]
 fn systemd_is_told_that_it_is_ready_while_the_server_is_away() {
     let (mut server, a, _b) = super::pair();
     server.keep_port();
