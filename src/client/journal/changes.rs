@@ -36,6 +36,8 @@ const ALL_GONE: &str = concat!(
     columns!(),
     " FROM item"
 );
+const KEEP_CURSOR: &str = "INSERT OR REPLACE INTO state (key, value)
+    SELECT $1, value FROM state WHERE key = $2";
 const FORGET_NEW: &str = "DELETE FROM pending";
 /// What is not there was never there, as far as anybody can tell.
 const UNKNOWN: &str = "WITH RECURSIVE lost (nid) AS (
@@ -104,6 +106,11 @@ impl Journal {
         put(&mut tx, Key::Hearing.name(), Some("1")).await?;
         if lost {
             put(&mut tx, Key::Lost.name(), Some("1")).await?;
+            put(&mut tx, Key::Before.name(), None).await?;
+        } else {
+            let query = sqlx::query(KEEP_CURSOR);
+            let query = query.bind(Key::Before.name()).bind(Key::Cursor.name());
+            query.execute(&mut *tx).await?;
         }
         put(&mut tx, Key::Cursor.name(), None).await?;
         Ok(tx.commit().await?)
@@ -135,6 +142,7 @@ impl Journal {
         }
         sqlx::query(NEVER_HERE).execute(&mut *tx).await?;
         put(&mut tx, Key::Hearing.name(), None).await?;
+        put(&mut tx, Key::Before.name(), None).await?;
         tx.commit().await?;
         Ok(lost)
     }

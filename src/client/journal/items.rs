@@ -44,6 +44,10 @@ const REMOVE: &str = "WITH RECURSIVE lost (nid) AS (
 const REMOVE_LIST: &str = "DELETE FROM list WHERE item = $1";
 const SETTLED: &str = "DELETE FROM pending WHERE id = $1";
 const SETTLED_IF_GONE: &str = "DELETE FROM pending WHERE id = $1 AND gone = 1";
+/// What no way leads to from the root: nothing writes such rows, and with one there is no plan.
+const STRAYS: &str = "WITH RECURSIVE led (nid) AS (
+        SELECT $1 UNION SELECT item.id FROM item JOIN led ON item.parent = led.nid)
+    DELETE FROM item WHERE id NOT IN (SELECT nid FROM led)";
 const COUNT: &str = "SELECT count(*), count(*) FILTER (WHERE kind <> 0) FROM item WHERE mount = 0";
 
 /// A change of the synced tree.
@@ -103,6 +107,11 @@ impl Journal {
         let query = sqlx::query(BY_ETAG).bind(etag);
         let row = query.fetch_optional(&mut *self.conn().await).await?;
         row.as_ref().map(known).transpose()
+    }
+
+    /// Forgets items that have no place below the root.
+    pub async fn drop_strays(&self, root: ItemId) -> Result<(), Error> {
+        one(&mut *self.conn().await, STRAYS, root).await
     }
 
     /// Number of items and of files among them.

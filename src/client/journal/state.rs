@@ -27,6 +27,11 @@ pub enum Key {
     Lost,
     /// What is kept from this device, as it was at the last pull.
     Selection,
+    /// The rules of folders, as they were when everything was heard last.
+    Rules,
+    /// How far the server's changes were heard before everything is heard anew: with it the server tells whether it is
+    /// still the one that told them.
+    Before,
 }
 
 impl Key {
@@ -40,6 +45,8 @@ impl Key {
             Self::Hearing => "hearing",
             Self::Lost => "lost",
             Self::Selection => "selection",
+            Self::Rules => "rules",
+            Self::Before => "before",
         }
     }
 }

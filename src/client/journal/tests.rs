@@ -186,3 +186,40 @@ async fn what_has_moved_out_of_a_collection_there_is_not_known_here_once_the_col
     let (pending, gone) = pending_for(&journal, 5).await.unwrap();
     assert_eq!((pending.parent, gone), (ROOT, false));
 }
+
+#[tokio::test]
+async fn rows_that_have_no_place_are_dropped_with_all_below_and_no_others() {
+    let (_dir, journal) = journal().await;
+    let strays = [
+        entry(7, 99, "lost", "d1"),
+        entry(8, 7, "a.txt", "f3"),
+        entry(9, 10, "round", "d1"),
+        entry(10, 9, "and round", "d1"),
+    ];
+    let writes: Vec<_> = strays.map(|row| Write::Put(row, None)).into();
+    journal.write(&writes).await.unwrap();
+    journal.drop_strays(ROOT).await.unwrap();
+    let ids = [2, 3, 4, 5, 7, 8, 9, 10].map(ItemId);
+    let left: Vec<_> = journal.items(&ids).await.unwrap();
+    let left: Vec<_> = left.iter().map(|(row, _)| row.id.0).collect();
+    assert_eq!(left, [2, 3, 4, 5]);
+}
+
+#[tokio::test]
+async fn hearing_anew_keeps_the_cursor_from_before_until_all_is_told() {
+    let (_dir, journal) = journal().await;
+    hear(&journal, &[], Some("c1")).await;
+    journal.take_anew(false).await.unwrap();
+    // Once more, before anything was heard
+    journal.take_anew(false).await.unwrap();
+    assert_eq!(journal.get(Key::Cursor).await.unwrap(), None);
+    assert_eq!(
+        journal.get(Key::Before).await.unwrap().as_deref(),
+        Some("c1")
+    );
+    hear(&journal, &[], Some("c2")).await;
+    assert_eq!(journal.get(Key::Before).await.unwrap(), None);
+    // From a server that does not know what it told there is nothing to ask with
+    journal.take_anew(true).await.unwrap();
+    assert_eq!(journal.get(Key::Before).await.unwrap(), None);
+}

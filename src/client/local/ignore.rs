@@ -81,6 +81,20 @@ impl Ignore {
         }
     }
 
+    /// Stands for the rules of all folders that are known: others have another one.
+    pub fn digest(&self) -> String {
+        let mut rules: Vec<_> = self.folders.iter().collect();
+        rules.sort_unstable_by_key(|(dir, _)| *dir);
+        let mut hasher = blake3::Hasher::new();
+        for (dir, rules) in rules {
+            hasher.update(&(dir.len() as u64).to_be_bytes());
+            hasher.update(dir.as_bytes());
+            hasher.update(rules.hash.as_bytes());
+            hasher.update(&[u8::from(rules.patterns.is_some())]);
+        }
+        hasher.finalize().to_string()
+    }
+
     /// Whether a path, here or on the server, is not synced.
     pub fn skips(&self, path: &str, is_dir: bool) -> bool {
         let ends = path.match_indices('/').map(|(end, _)| (end, true));

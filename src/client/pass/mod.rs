@@ -30,14 +30,14 @@ pub use names::conflict_name;
 use self::pull::Pulled;
 use super::config::Config;
 use super::item::ItemId;
-use super::journal::{Journal, Key, Write};
+use super::journal::{Journal, Key};
 use super::local::folder::Folder;
 use super::local::ignore::Ignore;
 use super::local::scan::{Numbers, Reach, Scope};
 use super::local::shadow::Shadows;
 use super::progress::Progress;
 use super::reconcile::guard::{self, Count};
-use super::reconcile::{Names, Plan, Unsound, reconcile};
+use super::reconcile::{Names, Plan, reconcile};
 use super::remote::{Session, Speaks};
 use crate::crypto::ClientKeys;
 use crate::protocol::sync::SpaceKeys;
@@ -244,17 +244,9 @@ impl Engine {
         let planned = reconcile(&parts.local, &parts.remote, &parts.synced, &names);
         let plan = match planned {
             Ok(plan) => plan,
-            Err(error @ Unsound::Local(id)) => {
-                // A row without a place: what is here and there under its name is found anew. Without that no pass would come
-                // through any more.
-                if id.is_known() {
-                    self.journal.write(&[Write::Remove(id)]).await?;
-                    self.journal.take_anew(false).await?;
-                }
-                return Err(Error::Unsound(error));
-            }
             Err(error) => {
-                // What was heard does not fit together: hear everything anew.
+                // What is known here has no place, or what was heard does not fit together: hear everything anew.
+                self.journal.drop_strays(self.root).await?;
                 self.journal.take_anew(false).await?;
                 return Err(Error::Unsound(error));
             }
@@ -265,7 +257,7 @@ impl Engine {
         if !force {
             let (items, files) = self.journal.count().await?;
             let count = Count { files, items };
-            if let Some(much) = guard::too_much(&plan, count, count) {
+            if let Some(much) = guard::too_much(&plan, count) {
                 return Err(Error::TooMuch(much));
             }
         }
@@ -346,11 +338,19 @@ impl Engine {
     /// Hears everything anew when other folders are kept on this device than at the last pull.
     async fn selection_changed(&self) -> Result<(), Error> {
         let selection = self.config.exclude.join("\n");
-        let before = self.journal.get(Key::Selection).await?;
-        if before.as_ref().is_some_and(|before| *before != selection) {
+        self.anew_when_other(Key::Selection, &selection).await
+    }
+
+    /// Hears everything anew when what was kept under a key is not what holds now.
+    async fn anew_when_other(&self, key: Key, now: &str) -> Result<(), Error> {
+        let before = self.journal.get(key).await?;
+        if before.as_deref() == Some(now) {
+            return Ok(());
+        }
+        if before.is_some() {
             self.journal.take_anew(false).await?;
         }
-        Ok(self.journal.set(Key::Selection, Some(&selection)).await?)
+        Ok(self.journal.set(key, Some(now)).await?)
     }
 }
 

@@ -26,6 +26,9 @@ impl Engine {
     /// Takes in all changes since the last time.
     pub(super) async fn pull(&self) -> Result<Pulled, Error> {
         let mut cursor = self.journal.get(Key::Cursor).await?;
+        if cursor.is_none() && self.is_other().await? {
+            return Ok(Pulled::Stale);
+        }
         let mut anew = cursor.is_none() || self.journal.get(Key::Hearing).await?.is_some();
         loop {
             let page = match self.session.pull(cursor.as_deref(), PAGE).await {
@@ -49,11 +52,14 @@ impl Engine {
                 .iter()
                 .filter_map(|change| self.meant(change))
                 .collect();
-            self.journal.take(&intake, None).await?;
-            for id in list {
+            let all = list.is_empty().then_some(&*page.cursor);
+            self.journal.take(&intake, all).await?;
+            for &id in &list {
                 self.take_below(id).await?;
             }
-            self.journal.take(&[], Some(&page.cursor)).await?;
+            if !list.is_empty() {
+                self.journal.take(&[], Some(&page.cursor)).await?;
+            }
             if !page.more {
                 break;
             }
@@ -61,6 +67,22 @@ impl Engine {
         }
         let lost = self.journal.all_taken().await?;
         Ok(if lost { Pulled::Lost } else { Pulled::All })
+    }
+
+    /// Whether the server, from which everything is to be heard anew, does not know what it told before: then what it does
+    /// not tell is not deleted.
+    async fn is_other(&self) -> Result<bool, Error> {
+        let Some(before) = self.journal.get(Key::Before).await? else {
+            return Ok(false);
+        };
+        match self.session.pull(Some(&before), 1).await {
+            Ok(_) => Ok(false),
+            Err(error) => match error.problem() {
+                Some("stale-cursor") => Ok(true),
+                Some("expired-cursor") => Ok(false),
+                _ => Err(error.into()),
+            },
+        }
     }
 
     /// Collections among what was told of which not all that lies below was told: they came back from trash, or out of a

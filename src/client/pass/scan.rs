@@ -5,7 +5,7 @@ use tokio::task::block_in_place;
 
 use super::{Engine, Error, Outcome, now};
 use crate::client::item::{Content, Item, ItemId, Kind};
-use crate::client::journal::{Entry, Side, Write};
+use crate::client::journal::{Entry, Key, Side, Write};
 use crate::client::local::Stamp;
 use crate::client::local::place::{Old, remove_collection, remove_file};
 use crate::client::local::scan::{Found, Known, Scan, Scope};
@@ -27,8 +27,9 @@ impl Engine {
         }
         outcome.again.append(&mut found.again);
         outcome.rules_changed.append(&mut found.rules_changed);
-        if !outcome.rules_changed.is_empty() {
-            self.journal.take_anew(false).await?;
+        if matches!(scope, Scope::All) || !outcome.rules_changed.is_empty() {
+            let rules = self.ignore.digest();
+            self.anew_when_other(Key::Rules, &rules).await?;
         }
         // A file of which only the inode says that something happened is read like one that was changed.
         for mut suspect in std::mem::take(&mut found.suspects) {

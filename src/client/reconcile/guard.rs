@@ -39,11 +39,11 @@ pub struct TooMuch {
 }
 
 /// Whether a plan removes all files of a side, or more than half of more than [`FEW_ITEMS`] items. How much there is
-/// now has to be told, because the trees are parts.
-pub fn too_much(plan: &Plan, here: Count, there: Count) -> Option<TooMuch> {
+/// in step has to be told, because the trees are parts.
+pub fn too_much(plan: &Plan, of: Count) -> Option<TooMuch> {
     let found = TooMuch {
-        here: judge(plan.removed_here, here),
-        there: judge(plan.removed_there, there),
+        here: judge(plan.removed_here, of),
+        there: judge(plan.removed_there, of),
     };
     (found.here.is_some() || found.there.is_some()).then_some(found)
 }

@@ -392,3 +392,33 @@ fn what_comes_out_of_a_folder_that_was_left_out_comes_with_all_below() {
     assert_eq!(a.read("release/deep/program"), b"bytes");
     assert_alike(&a, &b);
 }
+
+#[test]
+fn a_run_with_rules_hears_only_what_is_new() {
+    let (_server, a, b) = super::pair();
+    a.write(".syncignore", "target/\n");
+    for nth in 0..300 {
+        a.write(format!("dir/{nth}.txt"), nth.to_string());
+    }
+    Client::sync_all(&[&a, &b]);
+    b.write("new.txt", "new");
+    Client::sync_all(&[&b, &a]);
+    let said = a.json(&["sync"]);
+    let received = said["received"].as_u64().unwrap();
+    assert!(received < 3000, "{said}");
+}
+
+#[test]
+fn what_rules_left_out_comes_when_they_go_while_nobody_looks() {
+    let (server, a, _b) = super::pair();
+    a.write(".syncignore", "target/\n");
+    a.sync();
+    let dav = server.admin();
+    dav.request("MKCOL", "/dav/target", &[], b"").expect(&[201]);
+    dav.put("/dav/target/program", b"bytes");
+    a.sync();
+    assert!(!a.has("target"));
+    a.remove(".syncignore");
+    a.sync();
+    assert_eq!(a.read("target/program"), b"bytes");
+}
