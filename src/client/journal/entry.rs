@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use futures_util::TryStreamExt as _;
 use sqlx::Row as _;
+use sqlx::query::Query;
 use sqlx::query_builder::Separated;
-use sqlx::sqlite::SqliteRow;
+use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection, SqliteRow};
 
 use super::Error;
 use crate::client::item::{Content, Item, ItemId, Kind};
@@ -120,7 +122,7 @@ macro_rules! in_step {
 pub(super) use {columns, in_step, known_columns};
 
 /// Gives the values of [`columns`], in their order.
-pub(super) fn push(row: &mut Separated<'_, sqlx::Sqlite, &'static str>, entry: &Entry) {
+pub(super) fn push(row: &mut Separated<'_, Sqlite, &'static str>, entry: &Entry) {
     row.push_bind(entry.id.0)
         .push_bind(entry.space)
         .push_bind(entry.parent.0)
@@ -163,6 +165,20 @@ pub(super) fn known(row: &SqliteRow) -> Result<(Entry, Option<Stamp>), Error> {
         ctime_ns: row.try_get(13)?,
     };
     Ok((entry(row)?, Some(stamp)))
+}
+
+/// All rows of a query, one after the other: a row as the driver has it takes a thousand bytes and more.
+pub(super) async fn all<T>(
+    query: Query<'_, Sqlite, SqliteArguments>,
+    conn: &mut SqliteConnection,
+    of: impl Fn(&SqliteRow) -> Result<T, Error>,
+) -> Result<Vec<T>, Error> {
+    let mut rows = query.fetch(conn);
+    let mut list = Vec::new();
+    while let Some(row) = rows.try_next().await? {
+        list.push(of(&row)?);
+    }
+    Ok(list)
 }
 
 /// Ids as `json_each` takes them.

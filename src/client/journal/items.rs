@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection as _, Row as _};
 
 use super::bulk::Bulk;
-use super::entry::{json_of, known, known_columns};
+use super::entry::{all, json_of, known, known_columns};
 use super::{Entry, Error, Intake, Journal, changes};
 use crate::client::item::ItemId;
 use crate::client::local::Stamp;
@@ -75,8 +75,7 @@ impl Journal {
     /// What lies in a collection, with the stamps.
     pub async fn children(&self, parent: ItemId) -> Result<Vec<(Entry, Option<Stamp>)>, Error> {
         let query = sqlx::query(CHILDREN).bind(parent.0);
-        let rows = query.fetch_all(&mut *self.conn().await).await?;
-        rows.iter().map(known).collect()
+        all(query, &mut *self.conn().await, known).await
     }
 
     /// An item.
@@ -98,8 +97,7 @@ impl Journal {
     /// Those of some items that are known.
     pub async fn items(&self, ids: &[ItemId]) -> Result<Vec<(Entry, Option<Stamp>)>, Error> {
         let query = sqlx::query(ITEMS).bind(json_of(ids));
-        let rows = query.fetch_all(&mut *self.conn().await).await?;
-        rows.iter().map(known).collect()
+        all(query, &mut *self.conn().await, known).await
     }
 
     /// A file that has this version here.

@@ -26,6 +26,9 @@ impl Engine {
     /// same. Else a file that was only looked at would count as edited, and win against what others did.
     pub(super) async fn compare(&self, found: &mut Found) -> Result<Compared, Error> {
         let mut compared = Compared::default();
+        if !found.changed.iter().any(is_doubtful) {
+            return Ok(compared);
+        }
         let mut seen = Vec::new();
         let new: HashMap<ItemId, (ItemId, String)> = found
             .changed

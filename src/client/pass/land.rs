@@ -178,8 +178,13 @@ impl Engine {
             mtime: sent.mtime,
             ..Entry::of_node(node, self.root)
         };
-        if now != id {
-            // It was made anew under another id.
+        if now == id {
+            let head = Entry::of_node(node, self.root);
+            parts.remote.insert(head.item());
+            parts.heads.insert(now, head);
+            parts.rows.insert(now, entry.clone());
+        } else {
+            // It was made, maybe anew: no other step there is about it.
             parts.rename(id, now);
             parts.remote.remove(id);
             parts.aliases.insert(id, now);
@@ -193,10 +198,6 @@ impl Engine {
             // For the next edit of a file that is edited.
             block_in_place(|| self.shadows().keep(&self.folder, now, etag, &opened));
         }
-        let head = Entry::of_node(node, self.root);
-        parts.remote.insert(head.item());
-        parts.heads.insert(now, head);
-        parts.rows.insert(now, entry.clone());
         news.writes.push(Write::Put(entry, sent.stamp));
         news.intake.extend(self.take(node));
     }

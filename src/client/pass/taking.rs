@@ -149,20 +149,22 @@ impl Taking<'_, '_> {
         self.outcome.done += 1;
         let id = file.wanted.id;
         let parts = &mut *self.parts;
-        // What was not here has no place of old.
+        // What was not here has no place of old, and no other step here is about it.
         let row = parts.rows.get(&id).filter(|_| file.wanted.replaces);
         let entry = Entry {
             parent: row.map_or(file.wanted.parent, |row| row.parent),
             name: row.map_or(file.wanted.name, |row| row.name.clone()),
             ..file.entry
         };
-        parts.local.insert(entry.item());
-        parts.stamps.insert(id, stamp);
-        parts.racy.remove(&id);
+        if file.wanted.replaces {
+            parts.local.insert(entry.item());
+            parts.stamps.insert(id, stamp);
+            parts.racy.remove(&id);
+            parts.rows.insert(id, entry.clone());
+        }
         if let Some(list) = file.list {
             writes.push(Write::List(id, entry.space, entry.etag.clone(), list));
         }
-        parts.rows.insert(id, entry.clone());
         writes.push(Write::Put(entry, Some(stamp)));
         writes.push(Write::Well(file.path));
     }
