@@ -1,5 +1,7 @@
 //! Keeps both sides in step until told to stop.
 
+mod dirty;
+
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::pin::pin;
@@ -15,12 +17,13 @@ use super::commands::{Error, Opened};
 use super::config::{Config, ConfigDir};
 use super::control::{Ask, Asker, Listener, Live};
 use super::journal::Key;
-use super::local::scan::{Reach, Scope, look_again};
+use super::local::scan::{Reach, Scope};
 use super::local::watch::{Watch, WatchError};
 use super::pass::{self, Asked};
 use super::pauses::Pauses;
 use super::progress::Progress;
 use super::remote::{Events, Heard, Limits};
+use dirty::Dirty;
 
 /// Longest pause after the first pass that failed; each further one is about twice as long.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -47,6 +50,8 @@ struct Daemon {
     live: Live,
     rate: Rate,
     force_delete: bool,
+    /// Whether the last pass has left a part of what there is to do for the next one.
+    rest: bool,
 }
 
 /// When the rates of transfers were measured last, and what had passed then.
@@ -54,12 +59,6 @@ struct Rate {
     at: Instant,
     sent: u64,
     received: u64,
-}
-
-/// What has to be looked at.
-enum Dirty {
-    All,
-    Some(BTreeMap<String, Reach>, bool),
 }
 
 /// What woke it.
@@ -203,6 +202,7 @@ impl Daemon {
             live: Live::default(),
             rate: Rate::new(now),
             force_delete: false,
+            rest: false,
         }
     }
 
@@ -239,6 +239,9 @@ impl Daemon {
             }
             if self.due.is_some() {
                 break;
+            }
+            if self.rest {
+                return Ok(ControlFlow::Continue(()));
             }
         }
         let waits = self.due.is_some();
@@ -297,13 +300,14 @@ impl Daemon {
         }
         engine.journal.set(Key::LastError, None).await?;
         self.live.online = true;
+        self.rest = outcome.rest;
         if outcome.is_stuck() {
             // What failed is tried again later and later; what is new does not wait for that.
             self.scan_due = self.scan_due.min(Instant::now() + self.pauses.next());
             return Ok(());
         }
         self.pauses.reset();
-        if outcome.more || !outcome.again.is_empty() {
+        if outcome.goes_on() {
             self.dirty.add(outcome.again, true);
         }
         Ok(())
@@ -335,6 +339,11 @@ impl Daemon {
         control: &Listener,
         stop: &mut Stops,
     ) -> Result<Woken, Error> {
+        if std::mem::take(&mut self.rest) {
+            // What was moved meanwhile must not be taken for new at one end of its way.
+            let heard = watch.so_far().await;
+            return Ok(heard.map_or_else(Woken::Unwatched, Woken::Here));
+        }
         let next = self.due.unwrap_or(self.scan_due).min(self.scan_due);
         Ok(tokio::select! {
             () = stopped(stop) => Woken::Stop,
@@ -447,31 +456,6 @@ impl Live {
                 sent: self.sent,
                 received: self.received,
             };
-        }
-    }
-}
-
-impl Dirty {
-    fn add(&mut self, more: BTreeMap<String, Reach>, pull: bool) {
-        match self {
-            Self::All => {}
-            Self::Some(paths, pulls) => {
-                for (path, reach) in more {
-                    look_again(paths, path, reach);
-                }
-                *pulls |= pull;
-            }
-        }
-    }
-
-    /// What is to be looked at now, if anything is.
-    fn take(&mut self) -> Option<(Scope, bool)> {
-        match std::mem::replace(self, Self::Some(BTreeMap::new(), false)) {
-            Self::All => Some((Scope::All, true)),
-            Self::Some(paths, pull) if !paths.is_empty() || pull => {
-                Some((Scope::Dirty(paths), pull))
-            }
-            Self::Some(..) => None,
         }
     }
 }

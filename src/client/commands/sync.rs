@@ -19,6 +19,9 @@ use crate::client::progress::Progress;
 /// Passes in a row, each of which found something to do: more would be two sides that never agree.
 const PASSES: usize = 20;
 
+/// Most files that are counted as not in step after a first sync of many.
+const TROUBLES: u32 = 1_000_000;
+
 /// What came of it, for programs.
 #[derive(Debug, Default, Serialize)]
 struct Done {
@@ -71,20 +74,31 @@ pub(super) async fn sync(dir: &ConfigDir, asked: &Sync, json: bool) -> Result<()
 }
 
 async fn until_in_step(engine: &mut Engine, force_delete: bool) -> Result<Done, Error> {
-    let (mut done, mut troubles) = (Done::default(), 0);
+    let (mut done, mut troubles, mut missed) = (Done::default(), 0, false);
     let mut asked = Asked {
         scope: Scope::All,
         pull: true,
         force_delete,
     };
-    for _ in 0..PASSES {
+    let mut passes = 0;
+    while passes < PASSES {
         let outcome = engine.pass(&asked).await?;
         done.changes += outcome.done;
         done.failed = outcome.failed;
         troubles = troubles.max(outcome.troubles);
-        if !outcome.more && outcome.again.is_empty() || outcome.is_stuck() {
+        if !outcome.goes_on() {
             done.failed += troubles;
+            if missed {
+                // Not all of it was tried again since.
+                let troubles = engine.journal.troubles(TROUBLES).await?;
+                done.failed = troubles.len() as u64;
+            }
             return Ok(done);
+        }
+        if outcome.rest {
+            missed |= outcome.failed > 0;
+        } else {
+            passes += 1;
         }
         asked.scope = Scope::Dirty(outcome.again);
     }

@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use sqlx::Connection as _;
-use sqlx::sqlite::SqliteConnection;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{Connection as _, Row as _};
 
 use super::bulk;
-use super::entry::{columns, entry, in_step, json_of};
+use super::entry::{all, columns, entry, in_step, json_of};
 use super::state::put;
 use super::{Entry, Error, Journal, Key};
 use crate::client::item::ItemId;
@@ -66,7 +66,40 @@ const FORGET_ALL: [&str; 5] = [
     "DELETE FROM upload",
     "DELETE FROM state",
 ];
-const PENDING: &str = concat!("SELECT ", columns!(), ", gone FROM pending");
+/// A file that is new here.
+macro_rules! new_file {
+    () => {
+        "(gone = 0 AND kind <> 0 AND id NOT IN (SELECT id FROM item))"
+    };
+}
+const PENDING: &str = concat!(
+    "SELECT ",
+    columns!(),
+    ", gone FROM pending
+     WHERE NOT ",
+    new_file!(),
+    " OR parent IN (SELECT value FROM json_each($1))"
+);
+const NEW_FILES: &str = concat!(
+    "SELECT ",
+    columns!(),
+    ", gone FROM pending
+     WHERE ",
+    new_file!(),
+    " AND parent NOT IN (SELECT value FROM json_each($1)) ORDER BY id LIMIT $2"
+);
+/// From the collections of new files up to the first one that is not new itself.
+const NEW_BELOW: &str = concat!(
+    "WITH RECURSIVE up (start, above) AS (
+        SELECT parent, parent FROM pending WHERE ",
+    new_file!(),
+    "
+        UNION SELECT up.start, pending.parent FROM up JOIN pending ON pending.id = up.above
+            WHERE pending.gone = 0 AND up.above NOT IN (SELECT id FROM item))
+     SELECT DISTINCT start FROM up WHERE above IN (SELECT value FROM json_each($1))"
+);
+const PENDING_AT: &str = "WITH asked (id) AS MATERIALIZED (SELECT value FROM json_each($1))
+    SELECT 1 FROM pending WHERE id IN (SELECT id FROM asked) OR parent IN (SELECT id FROM asked) LIMIT 1";
 const OCCUPANTS: &str = "SELECT item.id FROM pending JOIN item ON item.parent = pending.parent AND item.name = pending.name
     WHERE pending.gone = 0 AND item.id <> pending.id";
 const PENDING_IN: &str = "WITH asked (id) AS MATERIALIZED (SELECT value FROM json_each($1))
@@ -82,6 +115,15 @@ pub enum Intake {
     Is(Entry),
     /// It is not there, or not kept on this device, with all below.
     Gone(ItemId),
+}
+
+/// What this side does not have as the server has it.
+#[derive(Debug)]
+pub struct Pending {
+    /// The items there, each with whether it is gone.
+    pub list: Vec<(Entry, bool)>,
+    /// Whether there is more.
+    pub rest: bool,
 }
 
 impl Journal {
@@ -165,15 +207,35 @@ impl Journal {
         Ok(())
     }
 
-    /// All that this side does not have as the server has it: the item there, and whether it is gone.
-    pub async fn pending(&self) -> Result<Vec<(Entry, bool)>, Error> {
-        use sqlx::Row as _;
-        let rows = sqlx::query(PENDING)
-            .fetch_all(&mut *self.conn().await)
-            .await?;
-        rows.iter()
-            .map(|row| Ok((entry(row)?, row.try_get(10)?)))
-            .collect()
+    /// What this side does not have as the server has it. Of files that are new here only so many, and besides all
+    /// that lie in some collections.
+    pub async fn pending(&self, most: usize, whole: &[ItemId]) -> Result<Pending, Error> {
+        let of = |row: &SqliteRow| Ok((entry(row)?, row.try_get(10)?));
+        let whole = json_of(whole);
+        let query = sqlx::query(PENDING).bind(whole.as_str());
+        let mut list = all(query, &mut *self.conn().await, of).await?;
+        let one_more = i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1);
+        let query = sqlx::query(NEW_FILES).bind(whole.as_str()).bind(one_more);
+        let mut new = all(query, &mut *self.conn().await, of).await?;
+        let rest = new.len() > most;
+        new.truncate(most);
+        list.append(&mut new);
+        Ok(Pending { list, rest })
+    }
+
+    /// The collections with files that are new here, and that lie below one of these with nothing but new ones
+    /// between.
+    pub async fn new_below(&self, ids: &[ItemId]) -> Result<Vec<ItemId>, Error> {
+        let query = sqlx::query_scalar(NEW_BELOW).bind(json_of(ids));
+        let ids: Vec<i64> = query.fetch_all(&mut *self.conn().await).await?;
+        Ok(ids.into_iter().map(ItemId).collect())
+    }
+
+    /// Whether the server has one of these collections, or something in one, otherwise than this side.
+    pub async fn is_pending_at(&self, ids: &[ItemId]) -> Result<bool, Error> {
+        let query = sqlx::query(PENDING_AT).bind(json_of(ids));
+        let found = query.fetch_optional(&mut *self.conn().await).await?;
+        Ok(found.is_some())
     }
 
     /// Number of items whose state at the server is not here yet.

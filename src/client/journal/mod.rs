@@ -25,7 +25,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, Sq
 use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::sync::{Mutex, MutexGuard};
 
-pub use changes::Intake;
+pub use changes::{Intake, Pending};
 pub use entry::Entry;
 pub use items::Write;
 pub use lists::unpack;

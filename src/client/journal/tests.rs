@@ -40,8 +40,8 @@ async fn journal() -> (tempfile::TempDir, Journal) {
 }
 
 async fn pending_for(journal: &Journal, id: i64) -> Option<(Entry, bool)> {
-    let pending = journal.pending().await.unwrap();
-    pending.into_iter().find(|(entry, _)| entry.id.0 == id)
+    let pending = journal.pending(usize::MAX, &[]).await.unwrap();
+    pending.list.into_iter().find(|(entry, _)| entry.id.0 == id)
 }
 
 /// Takes in what is told, to its end.
@@ -57,9 +57,10 @@ async fn path(journal: &Journal, id: i64, side: Side) -> String {
 
 async fn gone(journal: &Journal) -> Vec<i64> {
     let mut gone: Vec<_> = journal
-        .pending()
+        .pending(usize::MAX, &[])
         .await
         .unwrap()
+        .list
         .into_iter()
         .filter(|(_, gone)| *gone)
         .map(|(e, _)| e.id.0)

@@ -7,9 +7,10 @@ mod dirty;
 mod finish;
 mod list;
 mod pair;
+mod rest;
 mod walk;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 
@@ -99,6 +100,10 @@ pub struct Found {
     pub again: BTreeMap<String, Reach>,
     /// Folders whose `.syncignore` is another one: what is to be watched below them changes too.
     pub rules_changed: Vec<String>,
+    /// Where more is new than was asked for: to be scanned next.
+    pub left: BTreeMap<String, Reach>,
+    /// The known collections that lie nearest above it.
+    pub short: BTreeSet<ItemId>,
 }
 
 /// Something that cannot be synced as it is.
@@ -173,6 +178,9 @@ pub struct Scan<'a> {
     pub root: ItemId,
     /// How much of it.
     pub scope: &'a Scope,
+    /// About how many new items are told at most, where nothing is gone that could be among them. All else is told in any
+    /// case.
+    pub most: usize,
 }
 
 impl Scan<'_> {

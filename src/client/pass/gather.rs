@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{Engine, Error};
+use super::{Engine, Error, Outcome};
 use crate::client::item::{Content, Item, ItemId, Kind};
-use crate::client::journal::Entry;
+use crate::client::journal::{Entry, Pending};
 use crate::client::local::Stamp;
 use crate::client::local::read::List;
 use crate::client::local::scan::Found;
@@ -31,8 +31,13 @@ pub(super) struct Parts {
 
 impl Engine {
     /// Puts together what was found here and what is pending.
-    pub(super) async fn gather(&self, found: Found) -> Result<Parts, Error> {
-        let pending = self.journal.pending().await?;
+    pub(super) async fn gather(&self, found: Found, outcome: &mut Outcome) -> Result<Parts, Error> {
+        let whole = self.touched(&found).await?;
+        let Pending {
+            list: pending,
+            rest,
+        } = self.journal.pending(self.most, &whole).await?;
+        outcome.rest |= rest;
         let mut wanted: BTreeSet<ItemId> = pending.iter().map(|(entry, _)| entry.id).collect();
         wanted.extend(
             pending

@@ -10,6 +10,7 @@ mod here;
 mod land;
 mod line;
 mod names;
+mod portion;
 mod pull;
 mod push;
 mod put;
@@ -62,6 +63,8 @@ pub struct Engine {
     /// The account's own space.
     pub(super) home: i64,
     numbers: Numbers,
+    /// About how many new items of a side the next pass takes on.
+    most: usize,
     keys: Mutex<HashMap<i64, Arc<ClientKeys>>>,
     /// Turns of spaces up to which everything is known here.
     turns: std::sync::Mutex<HashMap<i64, i64>>,
@@ -92,6 +95,8 @@ pub struct Outcome {
     pub troubles: u64,
     /// Whether another pass has something to do at once.
     pub more: bool,
+    /// Whether there was so much that the next pass has to do the rest.
+    pub rest: bool,
     /// Folders whose rules have changed.
     pub rules_changed: Vec<String>,
 }
@@ -99,12 +104,17 @@ pub struct Outcome {
 impl Outcome {
     /// Whether only time helps.
     pub fn is_stuck(&self) -> bool {
-        self.failed > 0 && self.done == 0
+        self.failed > 0 && self.done == 0 && !self.rest
+    }
+
+    /// Whether another pass is to follow at once.
+    pub fn goes_on(&self) -> bool {
+        !self.is_stuck() && (self.more || self.rest || !self.again.is_empty())
     }
 
     /// Whether everything is in step.
     fn is_in_step(&self) -> bool {
-        self.failed + self.troubles == 0 && !self.more && self.again.is_empty()
+        self.failed + self.troubles == 0 && !self.goes_on()
     }
 }
 
@@ -135,6 +145,7 @@ impl Engine {
             root: ItemId(0),
             home: 0,
             numbers: Numbers { id: 0, content: 0 },
+            most: portion::MOST,
             keys: Mutex::default(),
             turns: std::sync::Mutex::default(),
             shadows: std::sync::Mutex::new(shadows),
@@ -192,8 +203,7 @@ impl Engine {
         let mut outcome = Outcome::default();
         let begin = now();
         self.progress.doing("looking");
-        let mut found = self.scan(&asked.scope, &mut outcome).await?;
-        let compared = self.compare(&mut found).await?;
+        let found = self.find(&asked.scope, &mut outcome).await?;
         let pulls = asked.pull || self.journal.get(Key::Hearing).await?.is_some();
         let pulled = if pulls {
             self.pull().await?
@@ -209,7 +219,8 @@ impl Engine {
             outcome.again.insert(String::new(), Reach::Below);
             return Ok(outcome);
         }
-        let mut parts = self.gather(found).await?;
+        let (found, compared) = self.find_all(&asked.scope, found, &mut outcome).await?;
+        let mut parts = self.gather(found, &mut outcome).await?;
         parts.cuts = compared.cuts;
         parts.racy.extend(compared.racy.iter().map(|(id, _)| *id));
         parts.stamps.extend(compared.racy);
@@ -219,11 +230,14 @@ impl Engine {
             self.here(&plan, &mut parts, &mut outcome).await?;
             self.journal.settle().await?;
         }
+        self.go_on(&outcome);
         if matches!(asked.scope, Scope::All) {
             let speaks = self.session.server().speaks();
             let speaks = speaks.map(|speaks| if speaks == Speaks::Http2 { "2" } else { "1" });
             self.journal.set(Key::Speaks, speaks).await?;
-            self.journal.well_since(begin).await?;
+            if !outcome.rest {
+                self.journal.well_since(begin).await?;
+            }
         }
         if outcome.is_in_step() && self.journal.troubles(1).await?.is_empty() {
             self.journal

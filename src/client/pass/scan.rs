@@ -27,6 +27,8 @@ impl Engine {
         }
         outcome.again.append(&mut found.again);
         outcome.rules_changed.append(&mut found.rules_changed);
+        outcome.rest |= !found.left.is_empty();
+        outcome.again.append(&mut found.left);
         if matches!(scope, Scope::All) || !outcome.rules_changed.is_empty() {
             let rules = self.ignore.digest();
             self.anew_when_other(Key::Rules, &rules).await?;
@@ -63,6 +65,7 @@ impl Engine {
             folder: &self.folder,
             root: self.root,
             scope,
+            most: self.most,
         };
         Ok(scan.run(&mut self.ignore, &mut self.numbers, &mut known)?)
     }

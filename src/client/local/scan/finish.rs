@@ -12,6 +12,7 @@ use crate::client::local::stamp::Stamp;
 impl<E> Walk<'_, '_, E> {
     /// Gives what was found, and why the root could not be read.
     pub(super) fn finish(mut self) -> (Found, Option<Errno>) {
+        self.leave_rest();
         let mut ids: Vec<Option<ItemId>> = Vec::with_capacity(self.nodes.len());
         for node in std::mem::take(&mut self.nodes) {
             let parent = match node.parent {

@@ -111,7 +111,11 @@ impl<E> Walk<'_, '_, E> {
         }
         self.held.extend(&listing.inodes);
         let first = self.nodes.len();
-        for entry in listing.entries {
+        let room = self.room();
+        if listing.entries.len() > room {
+            self.leave(at);
+        }
+        for entry in listing.entries.into_iter().take(room) {
             self.add_new(Parent::Node(at), &path, entry);
         }
         let nodes = first..self.nodes.len();

@@ -40,6 +40,8 @@ pub(super) struct Walk<'a, 'k, E> {
     pub(super) untold: Vec<usize>,
     /// Inodes of what is there but cannot be synced.
     pub(super) held: HashSet<u64>,
+    /// About how many new items are told at most.
+    pub(super) most: usize,
 }
 
 /// A known collection at its place.
@@ -118,6 +120,7 @@ impl<'a, 'k, E> Walk<'a, 'k, E> {
             gone_dirs: HashMap::new(),
             untold: Vec::new(),
             held: HashSet::new(),
+            most: scan.most,
         }
     }
 
@@ -138,7 +141,11 @@ impl<'a, 'k, E> Walk<'a, 'k, E> {
             if let Some(dir) = self.dirs.pop() {
                 self.visit(&dir)?;
             } else if let Some(node) = self.fresh.pop() {
-                self.meet_new(node)?;
+                if self.room() == 0 {
+                    self.leave(node);
+                } else {
+                    self.meet_new(node)?;
+                }
             } else if self.untold.is_empty() {
                 return Ok(());
             } else {

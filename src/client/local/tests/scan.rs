@@ -385,6 +385,7 @@ fn a_folder_that_lost_its_marker_gives_no_result() {
         folder: &world.folder,
         root: ROOT,
         scope: &Scope::All,
+        most: usize::MAX,
     };
     let known = &world.known;
     let mut tell =
@@ -405,6 +406,7 @@ fn a_folder_that_is_emptied_while_it_is_scanned_gives_no_result() {
         folder: &world.folder,
         root: ROOT,
         scope: &Scope::All,
+        most: usize::MAX,
     };
     let mut tell = |id: ItemId, name: Option<&str>| {
         if id == ROOT {

@@ -26,6 +26,8 @@ pub(super) struct World {
     pub(super) known: BTreeMap<ItemId, Known>,
     /// What each known file holds.
     pub(super) bytes: BTreeMap<ItemId, Vec<u8>>,
+    /// How many new items a scan tells.
+    pub(super) most: usize,
     last: i64,
 }
 
@@ -43,6 +45,7 @@ impl World {
             ignore: Ignore::new([]),
             known,
             bytes,
+            most: usize::MAX,
             last: ROOT.0,
         }
     }
@@ -111,6 +114,7 @@ impl World {
             folder: &self.folder,
             root: ROOT,
             scope,
+            most: self.most,
         };
         let mut numbers = Numbers { id: 0, content: 0 };
         let known = &self.known;
