@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use sync_server::client::cli::Cli;
+use sync_server::client::cli::{Cli, Command};
 use sync_server::client::commands::run;
+use sync_server::client::heap;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
@@ -44,6 +45,9 @@ fn main() -> ExitCode {
     tracing_subscriber::registry()
         .with(lines.with_filter(ours))
         .init();
+    if matches!(cli.command, Command::Daemon) {
+        heap::give_back();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(BLOCKING_THREADS)

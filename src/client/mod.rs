@@ -8,6 +8,7 @@ pub mod commands;
 pub mod config;
 pub mod control;
 pub mod daemon;
+pub mod heap;
 pub mod item;
 pub mod journal;
 pub mod local;
