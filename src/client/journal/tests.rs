@@ -224,3 +224,58 @@ async fn hearing_anew_keeps_the_cursor_from_before_until_all_is_told() {
     journal.take_anew(true).await.unwrap();
     assert_eq!(journal.get(Key::Before).await.unwrap(), None);
 }
+
+/// What of this is pending in a portion, and whether there is more.
+async fn portion(journal: &Journal, most: usize, whole: &[i64]) -> (Vec<i64>, bool) {
+    let whole: Vec<_> = whole.iter().map(|id| ItemId(*id)).collect();
+    let pending = journal.pending(most, &whole).await.unwrap();
+    let ids = pending.list.iter().map(|(entry, _)| entry.id.0);
+    (ids.collect(), pending.rest)
+}
+
+#[tokio::test]
+async fn files_that_are_new_there_come_in_portions_and_all_else_at_once() {
+    let (_dir, journal) = journal().await;
+    let mut told = vec![
+        Intake::Gone(ItemId(4)),
+        Intake::Is(entry(3, 1, "moved.txt", "f1")),
+        Intake::Is(entry(20, 2, "new", "d1")),
+        Intake::Is(entry(21, 20, "below", "d1")),
+    ];
+    let new = [(30, 2), (31, 2), (32, 20), (33, 21), (34, 2)];
+    told.extend(new.map(|(id, parent)| Intake::Is(entry(id, parent, &format!("{id}"), "f9"))));
+    hear(&journal, &told, Some("c1")).await;
+    let known = [3, 4, 5, 20, 21];
+    assert_eq!(portion(&journal, 0, &[]).await, (known.into(), true));
+    let first = [3, 4, 5, 20, 21, 30, 31];
+    assert_eq!(portion(&journal, 2, &[]).await, (first.into(), true));
+    let (all, rest) = portion(&journal, 5, &[]).await;
+    assert_eq!((all.len(), rest), (10, false));
+    // Where something happened here, all that is new there counts
+    let whole = [3, 4, 5, 20, 21, 32, 30];
+    assert_eq!(portion(&journal, 1, &[20]).await, (whole.into(), true));
+    let mut below = journal.new_below(&[ItemId(2)]).await.unwrap();
+    below.sort_unstable();
+    assert_eq!(below, [2, 20, 21].map(ItemId));
+    assert!(
+        journal
+            .new_below(&[ItemId(4), ItemId(1)])
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    for (id, is) in [
+        (1, true),
+        (2, true),
+        (3, true),
+        (4, true),
+        (20, true),
+        (6, false),
+    ] {
+        assert_eq!(
+            journal.is_pending_at(&[ItemId(id)]).await.unwrap(),
+            is,
+            "{id}"
+        );
+    }
+}

@@ -4,6 +4,7 @@ mod ignore;
 mod place;
 mod random;
 mod read;
+mod rest;
 mod rights;
 mod scan;
 mod scope;

@@ -175,6 +175,31 @@ fn check(world: &mut World, scope: &Scope) {
     assert_eq!(world.scan(), Found::default());
 }
 
+/// Scans in portions of so many new items.
+fn check_portions(world: &mut World, most: usize, scope: Scope) {
+    let mut next = scope;
+    world.most = most;
+    loop {
+        let found = world.scan_in(&next);
+        world.apply(&found);
+        let new = found
+            .changed
+            .iter()
+            .filter(|local| !local.item.id.is_known());
+        assert!(
+            found.left.is_empty() || new.count() > 0,
+            "it comes to no end: {found:?}"
+        );
+        if found.left.is_empty() {
+            break;
+        }
+        next = Scope::Dirty(found.left);
+    }
+    world.most = usize::MAX;
+    assert_eq!(world.modelled(), world.real());
+    assert_eq!(world.scan(), Found::default());
+}
+
 fn cases() -> ProptestConfig {
     let long = std::env::var_os("SYNC_TEST_LONG").is_some();
     ProptestConfig::with_cases(if long { 1000 } else { 96 })
@@ -214,6 +239,23 @@ proptest! {
         rounds in prop::collection::vec(prop::collection::vec(edit(), 1..10), 1..4),
     ) {
         play(&first, &rounds, Scope::Dirty);
+    }
+
+    #[test]
+    fn scans_in_portions_find_the_same(
+        first in prop::collection::vec(edit(), 5..40),
+        rounds in prop::collection::vec(prop::collection::vec(edit(), 1..20), 1..4),
+        most in 1..6_usize,
+    ) {
+        let mut world = World::new();
+        let mut count = 0;
+        for edits in std::iter::once(&first).chain(&rounds) {
+            let mut hand = Hand { world: &world, dirty: BTreeMap::new(), count };
+            hand.act_all(edits);
+            count = hand.count;
+            let scope = Scope::Dirty(hand.dirty);
+            check_portions(&mut world, most, scope);
+        }
     }
 
     #[test]

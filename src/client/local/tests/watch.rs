@@ -45,6 +45,27 @@ async fn a_change_is_told_within_the_time_and_once() {
 }
 
 #[tokio::test]
+async fn what_has_happened_so_far_is_told_at_once() {
+    let mut world = World::new();
+    world.write("a/moved", "a");
+    world.mkdir("b");
+    world.settle();
+    let mut watch = watch(&world);
+    assert_eq!(watch.so_far().await.unwrap(), BTreeMap::new());
+    world.rename("a/moved", "b/here");
+    world.write("b/new/file", "new");
+    let so_far = watch.so_far().await.unwrap();
+    let found = world.scan_in(&Scope::Dirty(so_far));
+    assert!(found.missing.is_empty(), "{found:?}");
+    world.apply(&found);
+    assert_eq!(world.modelled(), world.real());
+    // What is in a new collection is told from then on
+    world.write("b/new/file", "edited");
+    let more = watch.so_far().await.unwrap();
+    assert!(more.contains_key("b/new/file"), "{more:?}");
+}
+
+#[tokio::test]
 async fn a_file_that_stays_open_is_told_when_it_rests() {
     let world = World::new();
     world.write("log", "");
