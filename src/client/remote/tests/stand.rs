@@ -45,7 +45,7 @@ impl Seen {
 
     /// Without the trial with which clients find out what is spoken.
     pub(super) fn is_trial(&self) -> bool {
-        self.route == "/api/v1/sync/status" && !self.headers.contains_key("authorization")
+        self.route == "/api/v1/sync/status" && !self.headers.contains_key("x-access-token")
     }
 }
 
