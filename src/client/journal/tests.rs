@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::client::item::{ItemId, Kind};
+use crate::client::local::Stamp;
 
 const ROOT: ItemId = ItemId(1);
 
@@ -222,4 +223,50 @@ async fn hearing_anew_keeps_the_cursor_from_before_until_all_is_told() {
     // From a server that does not know what it told there is nothing to ask with
     journal.take_anew(true).await.unwrap();
     assert_eq!(journal.get(Key::Before).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_journal_of_the_first_layout_is_taken_over_but_for_its_unfinished_uploads() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("journal.db");
+    let journal = Journal::open(&file).await.unwrap();
+    let row = entry(2, 1, "docs", "d1");
+    journal
+        .write(&[Write::Put(row.clone(), None)])
+        .await
+        .unwrap();
+    sqlx::raw_sql(
+        "DROP TABLE upload;
+         CREATE TABLE upload (path TEXT PRIMARY KEY, upload INTEGER NOT NULL, base TEXT NOT NULL,
+             root BLOB NOT NULL, size INTEGER NOT NULL) STRICT;
+         INSERT INTO upload VALUES ('a', 1, 'none', x'00', 5);
+         PRAGMA user_version = 1",
+    )
+    .execute(&mut *journal.conn().await)
+    .await
+    .unwrap();
+    journal.close().await.unwrap();
+
+    let journal = Journal::open(&file).await.unwrap();
+
+    assert_eq!(journal.item(ItemId(2)).await.unwrap().unwrap().0, row);
+    assert!(journal.begun("a").await.unwrap().is_none());
+    let begun = Begun {
+        upload: 3,
+        base: "none".to_owned(),
+        stamp: Stamp {
+            inode: u64::MAX,
+            size: 5,
+            mtime_ns: -1,
+            ctime_ns: 7,
+        },
+    };
+    journal.begin("a", &begun).await.unwrap();
+    assert_eq!(journal.begun("a").await.unwrap(), Some(begun));
+    sqlx::raw_sql("PRAGMA user_version = 3")
+        .execute(&mut *journal.conn().await)
+        .await
+        .unwrap();
+    journal.close().await.unwrap();
+    assert!(matches!(Journal::open(&file).await, Err(Error::Layout(3))));
 }

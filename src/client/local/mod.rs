@@ -3,6 +3,7 @@
 //! Paths are relative to the folder, with `/` between names; the folder itself is the empty one. Nothing here ever
 //! follows a link, and nothing is replaced or removed that is not what it was expected to be.
 
+pub mod cutting;
 pub mod folder;
 pub mod ignore;
 pub mod place;

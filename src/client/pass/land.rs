@@ -87,7 +87,12 @@ impl Engine {
         match result.status {
             PushStatus::Done => {}
             PushStatus::Need if task.sent.is_some() && result.need.is_some() => {
-                line.again.push(task);
+                line.whole(task);
+                return Ok(());
+            }
+            // What is known here of the base is not what the server has.
+            PushStatus::Error if is_mismatch(&result) && task.is_delta() => {
+                line.whole(task);
                 return Ok(());
             }
             PushStatus::Stale => {
@@ -187,8 +192,10 @@ impl Engine {
                 news.writes.push(Write::Remove(id));
             }
         }
-        let list = Write::List(now, node.space, etag.into(), sent.list);
-        news.writes.push(list);
+        if let Some(list) = sent.list {
+            news.writes
+                .push(Write::List(now, node.space, etag.into(), list));
+        }
         if let Some(opened) = sent.opened {
             // For the next edit of a file that is edited.
             block_in_place(|| self.shadows().keep(&self.folder, now, etag, &opened));
@@ -200,6 +207,12 @@ impl Engine {
         news.writes.push(Write::Put(entry, sent.stamp));
         news.intake.extend(self.take(node));
     }
+}
+
+/// Whether what the server made of a content is not what was meant.
+fn is_mismatch(result: &PushResult) -> bool {
+    let problem = result.problem.as_ref();
+    problem.is_some_and(|problem| problem.name() == "checksum-mismatch")
 }
 
 /// A collection that was only here is there, too, with an id of its own.

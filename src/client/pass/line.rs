@@ -26,6 +26,13 @@ pub(super) struct Task {
     pub(super) before: Option<Item>,
 }
 
+impl Task {
+    /// Whether what was sent refers to what the server has.
+    pub(super) fn is_delta(&self) -> bool {
+        self.sent.as_ref().is_some_and(|sent| sent.is_delta)
+    }
+}
+
 /// What was sent of a file.
 pub(super) struct Sending {
     /// Where both sides have it.
@@ -34,7 +41,10 @@ pub(super) struct Sending {
     pub(super) size: u64,
     pub(super) mtime: i64,
     pub(super) stamp: Option<Stamp>,
-    pub(super) list: List,
+    /// How it is cut; none while a file is cut that is being sent.
+    pub(super) list: Option<List>,
+    /// Whether it refers to what the server has.
+    pub(super) is_delta: bool,
     /// To be kept for the next edit.
     pub(super) opened: Option<Opened>,
 }
@@ -81,6 +91,20 @@ impl<'a> Line<'a> {
             .chain(&self.tasks)
             .filter(|task| !matches!(task.op, RemoteOp::MakeCollection { .. }));
         waiting.any(|task| step.needs.contains(&task.step))
+    }
+
+    /// A content is to go again, whole this time. What was read of it counts.
+    pub(super) fn whole(&mut self, task: Task) {
+        if let Some(Sending {
+            list: Some(list),
+            stamp: Some(stamp),
+            ..
+        }) = &task.sent
+        {
+            let cut = (list.clone(), *stamp);
+            self.parts.cuts.insert(self.parts.alias(task.op.id()), cut);
+        }
+        self.again.push(task);
     }
 
     /// A step that was not done is not taken for done any more.

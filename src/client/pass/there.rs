@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use tokio::task::block_in_place;
 
-use super::content::Way;
 use super::gather::Parts;
 use super::line::{Line, Sending, Task};
 use super::pull::Pulled;
-use super::put::{Aim, INLINE_MAX, PARTS_MIN, Put, Ready, Source, Try};
+use super::put::{Aim, INLINE_MAX, Put, Ready, Try};
 use super::{Engine, Error, Outcome};
 use crate::client::item::{Item, ItemId, Kind};
 use crate::client::journal::{Entry, Write};
@@ -234,7 +233,7 @@ impl Engine {
                 return self.note(&path, &why, line.outcome).await;
             }
         };
-        let task = Task {
+        let mut task = Task {
             step: at,
             op: op.clone(),
             path: put.path.clone(),
@@ -242,11 +241,16 @@ impl Engine {
             sent: Some(sending(&put)),
             before: None,
         };
-        let whole = matches!(put.content, Source::File(_, Way::Whole));
-        if whole && put.size >= PARTS_MIN {
+        if put.goes_in_parts() {
             self.land_all(line).await?;
-            let written = self.upload(&put).await;
-            return self.landed(task, written.map(result_of), line).await;
+            let uploaded = self.upload(&put).await;
+            let result = uploaded.map(|(written, list, stamp)| {
+                if let Some(sent) = &mut task.sent {
+                    (sent.list, sent.stamp) = (Some(list), stamp);
+                }
+                result_of(written)
+            });
+            return self.landed(task, result, line).await;
         }
         if put.estimate() > INLINE_MAX {
             self.land_all(line).await?;
@@ -286,12 +290,14 @@ fn sending(put: &Put) -> Sending {
         size: put.size,
         mtime: put.mtime,
         stamp: put.stamp,
-        list: put.list.clone(),
-        opened: match &put.content {
-            // What cannot be opened once more is not kept.
-            Source::File(opened, _) if put.base.is_some() => opened.again().ok(),
-            Source::File(..) | Source::Link(_) => None,
-        },
+        list: put.content.list().cloned(),
+        is_delta: put.is_delta(),
+        // What cannot be opened once more is not kept.
+        opened: put
+            .content
+            .opened()
+            .filter(|_| put.base.is_some())
+            .and_then(|opened| opened.again().ok()),
     }
 }
 
