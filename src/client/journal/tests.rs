@@ -223,3 +223,14 @@ async fn hearing_anew_keeps_the_cursor_from_before_until_all_is_told() {
     journal.take_anew(true).await.unwrap();
     assert_eq!(journal.get(Key::Before).await.unwrap(), None);
 }
+
+#[tokio::test]
+async fn all_that_have_a_name_are_told() {
+    let (_dir, journal) = journal().await;
+    let other = entry(6, 2, "a.txt", "f6");
+    journal.write(&[Write::Put(other, None)]).await.unwrap();
+    let known = journal.child(ItemId(2), "a.txt").await.unwrap();
+    let mut ids: Vec<_> = known.iter().map(|(row, _)| row.id.0).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, [3, 6]);
+}

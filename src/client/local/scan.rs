@@ -4,6 +4,7 @@
 //! stays as it was: only what is seen to be gone is missing.
 
 mod dirty;
+mod doubt;
 mod finish;
 mod list;
 mod pair;
@@ -162,7 +163,8 @@ pub enum ScanError<E> {
     Known(E),
 }
 
-/// Tells what is known: the children of a collection, or only the one with this name.
+/// Tells what is known: the children of a collection, or only those with this name. There are several for a moment: when
+/// one has let others pass and did not come to its place.
 pub type Tell<'a, E> = dyn FnMut(ItemId, Option<&str>) -> Result<Vec<Known>, E> + 'a;
 
 /// What a scan looks at.

@@ -33,6 +33,7 @@ use super::item::ItemId;
 use super::journal::{Journal, Key};
 use super::local::folder::Folder;
 use super::local::ignore::Ignore;
+use super::local::passing_name;
 use super::local::scan::{Numbers, Reach, Scope};
 use super::local::shadow::Shadows;
 use super::progress::Progress;
@@ -239,7 +240,7 @@ impl Engine {
         let conflict = |_, name: &str, attempt: u32| conflict_name(name, now, &device, attempt);
         let names = Names {
             conflict: &conflict,
-            temporary: &names::temporary,
+            temporary: &passing_name,
         };
         let planned = reconcile(&parts.local, &parts.remote, &parts.synced, &names);
         let plan = match planned {

@@ -54,7 +54,7 @@ impl Engine {
             let children = runtime.block_on(async {
                 match name {
                     None => journal.children(id).await,
-                    Some(name) => Ok(journal.child(id, name).await?.into_iter().collect()),
+                    Some(name) => journal.child(id, name).await,
                 }
             })?;
             Ok(children.into_iter().map(known_of).collect())

@@ -8,5 +8,6 @@ mod rights;
 mod scan;
 mod scope;
 mod shadow;
+mod swap;
 mod watch;
 mod world;
