@@ -16,7 +16,7 @@ use super::item::ItemId;
 pub use stamp::Stamp;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 /// The path of a name in a collection.
 pub fn join(dir: &str, name: &str) -> String {

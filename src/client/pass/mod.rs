@@ -19,6 +19,9 @@ mod taking;
 mod there;
 mod upload;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, MutexGuard, PoisonError};
 

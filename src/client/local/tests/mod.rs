@@ -1,5 +1,5 @@
 mod folder;
-pub(super) mod hook;
+pub(in crate::client) mod hook;
 mod ignore;
 mod place;
 mod random;

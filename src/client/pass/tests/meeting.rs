@@ -1,0 +1,1 @@
+//! What another device has done since the pass has heard.

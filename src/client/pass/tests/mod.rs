@@ -1,0 +1,6 @@
+//! Passes against a server in memory.
+
+mod meeting;
+mod model;
+mod swap;
+mod world;
