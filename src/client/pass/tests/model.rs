@@ -327,6 +327,17 @@ impl Model {
         }
     }
 
+    /// What is said of bytes that are current at a path after they met others.
+    pub(super) fn wins(&self, path: &str, other: &str) -> PushResult {
+        let id = self.find(path).unwrap();
+        let copy = self.find(other).unwrap();
+        PushResult {
+            etag: Some(self.nodes[&id].0.etag.clone()),
+            conflict: Some(self.told(copy)),
+            ..self.done(id)
+        }
+    }
+
     fn done(&self, id: i64) -> PushResult {
         PushResult {
             node: Some(self.told(id)),
