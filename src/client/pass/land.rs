@@ -196,7 +196,8 @@ impl Engine {
                 }
                 news.intake
                     .extend(result.conflict.as_ref().and_then(|copy| self.take(copy)));
-                line.outcome.more |= result.conflict.is_some();
+                // Others than those that were sent may be current by now.
+                line.outcome.more |= result.conflict.is_some() || node.etag != etag;
             }
         }
         Ok(())
