@@ -1,5 +1,6 @@
 //! Passes against a server in memory.
 
+mod leaving;
 mod meeting;
 mod model;
 mod swap;
