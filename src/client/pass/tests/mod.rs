@@ -4,4 +4,5 @@ mod leaving;
 mod meeting;
 mod model;
 mod swap;
+mod touching;
 mod world;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde_json::{Value, json as value};
 
 use crate::chunk::Class;
+use crate::client::journal::pack;
 use crate::client::pass::content::cut_bytes;
 use crate::client::remote::tests::stand::{Reply, Seen, json, problem, typed, with_status};
 use crate::crypto::ClientKeys;
@@ -30,6 +31,8 @@ pub(super) type Act = Box<dyn FnOnce(&mut Model) + Send>;
 pub(super) struct Model {
     nodes: BTreeMap<i64, (Node, Vec<u8>)>,
     gone: Vec<(i64, i64)>,
+    /// Bytes of versions that are not current, by their etags.
+    olds: BTreeMap<String, Vec<u8>>,
     seq: i64,
     last: i64,
     /// What another device does when the next push has come.
@@ -49,6 +52,7 @@ impl Model {
         let mut model = Self {
             nodes: BTreeMap::new(),
             gone: Vec::new(),
+            olds: BTreeMap::new(),
             seq: 1,
             last: ROOT,
             before_push: None,
@@ -136,7 +140,9 @@ impl Model {
         });
         let mut node = self.node(id, Some(parent), &name, kind);
         node.size = bytes.len() as u64;
-        self.nodes.insert(id, (node, bytes.to_vec()));
+        if let Some((old, bytes)) = self.nodes.insert(id, (node, bytes.to_vec())) {
+            self.olds.insert(old.etag, bytes);
+        }
         id
     }
 
@@ -188,6 +194,17 @@ impl Model {
                     act(self);
                 }
                 typed(stream::MEDIA_TYPE, self.fetch(&seen.body))
+            }
+            "sync/manifest" => {
+                self.asked.push(path.to_owned());
+                let (node, bytes) = &self.nodes[&id().unwrap()];
+                let etag = query.get("etag").map(|etag| &**etag);
+                if etag != Some(&*node.etag) && !self.olds.contains_key(etag.unwrap_or("")) {
+                    return problem(404, "not-found");
+                }
+                let bytes = etag.and_then(|etag| self.olds.get(etag)).unwrap_or(bytes);
+                let list = cut_bytes(bytes, Class::Small, &keys());
+                typed("application/vnd.sync-server.manifest", pack(&list.chunks))
             }
             _ => self.other(seen.method.as_str(), path),
         }
@@ -371,13 +388,7 @@ impl Model {
 }
 
 fn given(node: &Node, bytes: &[u8]) -> DeltaHead {
-    let keys = ClientKeys {
-        chunk: KEY,
-        blind: KEY,
-        root: KEY,
-        gear: 7,
-    };
-    let list = cut_bytes(bytes, Class::Small, &keys);
+    let list = cut_bytes(bytes, Class::Small, &keys());
     DeltaHead {
         id: node.id,
         from: None,
@@ -385,6 +396,15 @@ fn given(node: &Node, bytes: &[u8]) -> DeltaHead {
         size: node.size,
         root: hex(&list.root.0),
         class: Class::Small.into(),
+    }
+}
+
+fn keys() -> ClientKeys {
+    ClientKeys {
+        chunk: KEY,
+        blind: KEY,
+        root: KEY,
+        gear: 7,
     }
 }
 
