@@ -11,8 +11,8 @@ use super::list::Entry;
 use super::walk::{Dir, Gone, Node, Parent, State, Walk};
 use super::{Known, ScanError};
 use crate::client::item::{ItemId, Kind};
-use crate::client::local::stamp::Stamp;
 use crate::client::local::passing;
+use crate::client::local::stamp::Stamp;
 
 /// Something known, and what lies under its name and is not what it was.
 pub(super) struct Doubt {
@@ -69,10 +69,15 @@ impl<E> Walk<'_, '_, E> {
         let passing = self.passing();
         loop {
             let goes = |at: &usize| {
-                let Doubt { known: was, entry, .. } = &doubts[*at];
-                let free = |on: Option<usize>| on != Some(*at) && on.is_none_or(|on| moved.contains(&on));
+                let Doubt {
+                    known: was, entry, ..
+                } = &doubts[*at];
+                let free =
+                    |on: Option<usize>| on != Some(*at) && on.is_none_or(|on| moved.contains(&on));
                 let stamp = entry.seen.stamp;
-                let is_elsewhere = was.stamp.is_some_and(|stamp| finds(&there, was.item.kind, &stamp, free));
+                let is_elsewhere = was
+                    .stamp
+                    .is_some_and(|stamp| finds(&there, was.item.kind, &stamp, free));
                 let passes = passing.get(&was.item.id).is_some_and(|(kind, inode)| {
                     *kind == was.item.kind && was.stamp.is_none_or(|stamp| stamp.inode == *inode)
                 });
@@ -102,13 +107,17 @@ impl<E> Walk<'_, '_, E> {
         let nodes = self.nodes.iter().filter(|node| node.state == State::Fresh);
         let nodes = nodes.map(|node| (node.kind, node.seen.stamp, None));
         let entries = doubts.iter().enumerate();
-        let entries = entries.map(|(at, doubt)| (doubt.entry.kind, doubt.entry.seen.stamp, Some(at)));
+        let entries =
+            entries.map(|(at, doubt)| (doubt.entry.kind, doubt.entry.seen.stamp, Some(at)));
         places(&asked, nodes.chain(entries))
     }
 
     /// What is known and not at its place, of which an entry may be one.
     fn lost(&self, doubts: &[Doubt]) -> Places {
-        let asked = doubts.iter().map(|doubt| doubt.entry.seen.stamp.inode).collect();
+        let asked = doubts
+            .iter()
+            .map(|doubt| doubt.entry.seen.stamp.inode)
+            .collect();
         let of = |known: &Known, at| Some((known.item.kind, known.stamp?, at));
         let gone = self.gone.iter().filter(|gone| gone.is_free());
         let gone = gone.filter_map(|gone| of(&gone.known, None));
@@ -129,10 +138,7 @@ impl<E> Walk<'_, '_, E> {
     }
 }
 
-fn places(
-    asked: &HashSet<u64>,
-    all: impl Iterator<Item = (Kind, Stamp, Option<usize>)>,
-) -> Places {
+fn places(asked: &HashSet<u64>, all: impl Iterator<Item = (Kind, Stamp, Option<usize>)>) -> Places {
     let mut places = Places::new();
     for place in all.filter(|(_, stamp, _)| asked.contains(&stamp.inode)) {
         places.entry(place.1.inode).or_default().push(place);
