@@ -8,6 +8,7 @@ use crate::crypto::Blinded;
 const GET: &str = "SELECT upload, base, root, size FROM upload WHERE path = $1";
 const PUT: &str =
     "INSERT OR REPLACE INTO upload (path, upload, base, root, size) VALUES ($1, $2, $3, $4, $5)";
+const ALL: &str = "SELECT path, upload FROM upload";
 const REMOVE: &str = "DELETE FROM upload WHERE path = $1";
 
 /// An upload in parts that a restart can go on with.
@@ -37,6 +38,12 @@ impl Journal {
             root: Blinded(root.try_into().map_err(|_| Error::Row("a root"))?),
             size: row.try_get::<i64, _>(3)?.cast_unsigned(),
         }))
+    }
+
+    /// All that have begun: their paths, and the server's ids.
+    pub async fn uploads(&self) -> Result<Vec<(String, i64)>, Error> {
+        let query = sqlx::query_as(ALL);
+        Ok(query.fetch_all(&mut *self.conn().await).await?)
     }
 
     /// Remembers an upload that has begun.

@@ -8,6 +8,7 @@ mod fetch;
 mod gather;
 mod here;
 mod land;
+mod leftovers;
 mod line;
 mod names;
 mod pull;
@@ -228,6 +229,10 @@ impl Engine {
             let speaks = speaks.map(|speaks| if speaks == Speaks::Http2 { "2" } else { "1" });
             self.journal.set(Key::Speaks, speaks).await?;
             self.journal.well_since(begin).await?;
+            self.clear().await?;
+            if outcome.failed == 0 && !outcome.more && outcome.again.is_empty() {
+                self.abort_uploads().await?;
+            }
         }
         if outcome.is_in_step() && self.journal.troubles(1).await?.is_empty() {
             self.journal

@@ -35,7 +35,10 @@ async fn a_new_folder_that_meets_one_which_is_known_under_another_name_deletes_n
         for path in ["b/2", "b/in/3"] {
             assert!(tree.contains_key(path), "{tree:?}");
         }
-        for text in ["bytes of a/1", "new here"].iter().take(1 + usize::from(file.is_some())) {
+        for text in ["bytes of a/1", "new here"]
+            .iter()
+            .take(1 + usize::from(file.is_some()))
+        {
             assert!(tree.values().any(|there| there == text), "{tree:?}");
         }
     }
@@ -106,10 +109,15 @@ async fn what_the_server_did_not_take_is_known_in_the_next_pass() {
         world.go_on(outcome).await;
         assert_eq!(world.server().tree(), world.tree());
         assert_eq!(world.tree().len(), 7, "{:?}", world.tree());
-        let made = world.server().pushed.iter().filter(|item| match item {
-            PushItem::Put(put) => put.path == "/new/a" && put.base.as_deref() == Some("none"),
-            _ => false,
-        }).count();
+        let made = world
+            .server()
+            .pushed
+            .iter()
+            .filter(|item| match item {
+                PushItem::Put(put) => put.path == "/new/a" && put.base.as_deref() == Some("none"),
+                _ => false,
+            })
+            .count();
         assert_eq!(made, 0, "what was moved is not new");
     }
 }

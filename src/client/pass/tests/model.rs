@@ -97,6 +97,11 @@ impl Model {
         })
     }
 
+    /// The etag of what is at a path.
+    pub(super) fn etag(&self, path: &str) -> String {
+        self.nodes[&self.find(path).unwrap()].0.etag.clone()
+    }
+
     fn told(&self, id: i64) -> Node {
         let mut node = self.nodes[&id].0.clone();
         let (mut path, mut at) = (String::new(), id);
@@ -161,7 +166,10 @@ impl Model {
         while let Some(id) = left.pop() {
             self.nodes.remove(&id);
             self.gone.push((self.seq, id));
-            let below = self.nodes.values().filter(|(node, _)| node.parent == Some(id));
+            let below = self
+                .nodes
+                .values()
+                .filter(|(node, _)| node.parent == Some(id));
             left.extend(below.map(|(node, _)| node.id));
         }
     }
@@ -176,10 +184,14 @@ impl Model {
             "sync/status" => json(&self.status()),
             "sync/keys" => {
                 let key = hex(&KEY);
-                json(&value!({"space": 1, "chunk": key, "blind": key, "root": key, "gear": "0000000000000007"}))
+                json(
+                    &value!({"space": 1, "chunk": key, "blind": key, "root": key, "gear": "0000000000000007"}),
+                )
             }
             "sync/pull" => {
-                let since = query.get("cursor").map_or(0, |since| since.parse().unwrap());
+                let since = query
+                    .get("cursor")
+                    .map_or(0, |since| since.parse().unwrap());
                 json(&self.changes(since))
             }
             "files/list" => json(&value!({"items": self.below(id().unwrap()), "next": null})),
@@ -211,7 +223,9 @@ impl Model {
     }
 
     fn other(&mut self, method: &str, path: &str) -> Reply {
-        let info = path.strip_prefix("files/").and_then(|rest| rest.strip_suffix("/info"));
+        let info = path
+            .strip_prefix("files/")
+            .and_then(|rest| rest.strip_suffix("/info"));
         if let Some(id) = info.and_then(|id| id.parse().ok()) {
             return match self.nodes.contains_key(&id) {
                 true => json(&self.told(id)),
@@ -246,7 +260,9 @@ impl Model {
         };
         let gone = self.gone.iter().filter(|(seq, _)| *seq > since);
         let gone = gone.map(|(_, id)| change(*id, None));
-        let there = there.into_iter().map(|(_, id)| change(id, Some(self.told(id))));
+        let there = there
+            .into_iter()
+            .map(|(_, id)| change(id, Some(self.told(id))));
         Changes {
             changes: gone.chain(there).collect(),
             cursor: self.seq.to_string(),
@@ -257,7 +273,10 @@ impl Model {
     fn below(&self, id: i64) -> Vec<Node> {
         let (mut ids, mut at) = (vec![id], 0);
         while let Some(above) = ids.get(at).copied() {
-            let below = self.nodes.values().filter(|(node, _)| node.parent == Some(above));
+            let below = self
+                .nodes
+                .values()
+                .filter(|(node, _)| node.parent == Some(above));
             ids.extend(below.map(|(node, _)| node.id));
             at += 1;
         }
@@ -368,7 +387,10 @@ impl Model {
         let mut out = Vec::new();
         stream::magic(&mut out);
         for item in asked.items {
-            let there = self.nodes.get(&item.id).filter(|(node, _)| node.etag == item.to);
+            let there = self
+                .nodes
+                .get(&item.id)
+                .filter(|(node, _)| node.etag == item.to);
             let head = match there {
                 Some((node, bytes)) => FetchHead::Given(given(node, bytes)),
                 None => FetchHead::Refused(FetchRefusal {

@@ -34,7 +34,12 @@ async fn a_swap_whose_renames_the_journal_did_not_hear_of_is_not_undone() {
     }
     world.settle().await;
     assert_eq!(world.server().tree(), wanted);
-    assert_eq!(world.server().pushed.len(), 6, "{:?}", world.server().pushed);
+    assert_eq!(
+        world.server().pushed.len(),
+        6,
+        "{:?}",
+        world.server().pushed
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,13 +82,20 @@ async fn one_that_did_not_come_to_its_place_in_a_swap_comes_there_later() {
         world.settle().await;
         let texts: Vec<_> = world.tree().into_values().collect();
         for text in ["bytes of x", &format!("bytes of {other}"), "new"] {
-            assert!(texts.iter().any(|there| there == text), "{:?}", world.tree());
+            assert!(
+                texts.iter().any(|there| there == text),
+                "{:?}",
+                world.tree()
+            );
         }
         let server = world.server();
         let deletes = |item: &&PushItem| matches!(item, PushItem::Delete { .. });
         assert_eq!(server.pushed.iter().find(deletes), None);
         let texts = ["x", other].map(|path| server.tree()[path].clone());
-        assert_eq!(texts, [format!("bytes of {other}"), "bytes of x".to_owned()]);
+        assert_eq!(
+            texts,
+            [format!("bytes of {other}"), "bytes of x".to_owned()]
+        );
     }
 }
 

@@ -72,7 +72,9 @@ impl World {
 
     /// One pass over some paths, which hears of the server's news as well.
     pub(super) async fn pass_over(&mut self, paths: &[(&str, Reach)]) -> Outcome {
-        let paths = paths.iter().map(|(path, reach)| ((*path).to_owned(), *reach));
+        let paths = paths
+            .iter()
+            .map(|(path, reach)| ((*path).to_owned(), *reach));
         self.pass_in(Scope::Dirty(paths.collect())).await
     }
 
