@@ -91,12 +91,11 @@ pub async fn run(dir: &ConfigDir) -> Result<(), Error> {
     notify(&[sd_notify::NotifyState::Ready]);
     loop {
         let passed = daemon.passes(&mut watch, &events, &control, &mut stop);
-        let woken = match passed.await? {
-            Some(woken) => woken,
-            None => {
-                let woken = daemon.wait(&mut watch, &mut events, &control, &mut stop);
-                woken.await?
-            }
+        let woken = if let Some(woken) = passed.await? {
+            woken
+        } else {
+            let woken = daemon.wait(&mut watch, &mut events, &control, &mut stop);
+            woken.await?
         };
         match woken {
             Woken::Stop => break,

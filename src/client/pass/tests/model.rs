@@ -90,11 +90,14 @@ impl Model {
     /// The id at a path without a leading slash.
     pub(super) fn find(&self, path: &str) -> Option<i64> {
         let names = path.split('/').filter(|name| !name.is_empty());
-        names.fold(Some(ROOT), |at, name| {
-            let mut nodes = self.nodes.values();
-            let is_it = |(node, _): &&(Node, Vec<u8>)| node.parent == at && node.name == name;
-            at.and(nodes.find(is_it).map(|(node, _)| node.id))
-        })
+        let mut at = ROOT;
+        for name in names {
+            let mut nodes = self.nodes.values().map(|(node, _)| node);
+            at = nodes
+                .find(|node| node.parent == Some(at) && node.name == name)?
+                .id;
+        }
+        Some(at)
     }
 
     /// The etag of what is at a path.
@@ -227,9 +230,11 @@ impl Model {
             .strip_prefix("files/")
             .and_then(|rest| rest.strip_suffix("/info"));
         if let Some(id) = info.and_then(|id| id.parse().ok()) {
-            return match self.nodes.contains_key(&id) {
-                true => json(&self.told(id)),
-                false => problem(404, "not-found"),
+            let is_there = self.nodes.contains_key(&id);
+            return if is_there {
+                json(&self.told(id))
+            } else {
+                problem(404, "not-found")
             };
         }
         self.asked.push(format!("{method} {path}"));
