@@ -11,8 +11,11 @@ use super::list::Entry;
 use super::walk::{Dir, Gone, Node, Parent, State, Walk};
 use super::{Known, ScanError};
 use crate::client::item::{ItemId, Kind};
-use crate::client::local::passing;
-use crate::client::local::stamp::Stamp;
+use crate::client::local::stamp::{Seen, Stamp};
+use crate::client::local::{join, passing};
+
+/// Things in a collection that are looked for where it may be by now.
+const LOOKS: usize = 32;
 
 /// Something known, and what lies under its name and is not what it was.
 pub(super) struct Doubt {
@@ -27,8 +30,23 @@ impl Doubt {
     }
 }
 
-/// What may be the same thing under two names; the number is that of a doubt, where it depends on one.
-type Places = HashMap<u64, Vec<(Kind, Stamp, Option<usize>)>>;
+/// What may be the same thing under two names.
+struct Place {
+    kind: Kind,
+    stamp: Stamp,
+    /// The doubt that it is of, where it depends on one.
+    on: Option<usize>,
+    /// What it is known as, or where it was met.
+    what: What,
+}
+
+enum What {
+    Known(ItemId),
+    Met(String),
+}
+
+/// By inodes.
+type Places = HashMap<u64, Vec<Place>>;
 
 impl<E> Walk<'_, '_, E> {
     /// Decides about known names under which something else lies, once all else was seen.
@@ -36,7 +54,10 @@ impl<E> Walk<'_, '_, E> {
         let (doubts, left) = mem::take(&mut self.doubts).into_iter().partition(which);
         self.doubts = left;
         let doubts: Vec<Doubt> = doubts;
-        let moved = self.exchanged(&doubts);
+        if doubts.is_empty() {
+            return Ok(());
+        }
+        let moved = self.exchanged(&doubts)?;
         for (at, doubt) in doubts.into_iter().enumerate() {
             if moved.contains(&at) {
                 self.part(doubt);
@@ -63,32 +84,83 @@ impl<E> Walk<'_, '_, E> {
     }
 
     /// Those of which both are certainly elsewhere. One that depends on another that stays, stays as well.
-    fn exchanged(&self, doubts: &[Doubt]) -> HashSet<usize> {
+    fn exchanged(&mut self, doubts: &[Doubt]) -> Result<HashSet<usize>, ScanError<E>> {
         let (there, known) = (self.met(doubts), self.lost(doubts));
-        let mut moved: HashSet<usize> = (0..doubts.len()).collect();
         let passing = self.passing();
+        let passes = |known: &Known| {
+            let (kind, inode) = passing.get(&known.item.id)?;
+            let same = known.stamp.is_none_or(|stamp| stamp.inode == *inode);
+            (*kind == known.item.kind && same).then_some(())
+        };
+        let mut moved = HashSet::new();
+        for (at, doubt) in doubts.iter().enumerate() {
+            let is_sure = !doubt.is_collection() || passes(&doubt.known).is_some();
+            if is_sure || self.is_seen(doubt, at, &there, &known)? {
+                moved.insert(at);
+            }
+        }
         loop {
             let goes = |at: &usize| {
                 let Doubt {
                     known: was, entry, ..
                 } = &doubts[*at];
-                let free =
-                    |on: Option<usize>| on != Some(*at) && on.is_none_or(|on| moved.contains(&on));
-                let stamp = entry.seen.stamp;
-                let is_elsewhere = was
-                    .stamp
-                    .is_some_and(|stamp| finds(&there, was.item.kind, &stamp, free));
-                let passes = passing.get(&was.item.id).is_some_and(|(kind, inode)| {
-                    *kind == was.item.kind && was.stamp.is_none_or(|stamp| stamp.inode == *inode)
+                let free = |place: &&Place| {
+                    place.on != Some(*at) && place.on.is_none_or(|on| moved.contains(&on))
+                };
+                let is_elsewhere = was.stamp.is_some_and(|stamp| {
+                    places_of(&there, was.item.kind, stamp).any(|place| free(&place))
                 });
-                passes || is_elsewhere && finds(&known, entry.kind, &stamp, free)
+                let stamp = entry.seen.stamp;
+                let is_other = || places_of(&known, entry.kind, stamp).any(|place| free(&place));
+                passes(was).is_some() || is_elsewhere && is_other()
             };
             let left: HashSet<usize> = moved.iter().copied().filter(goes).collect();
             if left.len() == moved.len() {
-                return left;
+                return Ok(left);
             }
             moved = left;
         }
+    }
+
+    /// Whether something that lies in a collection, or in the one that has its name now, is seen where they are to be by
+    /// now. Their inodes alone say little when the whole folder is a copy of what it was.
+    fn is_seen(
+        &mut self,
+        doubt: &Doubt,
+        at: usize,
+        there: &Places,
+        known: &Places,
+    ) -> Result<bool, ScanError<E>> {
+        let other = |place: &&Place| place.on != Some(at);
+        if let Some(stamp) = doubt.known.stamp {
+            for place in places_of(there, Kind::Collection, stamp).filter(other) {
+                if let What::Met(path) = &place.what
+                    && self.has_of(doubt.known.item.id, path)?
+                {
+                    return Ok(true);
+                }
+            }
+        }
+        let path = join(&doubt.dir.path, &doubt.entry.name);
+        for place in places_of(known, Kind::Collection, doubt.entry.seen.stamp).filter(other) {
+            if let What::Known(id) = place.what
+                && self.has_of(id, &path)?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether something of a known collection lies in another place as it was.
+    fn has_of(&mut self, id: ItemId, path: &str) -> Result<bool, ScanError<E>> {
+        let known = self.tell(id, None)?;
+        let lies_there = |known: &Known| {
+            let seen = self.folder.look(&join(path, &known.item.name));
+            seen.is_ok_and(|seen| seen.kind == Some(known.item.kind) && is_itself(known, &seen))
+        };
+        let known = known.iter().filter(|known| known.stamp.is_some());
+        Ok(known.take(LOOKS).any(lies_there))
     }
 
     /// Items that seem to lie under the names with which they let others pass, and the inodes there.
@@ -104,26 +176,40 @@ impl<E> Walk<'_, '_, E> {
             .iter()
             .filter_map(|doubt| Some(doubt.known.stamp?.inode))
             .collect();
-        let nodes = self.nodes.iter().filter(|node| node.state == State::Fresh);
-        let nodes = nodes.map(|node| (node.kind, node.seen.stamp, None));
-        let entries = doubts.iter().enumerate();
-        let entries =
-            entries.map(|(at, doubt)| (doubt.entry.kind, doubt.entry.seen.stamp, Some(at)));
-        places(&asked, nodes.chain(entries))
+        let mut places = Places::new();
+        for node in self.nodes.iter().filter(|node| node.state == State::Fresh) {
+            let met = || What::Met(join(&node.dir, &node.name));
+            add(&mut places, &asked, node.kind, node.seen.stamp, None, met);
+        }
+        for (at, Doubt { dir, entry, .. }) in doubts.iter().enumerate() {
+            let met = || What::Met(join(&dir.path, &entry.name));
+            add(
+                &mut places,
+                &asked,
+                entry.kind,
+                entry.seen.stamp,
+                Some(at),
+                met,
+            );
+        }
+        places
     }
 
     /// What is known and not at its place, of which an entry may be one.
     fn lost(&self, doubts: &[Doubt]) -> Places {
-        let asked = doubts
-            .iter()
-            .map(|doubt| doubt.entry.seen.stamp.inode)
-            .collect();
-        let of = |known: &Known, at| Some((known.item.kind, known.stamp?, at));
+        let inode = |doubt: &Doubt| doubt.entry.seen.stamp.inode;
+        let asked = doubts.iter().map(inode).collect();
+        let mut places = Places::new();
         let gone = self.gone.iter().filter(|gone| gone.is_free());
-        let gone = gone.filter_map(|gone| of(&gone.known, None));
-        let known = doubts.iter().enumerate();
-        let known = known.filter_map(|(at, doubt)| of(&doubt.known, Some(at)));
-        places(&asked, gone.chain(known))
+        let gone = gone.map(|gone| (&gone.known, None));
+        let doubts = doubts.iter().enumerate();
+        for (known, on) in gone.chain(doubts.map(|(at, doubt)| (&doubt.known, Some(at)))) {
+            if let Some(stamp) = known.stamp {
+                let what = || What::Known(known.item.id);
+                add(&mut places, &asked, known.item.kind, stamp, on, what);
+            }
+        }
+        places
     }
 
     /// Which of what is gone has let others pass under this name.
@@ -138,25 +224,39 @@ impl<E> Walk<'_, '_, E> {
     }
 }
 
-fn places(asked: &HashSet<u64>, all: impl Iterator<Item = (Kind, Stamp, Option<usize>)>) -> Places {
-    let mut places = Places::new();
-    for place in all.filter(|(_, stamp, _)| asked.contains(&stamp.inode)) {
-        places.entry(place.1.inode).or_default().push(place);
+fn add(
+    places: &mut Places,
+    asked: &HashSet<u64>,
+    kind: Kind,
+    stamp: Stamp,
+    on: Option<usize>,
+    what: impl FnOnce() -> What,
+) {
+    if asked.contains(&stamp.inode) {
+        let what = what();
+        let place = Place {
+            kind,
+            stamp,
+            on,
+            what,
+        };
+        places.entry(stamp.inode).or_default().push(place);
     }
-    places
 }
 
-fn finds(places: &Places, kind: Kind, stamp: &Stamp, free: impl Fn(Option<usize>) -> bool) -> bool {
-    let same = |other: &Stamp| kind == Kind::Collection || other.same_bytes(stamp);
-    let mut places = places.get(&stamp.inode).into_iter().flatten();
-    places.any(|(other, at, on)| *other == kind && same(at) && free(*on))
+/// Those that may be the same thing.
+fn places_of(places: &Places, kind: Kind, stamp: Stamp) -> impl Iterator<Item = &Place> {
+    let same = move |place: &&Place| {
+        place.kind == kind && (kind == Kind::Collection || place.stamp.same_bytes(&stamp))
+    };
+    places.get(&stamp.inode).into_iter().flatten().filter(same)
 }
 
 /// Whether something known is what lies under its name, as far as a look tells.
-pub(super) fn is_itself(known: &Known, entry: &Entry) -> bool {
+pub(super) fn is_itself(known: &Known, seen: &Seen) -> bool {
     let same = |stamp: Stamp| match known.item.kind {
-        Kind::Collection => stamp.inode == entry.seen.stamp.inode,
-        Kind::File | Kind::Link => stamp.same_bytes(&entry.seen.stamp),
+        Kind::Collection => stamp.inode == seen.stamp.inode,
+        Kind::File | Kind::Link => stamp.same_bytes(&seen.stamp),
     };
     known.stamp.is_some_and(same)
 }

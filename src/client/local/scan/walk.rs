@@ -261,7 +261,7 @@ impl<'a, 'k, E> Walk<'a, 'k, E> {
         if let Some(node) = entry.node {
             self.nodes[node].state = State::Known(known.item.id);
         }
-        if !is_itself(&known, &entry) {
+        if !is_itself(&known, &entry.seen) {
             let dir = dir.clone();
             self.doubts.push(Doubt { dir, known, entry });
         } else if known.item.kind != Kind::Collection {

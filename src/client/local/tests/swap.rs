@@ -169,3 +169,24 @@ fn of_two_that_are_known_under_one_name_the_one_that_lies_there_has_it() {
         assert_eq!(moves(&world, &found), wanted, "{first}");
     }
 }
+
+#[test]
+fn a_folder_that_was_copied_has_moved_nothing_although_inodes_are_those_of_others() {
+    let mut world = some();
+    let [one, two] = ["one", "two"].map(|path| world.id(path));
+    let inode = |world: &World, id| world.known[&id].stamp.unwrap().inode;
+    let inodes = [inode(&world, one), inode(&world, two)];
+    for known in world.known.values_mut() {
+        let stamp = known.stamp.as_mut().unwrap();
+        stamp.inode = match known.item.id {
+            id if id == one => inodes[1],
+            id if id == two => inodes[0],
+            _ => stamp.inode + (1 << 40),
+        };
+    }
+    let found = world.scan();
+    assert!(missing(&found).is_empty());
+    for local in &found.changed {
+        assert_eq!(local.item.place(), world.known[&local.item.id].item.place());
+    }
+}
