@@ -1,7 +1,8 @@
 //! Discovery: what is in the folder that was not there when it was last in step, and what is there no more.
 //!
-//! Things are first found by their names, then, among what is left over, by their inodes. What could not be read
-//! stays as it was: only what is seen to be gone is missing.
+//! Things are first found by their names, then, among what is left over, by their inodes. Where something else that is
+//! known lies under a known name, and what was there lies elsewhere, both have moved. What could not be read stays as it
+//! was: only what is seen to be gone is missing.
 
 mod dirty;
 mod doubt;

@@ -165,6 +165,16 @@ impl Shadows {
         Ok(())
     }
 
+    /// Keeps nothing of any file any more: there is no room.
+    pub fn clear(&mut self, folder: &Folder) -> io::Result<()> {
+        for named in all(folder)? {
+            let path = format!("{}/{}", named.dir, named.name);
+            unlink(&folder.shadow, &path)?;
+        }
+        self.copied = Some(0);
+        Ok(())
+    }
+
     /// Items and versions of which something is kept.
     pub fn kept(folder: &Folder) -> io::Result<Vec<(ItemId, String)>> {
         let all = all(folder)?.into_iter();

@@ -130,6 +130,10 @@ impl Engine {
         ) {
             outcome.more = true;
         }
+        if *refused == Refused::NoSpace {
+            // Old bytes only make transfers shorter; with shared blocks they have no budget.
+            block_in_place(|| self.shadows().clear(&self.folder)).ok();
+        }
         look_again(
             &mut outcome.again,
             split(path).0.to_owned(),

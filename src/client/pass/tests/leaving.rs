@@ -9,10 +9,11 @@ use super::model::refused;
 use super::world::World;
 use crate::client::item::ItemId;
 use crate::client::journal::Begun;
-use crate::client::local::place::{Stage, parts};
+use crate::client::local::place::{Refused, Stage, parts};
 use crate::client::local::read::Opened;
 use crate::client::local::shadow::Shadows;
 use crate::client::local::tests::hook;
+use crate::client::pass::Outcome;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_wanted_here_any_more_is_forgotten_before_it_is_taken_away() {
@@ -72,6 +73,11 @@ async fn old_bytes_are_kept_of_versions_that_are_in_step_only() {
     world.server().put("b", "others");
     world.settle().await;
     assert_eq!(Shadows::kept(&world.engine.folder).unwrap(), [left]);
+    // None are when there is no room for what comes
+    let mut outcome = Outcome::default();
+    let refused = world.engine.refused("d", &Refused::NoSpace, &mut outcome);
+    refused.await.unwrap();
+    assert_eq!(Shadows::kept(&world.engine.folder).unwrap(), []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
