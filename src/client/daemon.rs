@@ -1,7 +1,8 @@
 //! Keeps both sides in step until told to stop.
 
+mod dirty;
+
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,12 +16,13 @@ use super::commands::{Error, Opened};
 use super::config::{Config, ConfigDir};
 use super::control::{Ask, Asker, Listener, Live};
 use super::journal::Key;
-use super::local::scan::{Reach, Scope, look_again};
+use super::local::scan::{Reach, Scope};
 use super::local::watch::{Watch, WatchError};
 use super::pass::{self, Asked};
 use super::pauses::Pauses;
 use super::progress::Progress;
 use super::remote::{Events, Heard, Limits};
+use dirty::Dirty;
 
 /// Longest pause after the first pass that failed; each further one is about twice as long.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -46,7 +48,6 @@ struct Daemon {
     scan_due: Instant,
     live: Live,
     rate: Rate,
-    force_delete: bool,
 }
 
 /// When the rates of transfers were measured last, and what had passed then.
@@ -54,12 +55,6 @@ struct Rate {
     at: Instant,
     sent: u64,
     received: u64,
-}
-
-/// What has to be looked at.
-enum Dirty {
-    All,
-    Some(BTreeMap<String, Reach>, bool),
 }
 
 /// What woke it.
@@ -96,17 +91,17 @@ pub async fn run(dir: &ConfigDir) -> Result<(), Error> {
     notify(&[sd_notify::NotifyState::Ready]);
     loop {
         let passed = daemon.passes(&mut watch, &events, &control, &mut stop);
-        if passed.await?.is_break() {
-            break;
-        }
-        let woken = daemon
-            .wait(&mut watch, &mut events, &control, &mut stop)
-            .await?;
+        let woken = if let Some(woken) = passed.await? {
+            woken
+        } else {
+            let woken = daemon.wait(&mut watch, &mut events, &control, &mut stop);
+            woken.await?
+        };
         match woken {
             Woken::Stop => break,
             Woken::Unwatched(error) => {
                 tracing::warn!("the folder is not watched any more: {error}");
-                daemon.dirty = Dirty::All;
+                daemon.dirty.all();
                 tokio::time::sleep(PAUSE).await;
                 daemon.opened.engine.folder.check()?;
                 watch = self::watch(&daemon.opened)?;
@@ -193,46 +188,49 @@ fn watch(opened: &Opened) -> Result<Watch, Error> {
 impl Daemon {
     fn new(opened: Opened, dir: ConfigDir) -> Self {
         let now = Instant::now();
+        let mut dirty = Dirty::default();
+        dirty.all();
         Self {
             scan_due: now + opened.engine.config.scan_every,
             opened,
             dir,
-            dirty: Dirty::All,
+            dirty,
             pauses: Pauses::new(PAUSE, PAUSE_MAX),
             due: None,
             live: Live::default(),
             rate: Rate::new(now),
-            force_delete: false,
         }
     }
 
-    /// Passes until both sides are in step, or nothing can be done at the moment. Breaks when it is to stop.
+    /// Passes until both sides are in step, or nothing can be done at the moment. Gives what ended them before that.
     async fn passes(
         &mut self,
         watch: &mut Watch,
         events: &Events,
         control: &Listener,
         stop: &mut Stops,
-    ) -> Result<ControlFlow<()>, Error> {
+    ) -> Result<Option<Woken>, Error> {
         if self.opened.engine.config.paused || self.due.is_some_and(|due| due > Instant::now()) {
-            return Ok(ControlFlow::Continue(()));
+            return Ok(None);
         }
-        while let Some((scope, pull)) = self.dirty.take() {
+        while self.dirty.is_any() {
+            // What has moved since belongs to what is looked at: it would seem to be gone.
+            match watch.ready().await {
+                Ok(dirty) => self.dirty.add(dirty, false),
+                Err(error) => return Ok(Some(Woken::Unwatched(error))),
+            }
             self.due = None;
-            if matches!(scope, Scope::All) {
+            let asked = self.dirty.take();
+            if matches!(asked.scope, Scope::All) {
                 self.scan_due = Instant::now() + self.opened.engine.config.scan_every;
             }
-            let asked = Asked {
-                scope,
-                pull,
-                force_delete: std::mem::take(&mut self.force_delete),
-            };
             let Some(came) = self.pass(&asked, watch, control, stop).await? else {
-                return Ok(ControlFlow::Break(()));
+                return Ok(Some(Woken::Stop));
             };
             match came {
                 Ok(outcome) => self.passed(outcome, watch, events).await?,
                 Err(error) => {
+                    self.dirty.put_back(&asked);
                     self.failed(&error).await?;
                     break;
                 }
@@ -244,7 +242,7 @@ impl Daemon {
         let waits = self.due.is_some();
         let doing = if waits { "waiting" } else { "in step" };
         self.opened.engine.progress.doing(doing);
-        Ok(ControlFlow::Continue(()))
+        Ok(None)
     }
 
     /// One pass, with an ear for whoever asks meanwhile. None when it is to stop: what a pass leaves undone
@@ -284,7 +282,7 @@ impl Daemon {
 
     async fn passed(
         &mut self,
-        outcome: pass::Outcome,
+        mut outcome: pass::Outcome,
         watch: &mut Watch,
         events: &Events,
     ) -> Result<(), Error> {
@@ -297,14 +295,11 @@ impl Daemon {
         }
         engine.journal.set(Key::LastError, None).await?;
         self.live.online = true;
-        if outcome.is_stuck() {
+        if self.dirty.is_vain(&mut outcome) {
             // What failed is tried again later and later; what is new does not wait for that.
             self.scan_due = self.scan_due.min(Instant::now() + self.pauses.next());
-            return Ok(());
-        }
-        self.pauses.reset();
-        if outcome.more || !outcome.again.is_empty() {
-            self.dirty.add(outcome.again, true);
+        } else {
+            self.pauses.reset();
         }
         Ok(())
     }
@@ -323,7 +318,6 @@ impl Daemon {
             .await?;
         notify(&[sd_notify::NotifyState::Status(&said)]);
         self.live.online = !matches!(error, pass::Error::Remote(error) if error.passes());
-        self.dirty = Dirty::All;
         self.due = Some(Instant::now() + self.pauses.next());
         Ok(())
     }
@@ -374,7 +368,7 @@ impl Daemon {
             Woken::Due => {
                 self.due = None;
                 self.scan_due = Instant::now() + self.opened.engine.config.scan_every;
-                self.dirty = Dirty::All;
+                self.dirty.all();
             }
             Woken::Tick | Woken::Unwatched(_) | Woken::Stop => {}
         }
@@ -399,9 +393,11 @@ impl Daemon {
         match ask {
             Ask::Status => Ok(()),
             Ask::Sync | Ask::SyncForced => {
-                self.force_delete |= ask == Ask::SyncForced;
                 self.due = None;
-                self.dirty = Dirty::All;
+                self.dirty.all();
+                if ask == Ask::SyncForced {
+                    self.dirty.force();
+                }
                 Ok(())
             }
             Ask::Reload => self.reload(watch).await,
@@ -418,7 +414,7 @@ impl Daemon {
             watch.set_ignore(engine.ignore.clone(), &[String::new()]);
         }
         self.due = None;
-        self.dirty = Dirty::All;
+        self.dirty.all();
         self.tick();
         Ok(())
     }
@@ -447,31 +443,6 @@ impl Live {
                 sent: self.sent,
                 received: self.received,
             };
-        }
-    }
-}
-
-impl Dirty {
-    fn add(&mut self, more: BTreeMap<String, Reach>, pull: bool) {
-        match self {
-            Self::All => {}
-            Self::Some(paths, pulls) => {
-                for (path, reach) in more {
-                    look_again(paths, path, reach);
-                }
-                *pulls |= pull;
-            }
-        }
-    }
-
-    /// What is to be looked at now, if anything is.
-    fn take(&mut self) -> Option<(Scope, bool)> {
-        match std::mem::replace(self, Self::Some(BTreeMap::new(), false)) {
-            Self::All => Some((Scope::All, true)),
-            Self::Some(paths, pull) if !paths.is_empty() || pull => {
-                Some((Scope::Dirty(paths), pull))
-            }
-            Self::Some(..) => None,
         }
     }
 }

@@ -55,7 +55,7 @@ impl Journal {
     }
 }
 
-pub(super) fn pack(chunks: &[Listed]) -> Vec<u8> {
+pub(in crate::client) fn pack(chunks: &[Listed]) -> Vec<u8> {
     let entry = |(stand_in, len): &Listed| [&stand_in.0[..], &len.to_be_bytes()].concat();
     chunks.iter().flat_map(entry).collect()
 }

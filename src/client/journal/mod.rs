@@ -28,6 +28,8 @@ use tokio::sync::{Mutex, MutexGuard};
 pub use changes::Intake;
 pub use entry::Entry;
 pub use items::Write;
+#[cfg(test)]
+pub(super) use lists::pack;
 pub use lists::unpack;
 pub use places::Side;
 pub use state::Key;

@@ -270,3 +270,14 @@ async fn a_journal_of_the_first_layout_is_taken_over_but_for_its_unfinished_uplo
     journal.close().await.unwrap();
     assert!(matches!(Journal::open(&file).await, Err(Error::Layout(3))));
 }
+
+#[tokio::test]
+async fn all_that_have_a_name_are_told() {
+    let (_dir, journal) = journal().await;
+    let other = entry(6, 2, "a.txt", "f6");
+    journal.write(&[Write::Put(other, None)]).await.unwrap();
+    let known = journal.child(ItemId(2), "a.txt").await.unwrap();
+    let mut ids: Vec<_> = known.iter().map(|(row, _)| row.id.0).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, [3, 6]);
+}

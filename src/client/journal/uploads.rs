@@ -8,6 +8,7 @@ use crate::client::local::Stamp;
 const GET: &str = "SELECT upload, base, inode, size, mtime, ctime FROM upload WHERE path = $1";
 const PUT: &str = "INSERT OR REPLACE INTO upload (path, upload, base, inode, size, mtime, ctime) \
      VALUES ($1, $2, $3, $4, $5, $6, $7)";
+const ALL: &str = "SELECT path, upload FROM upload";
 const REMOVE: &str = "DELETE FROM upload WHERE path = $1";
 
 /// An upload in parts that a restart can go on with.
@@ -38,6 +39,12 @@ impl Journal {
                 ctime_ns: row.try_get(5)?,
             },
         }))
+    }
+
+    /// All that have begun: their paths, and the server's ids.
+    pub async fn uploads(&self) -> Result<Vec<(String, i64)>, Error> {
+        let query = sqlx::query_as(ALL);
+        Ok(query.fetch_all(&mut *self.conn().await).await?)
     }
 
     /// Remembers an upload that has begun.

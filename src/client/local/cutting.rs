@@ -38,6 +38,13 @@ impl Cutting {
         }
     }
 
+    /// Cuts bytes that are all there.
+    pub fn whole(class: Class, bytes: &[u8], keys: &Arc<ClientKeys>) -> List {
+        let mut cutting = Self::new(class, bytes.len() as u64, keys);
+        cutting.push(bytes);
+        cutting.end()
+    }
+
     /// Bytes that were taken.
     pub fn at(&self) -> u64 {
         self.at

@@ -13,10 +13,11 @@ pub mod shadow;
 pub mod stamp;
 pub mod watch;
 
+use super::item::ItemId;
 pub use stamp::Stamp;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 /// The path of a name in a collection.
 pub fn join(dir: &str, name: &str) -> String {
@@ -28,6 +29,19 @@ pub fn join(dir: &str, name: &str) -> String {
     path.push('/');
     path.push_str(name);
     path
+}
+
+/// Begins the name of what lets others pass.
+const PASSING: &str = ".sync-client-moving-";
+
+/// What an item is called while others pass it by.
+pub fn passing_name(id: ItemId) -> String {
+    format!("{PASSING}{}", id.0)
+}
+
+/// The item that is called so while others pass it by.
+fn passing(name: &str) -> Option<ItemId> {
+    name.strip_prefix(PASSING)?.parse().ok().map(ItemId)
 }
 
 /// The collection that a path lies in, and its name there.

@@ -165,6 +165,23 @@ impl Watch {
         }
     }
 
+    /// What has happened by now, once it is to be told; empty when nothing has.
+    pub async fn ready(&mut self) -> Result<BTreeMap<String, Reach>, WatchError> {
+        match read(self.inotify.get_ref()) {
+            Ok(events) => self.events.extend(events),
+            Err(Errno::AGAIN) => {}
+            Err(errno) => return Err(io::Error::from(errno).into()),
+        }
+        while let Some(event) = self.events.pop_front() {
+            self.half = false;
+            self.hear(event)?;
+        }
+        if self.since.is_none() {
+            return Ok(BTreeMap::new());
+        }
+        self.next().await
+    }
+
     /// Waits until there are events, or a batch is due.
     async fn wait(&mut self) -> Result<(), WatchError> {
         let Some(due) = self.due() else {

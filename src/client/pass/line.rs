@@ -11,6 +11,7 @@ use crate::client::journal::{Intake, Write};
 use crate::client::local::Stamp;
 use crate::client::local::read::List;
 use crate::client::local::read::Opened;
+use crate::client::local::scan::{Reach, look_again};
 use crate::client::reconcile::{Plan, RemoteOp, Step};
 
 /// A step that is in a push.
@@ -105,6 +106,19 @@ impl<'a> Line<'a> {
             self.parts.cuts.insert(self.parts.alias(task.op.id()), cut);
         }
         self.again.push(task);
+    }
+
+    /// What was not done is found again by the next pass, which knows nothing of it otherwise: where it was, and where
+    /// it is.
+    pub(super) fn look_at_failed(&mut self) {
+        for at in &self.failed {
+            let id = self.parts.alias(self.plan.there[*at].op.id());
+            for tree in [&self.parts.synced, &self.parts.local] {
+                if let Some(path) = Parts::path(tree, id).filter(|path| !path.is_empty()) {
+                    look_again(&mut self.outcome.again, path, Reach::Entry);
+                }
+            }
+        }
     }
 
     /// A step that was not done is not taken for done any more.

@@ -8,6 +8,7 @@ mod fetch;
 mod gather;
 mod here;
 mod land;
+mod leftovers;
 mod line;
 mod names;
 mod pull;
@@ -18,6 +19,9 @@ mod scan;
 mod taking;
 mod there;
 mod upload;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -33,6 +37,7 @@ use super::item::ItemId;
 use super::journal::{Journal, Key};
 use super::local::folder::Folder;
 use super::local::ignore::Ignore;
+use super::local::passing_name;
 use super::local::scan::{Numbers, Reach, Scope};
 use super::local::shadow::Shadows;
 use super::progress::Progress;
@@ -224,6 +229,10 @@ impl Engine {
             let speaks = speaks.map(|speaks| if speaks == Speaks::Http2 { "2" } else { "1" });
             self.journal.set(Key::Speaks, speaks).await?;
             self.journal.well_since(begin).await?;
+            self.clear().await?;
+            if outcome.failed == 0 && !outcome.more && outcome.again.is_empty() {
+                self.abort_uploads().await?;
+            }
         }
         if outcome.is_in_step() && self.journal.troubles(1).await?.is_empty() {
             self.journal
@@ -239,7 +248,7 @@ impl Engine {
         let conflict = |_, name: &str, attempt: u32| conflict_name(name, now, &device, attempt);
         let names = Names {
             conflict: &conflict,
-            temporary: &names::temporary,
+            temporary: &passing_name,
         };
         let planned = reconcile(&parts.local, &parts.remote, &parts.synced, &names);
         let plan = match planned {

@@ -269,9 +269,8 @@ impl Engine {
     fn link(&self, here: &str, stamp: Stamp, keys: &Arc<ClientKeys>) -> Result<Source, String> {
         let target = block_in_place(|| read_link(&self.folder, here, &stamp));
         let target = target.map_err(|refused| refused.to_string())?;
-        let mut cutting = Cutting::new(Class::Small, target.len() as u64, keys);
-        cutting.push(target.as_bytes());
-        Ok(Source::Link(target, cutting.end()))
+        let list = Cutting::whole(Class::Small, target.as_bytes(), keys);
+        Ok(Source::Link(target, list))
     }
 
     /// The space that an item lies in, or will.

@@ -72,7 +72,9 @@ impl Engine {
                 .await?;
             self.fly_when_full(&mut line).await?;
         }
-        self.land_all(&mut line).await
+        self.land_all(&mut line).await?;
+        line.look_at_failed();
+        Ok(())
     }
 
     /// A step without content.

@@ -45,6 +45,26 @@ async fn a_change_is_told_within_the_time_and_once() {
 }
 
 #[tokio::test]
+async fn what_has_happened_by_now_is_ready_and_nothing_else_is_waited_for() {
+    let world = World::new();
+    world.write("d/a", "a");
+    let mut watch = watch(&world);
+    let begin = Instant::now();
+    assert_eq!(watch.ready().await.unwrap(), BTreeMap::new());
+    assert!(begin.elapsed() < Duration::from_millis(20));
+    world.rename("d", "e");
+    let ready = watch.ready().await.unwrap();
+    assert_eq!(ready.keys().collect::<Vec<_>>(), ["d", "e"]);
+    // What is still written to may take its time
+    let mut open = File::create(world.at("e/b")).unwrap();
+    dirty(&mut watch).await;
+    open.write_all(b"begun").unwrap();
+    assert_eq!(watch.ready().await.unwrap(), BTreeMap::new());
+    let batch = timeout(Duration::from_secs(2), watch.next());
+    assert_eq!(batch.await.unwrap().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn a_file_that_stays_open_is_told_when_it_rests() {
     let world = World::new();
     world.write("log", "");
