@@ -52,13 +52,26 @@ class Bytes(Edit):
 
 
 class Front(Edit):
-    name, first, later = "4 KiB at the front of 50 MB of noise", 12, 15
+    name, first, later = "4 KiB of noise at the front of 50 MB of noise", 12, 15
 
     def content(self):
         return noise(50 * MB, 2)
 
     def changed(self, old, rng):
         return rng.randbytes(4096) + old
+
+
+class Lines(Front):
+    """As a log or a list of changes grows at its beginning."""
+
+    name = "4 KiB of text at the front of 50 MB of noise"
+
+    def changed(self, old, rng):
+        def line():
+            begun, took = rng.randrange(86400), rng.randrange(1000)
+            return f"{begun:05} request {rng.randrange(1 << 32):08x} took {took} ms\n".encode()
+
+        return b"".join(line() for _ in range(200))[:4096] + old
 
 
 class Append(Front):
@@ -162,6 +175,6 @@ class Copy(Rename):
 
 
 EDITS = [
-    Bytes(1, 20), Bytes(10, 6), Front(), Append(), Rows(), Source(),
+    Bytes(1, 20), Bytes(10, 6), Front(), Lines(), Append(), Rows(), Source(),
     Rename(False), Rename(True), Copy(False), Copy(True),
 ]

@@ -3,7 +3,6 @@
 mod dirty;
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,9 +48,6 @@ struct Daemon {
     scan_due: Instant,
     live: Live,
     rate: Rate,
-    force_delete: bool,
-    /// Whether the last pass has left a part of what there is to do for the next one.
-    rest: bool,
 }
 
 /// When the rates of transfers were measured last, and what had passed then.
@@ -95,17 +91,17 @@ pub async fn run(dir: &ConfigDir) -> Result<(), Error> {
     notify(&[sd_notify::NotifyState::Ready]);
     loop {
         let passed = daemon.passes(&mut watch, &events, &control, &mut stop);
-        if passed.await?.is_break() {
-            break;
-        }
-        let woken = daemon
-            .wait(&mut watch, &mut events, &control, &mut stop)
-            .await?;
+        let woken = if let Some(woken) = passed.await? {
+            woken
+        } else {
+            let woken = daemon.wait(&mut watch, &mut events, &control, &mut stop);
+            woken.await?
+        };
         match woken {
             Woken::Stop => break,
             Woken::Unwatched(error) => {
                 tracing::warn!("the folder is not watched any more: {error}");
-                daemon.dirty = Dirty::All;
+                daemon.dirty.all();
                 tokio::time::sleep(PAUSE).await;
                 daemon.opened.engine.folder.check()?;
                 watch = self::watch(&daemon.opened)?;
@@ -192,47 +188,54 @@ fn watch(opened: &Opened) -> Result<Watch, Error> {
 impl Daemon {
     fn new(opened: Opened, dir: ConfigDir) -> Self {
         let now = Instant::now();
+        let mut dirty = Dirty::default();
+        dirty.all();
         Self {
             scan_due: now + opened.engine.config.scan_every,
             opened,
             dir,
-            dirty: Dirty::All,
+            dirty,
             pauses: Pauses::new(PAUSE, PAUSE_MAX),
             due: None,
             live: Live::default(),
             rate: Rate::new(now),
-            force_delete: false,
-            rest: false,
         }
     }
 
-    /// Passes until both sides are in step, or nothing can be done at the moment. Breaks when it is to stop.
+    /// Passes until both sides are in step, or nothing can be done at the moment. Gives what ended them before that.
     async fn passes(
         &mut self,
         watch: &mut Watch,
         events: &Events,
         control: &Listener,
         stop: &mut Stops,
-    ) -> Result<ControlFlow<()>, Error> {
-        if self.opened.engine.config.paused || self.due.is_some_and(|due| due > Instant::now()) {
-            return Ok(ControlFlow::Continue(()));
+    ) -> Result<Option<Woken>, Error> {
+        if self.due.is_some_and(|due| due > Instant::now()) {
+            return Ok(None);
         }
-        while let Some((scope, pull)) = self.dirty.take() {
+        while self.dirty.is_any() {
+            // Somebody may have asked for it during the last pass, and the hour may be another one.
+            if self.opened.engine.config.paused {
+                return Ok(None);
+            }
+            self.tick();
+            // What has moved since belongs to what is looked at: it would seem to be gone.
+            match watch.ready().await {
+                Ok(dirty) => self.dirty.add(dirty, false),
+                Err(error) => return Ok(Some(Woken::Unwatched(error))),
+            }
             self.due = None;
-            if matches!(scope, Scope::All) {
+            let asked = self.dirty.take();
+            if matches!(asked.scope, Scope::All) {
                 self.scan_due = Instant::now() + self.opened.engine.config.scan_every;
             }
-            let asked = Asked {
-                scope,
-                pull,
-                force_delete: std::mem::take(&mut self.force_delete),
-            };
             let Some(came) = self.pass(&asked, watch, control, stop).await? else {
-                return Ok(ControlFlow::Break(()));
+                return Ok(Some(Woken::Stop));
             };
             match came {
                 Ok(outcome) => self.passed(outcome, watch, events).await?,
                 Err(error) => {
+                    self.dirty.put_back(&asked);
                     self.failed(&error).await?;
                     break;
                 }
@@ -240,14 +243,11 @@ impl Daemon {
             if self.due.is_some() {
                 break;
             }
-            if self.rest {
-                return Ok(ControlFlow::Continue(()));
-            }
         }
         let waits = self.due.is_some();
         let doing = if waits { "waiting" } else { "in step" };
         self.opened.engine.progress.doing(doing);
-        Ok(ControlFlow::Continue(()))
+        Ok(None)
     }
 
     /// One pass, with an ear for whoever asks meanwhile. None when it is to stop: what a pass leaves undone
@@ -287,7 +287,7 @@ impl Daemon {
 
     async fn passed(
         &mut self,
-        outcome: pass::Outcome,
+        mut outcome: pass::Outcome,
         watch: &mut Watch,
         events: &Events,
     ) -> Result<(), Error> {
@@ -300,15 +300,11 @@ impl Daemon {
         }
         engine.journal.set(Key::LastError, None).await?;
         self.live.online = true;
-        self.rest = outcome.rest;
-        if outcome.is_stuck() {
+        if self.dirty.is_vain(&mut outcome) {
             // What failed is tried again later and later; what is new does not wait for that.
             self.scan_due = self.scan_due.min(Instant::now() + self.pauses.next());
-            return Ok(());
-        }
-        self.pauses.reset();
-        if outcome.goes_on() {
-            self.dirty.add(outcome.again, true);
+        } else {
+            self.pauses.reset();
         }
         Ok(())
     }
@@ -327,7 +323,6 @@ impl Daemon {
             .await?;
         notify(&[sd_notify::NotifyState::Status(&said)]);
         self.live.online = !matches!(error, pass::Error::Remote(error) if error.passes());
-        self.dirty = Dirty::All;
         self.due = Some(Instant::now() + self.pauses.next());
         Ok(())
     }
@@ -339,11 +334,6 @@ impl Daemon {
         control: &Listener,
         stop: &mut Stops,
     ) -> Result<Woken, Error> {
-        if std::mem::take(&mut self.rest) {
-            // What was moved meanwhile must not be taken for new at one end of its way.
-            let heard = watch.so_far().await;
-            return Ok(heard.map_or_else(Woken::Unwatched, Woken::Here));
-        }
         let next = self.due.unwrap_or(self.scan_due).min(self.scan_due);
         Ok(tokio::select! {
             () = stopped(stop) => Woken::Stop,
@@ -383,7 +373,7 @@ impl Daemon {
             Woken::Due => {
                 self.due = None;
                 self.scan_due = Instant::now() + self.opened.engine.config.scan_every;
-                self.dirty = Dirty::All;
+                self.dirty.all();
             }
             Woken::Tick | Woken::Unwatched(_) | Woken::Stop => {}
         }
@@ -408,9 +398,11 @@ impl Daemon {
         match ask {
             Ask::Status => Ok(()),
             Ask::Sync | Ask::SyncForced => {
-                self.force_delete |= ask == Ask::SyncForced;
                 self.due = None;
-                self.dirty = Dirty::All;
+                self.dirty.all();
+                if ask == Ask::SyncForced {
+                    self.dirty.force();
+                }
                 Ok(())
             }
             Ask::Reload => self.reload(watch).await,
@@ -427,7 +419,7 @@ impl Daemon {
             watch.set_ignore(engine.ignore.clone(), &[String::new()]);
         }
         self.due = None;
-        self.dirty = Dirty::All;
+        self.dirty.all();
         self.tick();
         Ok(())
     }

@@ -1,9 +1,14 @@
 //! Logging in, and the devices of an account.
 
+use http::HeaderName;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::schema;
+
+/// The header of an access token by itself. The compression of HTTP/2 names a value that was sent before by a byte or
+/// two, but never one of `Authorization` (RFC 7541 §7.1.3).
+pub const ACCESS_TOKEN: HeaderName = HeaderName::from_static("x-access-token");
 
 /// What kind of program a device runs: a WebDAV client with an app password, the Linux daemon, a
 /// phone app, a watch, or a browser.
@@ -74,7 +79,7 @@ pub struct Refresh {
 /// The tokens of a device.
 #[derive(Clone, Deserialize, Serialize, ToSchema)]
 pub struct Tokens {
-    /// Goes with every request: `Authorization: Bearer …`.
+    /// Goes with every request: `Authorization: Bearer …`, or by itself as [`ACCESS_TOKEN`].
     pub access_token: String,
     /// Always `Bearer`.
     #[schema(examples("Bearer"))]

@@ -1,6 +1,6 @@
 //! Taking in what the server tells.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Connection as _, Row as _};
@@ -106,6 +106,8 @@ const PENDING_IN: &str = "WITH asked (id) AS MATERIALIZED (SELECT value FROM jso
     SELECT 1 FROM pending WHERE gone = 0 AND (id IN (SELECT id FROM asked) OR parent IN (SELECT id FROM asked)) LIMIT 1";
 const UNKNOWN_OF: &str = "SELECT value FROM json_each($1)
     WHERE value NOT IN (SELECT id FROM item) AND value NOT IN (SELECT id FROM pending)";
+const AWAITED: &str = "SELECT id, etag FROM pending
+    WHERE gone = 0 AND id IN (SELECT value FROM json_each($1))";
 const IN_WAIT: &str = "SELECT count(*) FROM pending";
 
 /// A change that the server told.
@@ -244,6 +246,16 @@ impl Journal {
             .fetch_one(&mut *self.conn().await)
             .await?;
         Ok(count.cast_unsigned())
+    }
+
+    /// Versions of some items that are to come.
+    pub async fn awaited(&self, ids: &[ItemId]) -> Result<HashMap<ItemId, String>, Error> {
+        let query = sqlx::query_as(AWAITED).bind(json_of(ids));
+        let rows: Vec<(i64, String)> = query.fetch_all(&mut *self.conn().await).await?;
+        Ok(rows
+            .into_iter()
+            .map(|(id, etag)| (ItemId(id), etag))
+            .collect())
     }
 
     /// Those of some items of which nothing was ever told.

@@ -83,15 +83,15 @@ impl Journal {
         Ok(self.items(&[id]).await?.pop())
     }
 
-    /// What has a name in a collection.
+    /// What has a name in a collection: several for a moment, when one that let others pass did not come to its place.
     pub async fn child(
         &self,
         parent: ItemId,
         name: &str,
-    ) -> Result<Option<(Entry, Option<Stamp>)>, Error> {
+    ) -> Result<Vec<(Entry, Option<Stamp>)>, Error> {
         let query = sqlx::query(CHILD).bind(parent.0).bind(name);
-        let row = query.fetch_optional(&mut *self.conn().await).await?;
-        row.as_ref().map(known).transpose()
+        let rows = query.fetch_all(&mut *self.conn().await).await?;
+        rows.iter().map(known).collect()
     }
 
     /// Those of some items that are known.

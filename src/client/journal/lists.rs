@@ -13,6 +13,7 @@ const GET: &str = "SELECT class, root, chunks FROM list WHERE item = $1 AND etag
 pub(super) const INSERT_LIST: &str =
     "INSERT OR REPLACE INTO list (item, etag, space, class, root, chunks) ";
 const HAS_ROOT: &str = "SELECT 1 FROM list WHERE root = $1 AND space = $2 LIMIT 1";
+const HAS_SIZE: &str = "SELECT 1 FROM item WHERE size = $1 AND space = $2 LIMIT 1";
 /// Bytes of a chunk in a list: stand-in and length.
 const LISTED: usize = 20;
 
@@ -43,9 +44,18 @@ impl Journal {
             .await?
             .is_some())
     }
+
+    /// Whether some item in a space has so many bytes.
+    pub async fn has_size(&self, space: i64, size: u64) -> Result<bool, Error> {
+        let query = sqlx::query(HAS_SIZE).bind(size.cast_signed()).bind(space);
+        Ok(query
+            .fetch_optional(&mut *self.conn().await)
+            .await?
+            .is_some())
+    }
 }
 
-pub(super) fn pack(chunks: &[Listed]) -> Vec<u8> {
+pub(in crate::client) fn pack(chunks: &[Listed]) -> Vec<u8> {
     let entry = |(stand_in, len): &Listed| [&stand_in.0[..], &len.to_be_bytes()].concat();
     chunks.iter().flat_map(entry).collect()
 }

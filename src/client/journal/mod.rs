@@ -28,14 +28,27 @@ use tokio::sync::{Mutex, MutexGuard};
 pub use changes::{Intake, Pending};
 pub use entry::Entry;
 pub use items::Write;
+#[cfg(test)]
+pub(super) use lists::pack;
 pub use lists::unpack;
 pub use places::Side;
 pub use state::Key;
 pub use troubles::Trouble;
 pub use uploads::Begun;
 
-/// Layout of the tables; another one is not opened.
-const LAYOUT: i64 = 1;
+/// Layout of the tables; a later one is not opened.
+const LAYOUT: i64 = 2;
+/// Unfinished uploads begin anew: the first layout did not know which file they were of.
+const FROM_1: &str = concat!(
+    "DROP TABLE upload;",
+    include_str!("upload.sql"),
+    "PRAGMA user_version = 2"
+);
+const NEW: &str = concat!(
+    include_str!("schema.sql"),
+    include_str!("upload.sql"),
+    "PRAGMA user_version = 2"
+);
 /// How long another process (`status`) may hold the file.
 const BUSY: Duration = Duration::from_secs(10);
 /// Pages in memory: 1 MiB, so that 100,000 files do not make the daemon large.
@@ -85,7 +98,8 @@ impl Journal {
             .fetch_one(&mut conn)
             .await?;
         match layout {
-            0 => make(&mut conn).await?,
+            0 => make(&mut conn, NEW).await?,
+            1 => make(&mut conn, FROM_1).await?,
             LAYOUT => {}
             other => return Err(Error::Layout(other)),
         }
@@ -104,13 +118,8 @@ impl Journal {
     }
 }
 
-async fn make(conn: &mut SqliteConnection) -> Result<(), Error> {
+async fn make(conn: &mut SqliteConnection, tables: &'static str) -> Result<(), Error> {
     let mut tx = conn.begin().await?;
-    sqlx::raw_sql(include_str!("schema.sql"))
-        .execute(&mut *tx)
-        .await?;
-    sqlx::raw_sql("PRAGMA user_version = 1")
-        .execute(&mut *tx)
-        .await?;
+    sqlx::raw_sql(tables).execute(&mut *tx).await?;
     Ok(tx.commit().await?)
 }

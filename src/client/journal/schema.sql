@@ -45,15 +45,6 @@ CREATE TABLE list (
 ) STRICT;
 CREATE INDEX list_root ON list (root);
 
--- Uploads in parts that have begun.
-CREATE TABLE upload (
-    path TEXT PRIMARY KEY,
-    upload INTEGER NOT NULL,
-    base TEXT NOT NULL,
-    root BLOB NOT NULL,
-    size INTEGER NOT NULL
-) STRICT;
-
 -- What could not be brought in step.
 CREATE TABLE trouble (
     path TEXT PRIMARY KEY,

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::client::item::{ItemId, Kind};
+use crate::client::local::Stamp;
 
 const ROOT: ItemId = ItemId(1);
 
@@ -278,4 +279,61 @@ async fn files_that_are_new_there_come_in_portions_and_all_else_at_once() {
             "{id}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_journal_of_the_first_layout_is_taken_over_but_for_its_unfinished_uploads() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("journal.db");
+    let journal = Journal::open(&file).await.unwrap();
+    let row = entry(2, 1, "docs", "d1");
+    journal
+        .write(&[Write::Put(row.clone(), None)])
+        .await
+        .unwrap();
+    sqlx::raw_sql(
+        "DROP TABLE upload;
+         CREATE TABLE upload (path TEXT PRIMARY KEY, upload INTEGER NOT NULL, base TEXT NOT NULL,
+             root BLOB NOT NULL, size INTEGER NOT NULL) STRICT;
+         INSERT INTO upload VALUES ('a', 1, 'none', x'00', 5);
+         PRAGMA user_version = 1",
+    )
+    .execute(&mut *journal.conn().await)
+    .await
+    .unwrap();
+    journal.close().await.unwrap();
+
+    let journal = Journal::open(&file).await.unwrap();
+
+    assert_eq!(journal.item(ItemId(2)).await.unwrap().unwrap().0, row);
+    assert!(journal.begun("a").await.unwrap().is_none());
+    let begun = Begun {
+        upload: 3,
+        base: "none".to_owned(),
+        stamp: Stamp {
+            inode: u64::MAX,
+            size: 5,
+            mtime_ns: -1,
+            ctime_ns: 7,
+        },
+    };
+    journal.begin("a", &begun).await.unwrap();
+    assert_eq!(journal.begun("a").await.unwrap(), Some(begun));
+    sqlx::raw_sql("PRAGMA user_version = 3")
+        .execute(&mut *journal.conn().await)
+        .await
+        .unwrap();
+    journal.close().await.unwrap();
+    assert!(matches!(Journal::open(&file).await, Err(Error::Layout(3))));
+}
+
+#[tokio::test]
+async fn all_that_have_a_name_are_told() {
+    let (_dir, journal) = journal().await;
+    let other = entry(6, 2, "a.txt", "f6");
+    journal.write(&[Write::Put(other, None)]).await.unwrap();
+    let known = journal.child(ItemId(2), "a.txt").await.unwrap();
+    let mut ids: Vec<_> = known.iter().map(|(row, _)| row.id.0).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, [3, 6]);
 }

@@ -3,11 +3,12 @@
 use sqlx::Row as _;
 
 use super::{Error, Journal};
-use crate::crypto::Blinded;
+use crate::client::local::Stamp;
 
-const GET: &str = "SELECT upload, base, root, size FROM upload WHERE path = $1";
-const PUT: &str =
-    "INSERT OR REPLACE INTO upload (path, upload, base, root, size) VALUES ($1, $2, $3, $4, $5)";
+const GET: &str = "SELECT upload, base, inode, size, mtime, ctime FROM upload WHERE path = $1";
+const PUT: &str = "INSERT OR REPLACE INTO upload (path, upload, base, inode, size, mtime, ctime) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7)";
+const ALL: &str = "SELECT path, upload FROM upload";
 const REMOVE: &str = "DELETE FROM upload WHERE path = $1";
 
 /// An upload in parts that a restart can go on with.
@@ -17,10 +18,8 @@ pub struct Begun {
     pub upload: i64,
     /// The base that was stated.
     pub base: String,
-    /// Root of the content.
-    pub root: Blinded,
-    /// Bytes of the content.
-    pub size: u64,
+    /// What the file was when it began.
+    pub stamp: Stamp,
 }
 
 impl Journal {
@@ -30,13 +29,22 @@ impl Journal {
         let Some(row) = query.fetch_optional(&mut *self.conn().await).await? else {
             return Ok(None);
         };
-        let root: &[u8] = row.try_get(2)?;
         Ok(Some(Begun {
             upload: row.try_get(0)?,
             base: row.try_get(1)?,
-            root: Blinded(root.try_into().map_err(|_| Error::Row("a root"))?),
-            size: row.try_get::<i64, _>(3)?.cast_unsigned(),
+            stamp: Stamp {
+                inode: row.try_get::<i64, _>(2)?.cast_unsigned(),
+                size: row.try_get::<i64, _>(3)?.cast_unsigned(),
+                mtime_ns: row.try_get(4)?,
+                ctime_ns: row.try_get(5)?,
+            },
         }))
+    }
+
+    /// All that have begun: their paths, and the server's ids.
+    pub async fn uploads(&self) -> Result<Vec<(String, i64)>, Error> {
+        let query = sqlx::query_as(ALL);
+        Ok(query.fetch_all(&mut *self.conn().await).await?)
     }
 
     /// Remembers an upload that has begun.
@@ -45,7 +53,12 @@ impl Journal {
             .bind(path)
             .bind(begun.upload)
             .bind(&*begun.base);
-        let query = query.bind(&begun.root.0[..]).bind(begun.size.cast_signed());
+        let stamp = &begun.stamp;
+        let query = query
+            .bind(stamp.inode.cast_signed())
+            .bind(stamp.size.cast_signed())
+            .bind(stamp.mtime_ns)
+            .bind(stamp.ctime_ns);
         query.execute(&mut *self.conn().await).await?;
         Ok(())
     }

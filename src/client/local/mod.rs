@@ -3,6 +3,7 @@
 //! Paths are relative to the folder, with `/` between names; the folder itself is the empty one. Nothing here ever
 //! follows a link, and nothing is replaced or removed that is not what it was expected to be.
 
+pub mod cutting;
 pub mod folder;
 pub mod ignore;
 pub mod place;
@@ -12,10 +13,11 @@ pub mod shadow;
 pub mod stamp;
 pub mod watch;
 
+use super::item::ItemId;
 pub use stamp::Stamp;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 /// The path of a name in a collection.
 pub fn join(dir: &str, name: &str) -> String {
@@ -27,6 +29,19 @@ pub fn join(dir: &str, name: &str) -> String {
     path.push('/');
     path.push_str(name);
     path
+}
+
+/// Begins the name of what lets others pass.
+const PASSING: &str = ".sync-client-moving-";
+
+/// What an item is called while others pass it by.
+pub fn passing_name(id: ItemId) -> String {
+    format!("{PASSING}{}", id.0)
+}
+
+/// The item that is called so while others pass it by.
+fn passing(name: &str) -> Option<ItemId> {
+    name.strip_prefix(PASSING)?.parse().ok().map(ItemId)
 }
 
 /// The collection that a path lies in, and its name there.

@@ -14,8 +14,8 @@ pub use item::{
     make_collection, move_item, read_link, remove_collection, remove_file, set_executable, sync,
 };
 pub use out::Old;
-pub use stage::Stage;
 pub(super) use stage::copy_run;
+pub use stage::{Stage, drop_part, parts};
 
 use std::os::fd::AsFd;
 

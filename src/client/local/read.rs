@@ -3,20 +3,21 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 use rustix::fs::{Advice, OFlags};
 use rustix::io::Errno;
 
+use super::cutting::Cutting;
 use super::folder::Folder;
 use super::stamp::{Stamp, look_at, now_ns};
+use crate::chunk::Class;
 use crate::chunk::plan::Listed;
-use crate::chunk::{Class, Cutter};
 use crate::client::item::Kind;
 use crate::crypto::{Blinded, ClientKeys};
 
-/// Bytes that are read at once: at least two chunks of the class, little enough to stay in the processor's cache.
-const SMALL_BUFFER: usize = 1 << 20;
-const LARGE_BUFFER: usize = 4 << 20;
+/// From this many bytes on the system is told that all of a file will be read.
+const LONG: u64 = 1 << 20;
 
 /// Why a file cannot be read as it was seen.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +104,13 @@ impl Opened {
         Ok(read)
     }
 
+    /// Lets the next bytes come from the disk while others are worked on. Only advice: it may fail.
+    pub fn ahead(&self) {
+        if self.size() > LONG {
+            rustix::fs::fadvise(&self.file, 0, None, Advice::Sequential).ok();
+        }
+    }
+
     /// Whether the file is still what it was when it was opened. The stamp; and whether it may have been written in the
     /// same tick, so that it must not be trusted later.
     pub fn check(&self) -> Result<(Stamp, bool), ReadError> {
@@ -115,62 +123,12 @@ impl Opened {
 }
 
 /// Cuts a file and names its chunks, in little memory. The file is checked at the end.
-pub fn cut(opened: &Opened, class: Class, keys: &ClientKeys) -> Result<List, ReadError> {
-    let cutter = Cutter::new(class, keys.gear);
-    let mut chunks = Vec::new();
-    each_chunk(opened, &cutter, &mut |_, chunk| {
-        chunks.push(keys.listed(chunk));
-    })?;
-    let root = keys.root(&chunks);
-    Ok(List {
-        class,
-        root,
-        chunks,
-    })
-}
-
-/// Gives the chunks of a file, in order, with the offset of each. The file is checked at the end: before that nothing
-/// may be done that cannot be taken back.
-pub fn each_chunk(
-    opened: &Opened,
-    cutter: &Cutter,
-    each: &mut dyn FnMut(u64, &[u8]),
-) -> Result<(), ReadError> {
-    let room = match cutter.class() {
-        Class::Small => SMALL_BUFFER,
-        Class::Large => LARGE_BUFFER,
-    };
-    let room = usize::try_from(opened.size()).map_or(room, |size| size.saturating_add(1).min(room));
-    if opened.size() > room as u64 {
-        // The next bytes come from the disk while these are hashed. Only advice: it may fail.
-        rustix::fs::fadvise(&opened.file, 0, None, Advice::Sequential).ok();
-    }
-    let mut buffer = vec![0; room];
-    let (mut filled, mut at, mut read_to) = (0, 0, 0);
-    loop {
-        let read = opened.read_at(&mut buffer[filled..], read_to)?;
-        read_to += read as u64;
-        let end = filled + read < buffer.len();
-        filled += read;
-        if read_to > opened.size() {
-            return Err(ReadError::Changed);
-        }
-        let mut begin = 0;
-        for length in cutter.cut(&buffer[..filled], end) {
-            each(at, &buffer[begin..begin + length]);
-            begin += length;
-            at += length as u64;
-        }
-        if end {
-            break;
-        }
-        buffer.copy_within(begin..filled, 0);
-        filled -= begin;
-    }
-    if at != opened.size() {
-        return Err(ReadError::Changed);
-    }
-    opened.check().map(|_| ())
+pub fn cut(opened: &Opened, class: Class, keys: &Arc<ClientKeys>) -> Result<List, ReadError> {
+    let mut cutting = Cutting::new(class, opened.size(), keys);
+    opened.ahead();
+    cutting.read_to(opened, opened.size())?;
+    opened.check()?;
+    Ok(cutting.end())
 }
 
 impl Opened {

@@ -1,9 +1,11 @@
 //! Discovery: what is in the folder that was not there when it was last in step, and what is there no more.
 //!
-//! Things are first found by their names, then, among what is left over, by their inodes. What could not be read
-//! stays as it was: only what is seen to be gone is missing.
+//! Things are first found by their names, then, among what is left over, by their inodes. Where something else that is
+//! known lies under a known name, and what was there lies elsewhere, both have moved. What could not be read stays as it
+//! was: only what is seen to be gone is missing.
 
 mod dirty;
+mod doubt;
 mod finish;
 mod list;
 mod pair;
@@ -167,7 +169,8 @@ pub enum ScanError<E> {
     Known(E),
 }
 
-/// Tells what is known: the children of a collection, or only the one with this name.
+/// Tells what is known: the children of a collection, or only those with this name. There are several for a moment: when
+/// one has let others pass and did not come to its place.
 pub type Tell<'a, E> = dyn FnMut(ItemId, Option<&str>) -> Result<Vec<Known>, E> + 'a;
 
 /// What a scan looks at.

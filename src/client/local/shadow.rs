@@ -45,6 +45,7 @@ struct Named {
     dir: String,
     name: String,
     item: ItemId,
+    etag: String,
     size: u64,
     is_copy: bool,
 }
@@ -140,7 +141,21 @@ impl Shadows {
 
     /// Keeps nothing of a file any more.
     pub fn forget(&mut self, folder: &Folder, item: ItemId) -> io::Result<()> {
-        for named in named(folder, item)? {
+        self.forget_those(folder, item, |_| true)
+    }
+
+    /// Keeps nothing of a version of a file any more.
+    pub fn forget_version(&mut self, folder: &Folder, item: ItemId, etag: &str) -> io::Result<()> {
+        self.forget_those(folder, item, |named| named.etag == etag)
+    }
+
+    fn forget_those(
+        &mut self,
+        folder: &Folder,
+        item: ItemId,
+        which: impl Fn(&Named) -> bool,
+    ) -> io::Result<()> {
+        for named in named(folder, item)?.into_iter().filter(which) {
             let dir = dir(folder, item, false)?;
             unlink(&dir, &named.name)?;
             if named.is_copy {
@@ -148,6 +163,22 @@ impl Shadows {
             }
         }
         Ok(())
+    }
+
+    /// Keeps nothing of any file any more: there is no room.
+    pub fn clear(&mut self, folder: &Folder) -> io::Result<()> {
+        for named in all(folder)? {
+            let path = format!("{}/{}", named.dir, named.name);
+            unlink(&folder.shadow, &path)?;
+        }
+        self.copied = Some(0);
+        Ok(())
+    }
+
+    /// Items and versions of which something is kept.
+    pub fn kept(folder: &Folder) -> io::Result<Vec<(ItemId, String)>> {
+        let all = all(folder)?.into_iter();
+        Ok(all.map(|named| (named.item, named.etag)).collect())
     }
 
     /// Removes the copies that were used longest ago until one more has room.
@@ -248,6 +279,7 @@ fn parse(dir: &str, name: &str) -> Option<Named> {
         dir: dir.to_owned(),
         name: name.to_owned(),
         item: ItemId(item.parse().ok()?),
+        etag: etag.to_owned(),
         size: u64::from_str_radix(size, 16).ok()?,
         is_copy: kind == "c",
     })

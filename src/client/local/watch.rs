@@ -165,30 +165,21 @@ impl Watch {
         }
     }
 
-    /// What has happened so far.
-    pub async fn so_far(&mut self) -> Result<BTreeMap<String, Reach>, WatchError> {
-        let mut turn = 0;
-        loop {
-            if let Some((above, dir)) = self.left.pop() {
-                self.take_up(above, &dir)?;
-            } else if let Some(event) = self.events.pop_front() {
-                self.half = false;
-                self.hear(event)?;
-            } else {
-                if self.half {
-                    tokio::time::sleep(HALF).await;
-                }
-                match read(self.inotify.get_ref()) {
-                    Ok(events) => self.events = events,
-                    Err(Errno::AGAIN) => return Ok(self.batch()),
-                    Err(errno) => return Err(WatchError::Io(errno.into())),
-                }
-            }
-            turn += 1;
-            if turn % TURN == 0 {
-                tokio::task::yield_now().await;
-            }
+    /// What has happened by now, once it is to be told; empty when nothing has.
+    pub async fn ready(&mut self) -> Result<BTreeMap<String, Reach>, WatchError> {
+        match read(self.inotify.get_ref()) {
+            Ok(events) => self.events.extend(events),
+            Err(Errno::AGAIN) => {}
+            Err(errno) => return Err(io::Error::from(errno).into()),
         }
+        while let Some(event) = self.events.pop_front() {
+            self.half = false;
+            self.hear(event)?;
+        }
+        if self.since.is_none() {
+            return Ok(BTreeMap::new());
+        }
+        self.next().await
     }
 
     /// Waits until there are events, or a batch is due.

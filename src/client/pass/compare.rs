@@ -7,7 +7,7 @@ use tokio::task::block_in_place;
 use super::{Engine, Error};
 use crate::chunk::Class;
 use crate::client::item::{Content, ItemId, Kind};
-use crate::client::journal::{Entry, Side, Write};
+use crate::client::journal::{Entry, Side, Write, unpack};
 use crate::client::local::read::List;
 use crate::client::local::scan::{Found, Local};
 use crate::client::local::{Stamp, join, read};
@@ -50,8 +50,7 @@ impl Engine {
             if let Some(row) = row.filter(|row| row.size == local.stamp.size)
                 && let Some(list) = self.read(&local, &row, &new).await?
             {
-                let known = self.journal.list(row.id, &row.etag).await?;
-                if known.is_some_and(|known| known.root == list.root) {
+                if self.is_same(&row, &list).await? {
                     local.item.content = Content::Version(row.etag.clone());
                     if local.item == row.item() {
                         let stamp = (!local.racy).then_some(local.stamp);
@@ -70,6 +69,26 @@ impl Engine {
         found.changed = left;
         self.journal.write(&seen).await?;
         Ok(compared)
+    }
+
+    /// Whether a file that is cut so has the bytes that were in step.
+    async fn is_same(&self, row: &Entry, list: &List) -> Result<bool, Error> {
+        if let Some(known) = self.journal.list(row.id, &row.etag).await? {
+            return Ok(known.root == list.root);
+        }
+        // What was in step without having come or gone has no list here.
+        let there = match self.session.manifest(row.id.0, Some(&row.etag)).await {
+            Ok(there) => unpack(&there)?,
+            Err(error) if error.is_of_one() => return Ok(false),
+            Err(error) => return Err(error.into()),
+        };
+        let same = there == list.chunks;
+        if same {
+            let etag = std::sync::Arc::clone(&row.etag);
+            let write = Write::List(row.id, row.space, etag, list.clone());
+            self.journal.write(&[write]).await?;
+        }
+        Ok(same)
     }
 
     /// How a file is cut now; none when it cannot be read to its end.

@@ -9,7 +9,6 @@ use bytes::Bytes;
 use crate::chunk::delta::{Operation, diff};
 use crate::chunk::plan::{Listed, Region, Step, plan};
 use crate::chunk::signature::{Match, Signature, signature_len};
-use crate::chunk::{Class, Cutter};
 use crate::client::local::read::List;
 use crate::client::local::read::{Opened, ReadError};
 use crate::crypto::ClientKeys;
@@ -59,23 +58,6 @@ impl Out<'_> {
     }
 }
 
-/// The chunks of bytes in memory, and their root.
-pub(super) fn cut_bytes(bytes: &[u8], class: Class, keys: &ClientKeys) -> List {
-    let lengths = Cutter::new(class, keys.gear).cut(bytes, true);
-    let (mut chunks, mut rest) = (Vec::with_capacity(lengths.len()), bytes);
-    for length in lengths {
-        let (chunk, others) = rest.split_at(length);
-        chunks.push(keys.listed(chunk));
-        rest = others;
-    }
-    let root = keys.root(&chunks);
-    List {
-        class,
-        root,
-        chunks,
-    }
-}
-
 /// Writes the operations of a content.
 pub(super) fn operations(
     out: &mut Out<'_>,
@@ -103,7 +85,7 @@ pub(super) fn operations(
     }
 }
 
-fn whole(out: &mut Out<'_>, opened: &Opened) -> io::Result<()> {
+pub(super) fn whole(out: &mut Out<'_>, opened: &Opened) -> io::Result<()> {
     let size = opened.size();
     if size == 0 {
         return Ok(());
@@ -281,14 +263,19 @@ pub(super) fn read(opened: &Opened, range: Range<u64>) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; length(&range)];
     let read = opened
         .read_at(&mut bytes, range.start)
-        .map_err(|error| match error {
-            ReadError::Changed | ReadError::Gone => io::ErrorKind::UnexpectedEof.into(),
-            ReadError::Io(error) => error,
-        })?;
+        .map_err(unreadable)?;
     if read == bytes.len() {
         Ok(bytes)
     } else {
         Err(io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+/// A file that is not what it was ends before its end.
+pub(super) fn unreadable(error: ReadError) -> io::Error {
+    match error {
+        ReadError::Changed | ReadError::Gone => io::ErrorKind::UnexpectedEof.into(),
+        ReadError::Io(error) => error,
     }
 }
 

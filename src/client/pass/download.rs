@@ -1,5 +1,7 @@
 //! Getting a large file in such a way that a broken line costs little.
 
+use std::sync::Arc;
+
 use tokio::task::block_in_place;
 
 use super::fetch::Missed;
@@ -11,10 +13,12 @@ use super::{Engine, Error};
 use crate::chunk::Class;
 use crate::client::item::Kind;
 use crate::client::journal::{Entry, unpack};
+use crate::client::local::cutting::Cutting;
 use crate::client::local::folder::Folder;
 use crate::client::local::place::Stage;
-use crate::client::local::read::List;
+use crate::client::local::read::{List, Opened, ReadError};
 use crate::client::remote;
+use crate::crypto::ClientKeys;
 use crate::types::Millis;
 
 impl Engine {
@@ -63,6 +67,12 @@ impl Engine {
             }
             return Ok(Err(Missed::Other));
         }
+        let usual = Class::of(Some(head.size));
+        let keys = self.keys(head.space).await?;
+        let mut cutting = Cutting::new(usual, head.size, &keys);
+        if let Err(error) = block_in_place(|| cut_to(&stage, there, &mut cutting)) {
+            return Ok(Err(Missed::This(error.to_string())));
+        }
         if there < head.size {
             let resume = (there > 0).then_some((head.etag.as_ref(), there));
             let mut coming = match self.session.download(head.id.0, resume, head.size).await {
@@ -93,6 +103,7 @@ impl Engine {
                 };
                 there += bytes.len() as u64;
                 self.progress.step(bytes.len() as u64);
+                cutting.push(&bytes);
                 if let Err(refused) = block_in_place(|| stage.write(&bytes)) {
                     return Ok(Err(Missed::Refused(refused)));
                 }
@@ -101,7 +112,7 @@ impl Engine {
         if there < head.size {
             return Err(remote::Error::Broken("the file ended early".to_owned()).into());
         }
-        self.whole(head, stage).await
+        self.whole(head, stage, cutting.end(), &keys).await
     }
 
     /// Holds what came against the list that the server has of it.
@@ -109,6 +120,8 @@ impl Engine {
         &self,
         head: &Entry,
         mut stage: Stage<'a>,
+        mut list: List,
+        keys: &Arc<ClientKeys>,
     ) -> Result<Result<(Stage<'a>, List), Missed>, Error> {
         let manifest = match self.session.manifest(head.id.0, Some(&head.etag)).await {
             Ok(manifest) => manifest,
@@ -117,29 +130,35 @@ impl Engine {
             Err(error) => return Err(error.into()),
         };
         let chunks = unpack(&manifest)?;
-        let keys = self.keys(head.space).await?;
-        let Some(file) = stage.written() else {
-            return Err(Error::Confused("a file without bytes"));
-        };
-        let usual = Class::of(Some(head.size));
-        let other = if usual == Class::Small {
-            Class::Large
-        } else {
-            Class::Small
-        };
-        for class in [usual, other] {
-            let list = match block_in_place(|| cut_file(file, class, &keys)) {
+        if list.chunks != chunks {
+            // It may be cut in the way that is unusual for its size.
+            let Some(file) = stage.written() else {
+                return Err(Error::Confused("a file without bytes"));
+            };
+            let other = match list.class {
+                Class::Small => Class::Large,
+                Class::Large => Class::Small,
+            };
+            list = match block_in_place(|| cut_file(file, other, keys)) {
                 Ok(list) => list,
                 Err(error) => return Ok(Err(Missed::This(error.to_string()))),
             };
-            if list.chunks == chunks {
-                let timed = block_in_place(|| stage.set_time(Millis(head.mtime)));
-                return Ok(timed.map(|()| (stage, list)).map_err(Missed::Refused));
-            }
+        }
+        if list.chunks == chunks {
+            let timed = block_in_place(|| stage.set_time(Millis(head.mtime)));
+            return Ok(timed.map(|()| (stage, list)).map_err(Missed::Refused));
         }
         let spoiled = block_in_place(|| stage.spoil());
         let wrong =
             Missed::This("what came is not what the server told; it is fetched again".to_owned());
         Ok(Err(spoiled.err().map_or(wrong, Missed::Refused)))
+    }
+}
+
+/// Cuts what came before.
+fn cut_to(stage: &Stage<'_>, there: u64, cutting: &mut Cutting) -> Result<(), ReadError> {
+    match stage.written() {
+        Some(file) if there > 0 => cutting.read_to(&Opened::of(file)?, there),
+        Some(_) | None => Ok(()),
     }
 }

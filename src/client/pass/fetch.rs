@@ -285,7 +285,7 @@ impl Engine {
                 return Ok(Err(Missed::Refused(refused)));
             }
         };
-        let mut coming = Receiving::new(stage, old.map(Opened::file), given.size);
+        let mut coming = Receiving::new(stage, old.map(Opened::file), &given, keys);
         let mut wrong = None;
         loop {
             let record = records.next().await?.ok_or_else(broken)?;
@@ -302,7 +302,7 @@ impl Engine {
             return Ok(Err(missed));
         }
         Ok(block_in_place(|| {
-            coming.finish(&given, Millis(entry.mtime), &keys)
+            coming.finish(&given, Millis(entry.mtime))
         }))
     }
 

@@ -45,6 +45,8 @@ impl Engine {
         let (mut writes, mut wanted) = (Vec::new(), Vec::<Wanted>::new());
         // Steps of what is wanted.
         let mut coming = HashSet::new();
+        // Items that let others pass and have not come to their places.
+        let mut passing = HashSet::new();
         for (at, step) in plan.here.iter().enumerate() {
             if step.needs.iter().any(|need| coming.contains(need)) {
                 // An error of the line must not make the journal forget what was done.
@@ -77,18 +79,28 @@ impl Engine {
                 });
                 continue;
             }
+            let mut has_passed = false;
             match block_in_place(|| self.step_here(&step.op, parts, &mut writes)) {
-                Ok(()) => outcome.done += 1,
+                Ok(()) => {
+                    outcome.done += 1;
+                    has_passed = passes(&step.op, &mut passing);
+                }
                 Err((path, refused)) => {
                     failed.insert(at);
+                    if let LocalOp::Move { id, .. } = &step.op {
+                        look_around(*id, parts, outcome);
+                    }
                     self.refused(&path, &refused, outcome).await?;
                 }
             }
-            if writes.len() >= WRITES {
+            if writes.len() >= WRITES || has_passed {
                 self.durable(&mut writes).await?;
             }
         }
         self.durable(&mut writes).await?;
+        for id in passing {
+            look_around(id, parts, outcome);
+        }
         self.fetch(wanted, parts, outcome, &mut failed).await
     }
 
@@ -117,6 +129,10 @@ impl Engine {
             Refused::Touched | Refused::Occupied | Refused::NoParent
         ) {
             outcome.more = true;
+        }
+        if *refused == Refused::NoSpace {
+            // Old bytes only make transfers shorter; with shared blocks they have no budget.
+            block_in_place(|| self.shadows().clear(&self.folder)).ok();
         }
         look_again(
             &mut outcome.again,
@@ -248,6 +264,32 @@ impl Engine {
             }
         }
         Ok(self.journal.write(&writes).await?)
+    }
+}
+
+/// Notes which items let others pass; whether the last of them has come to its place, and none is under way any more.
+fn passes(op: &LocalOp, passing: &mut HashSet<ItemId>) -> bool {
+    match op {
+        LocalOp::Move { id, temporary, .. } if *temporary => {
+            passing.insert(*id);
+            false
+        }
+        LocalOp::Move { id, .. } => passing.remove(id) && passing.is_empty(),
+        LocalOp::MakeCollection { .. }
+        | LocalOp::Fetch { .. }
+        | LocalOp::Remove { .. }
+        | LocalOp::SetExecutable { .. } => false,
+    }
+}
+
+/// Has it looked at again where an item is: it did not come to its place.
+fn look_around(id: ItemId, parts: &Parts, outcome: &mut Outcome) {
+    if let Some(path) = Parts::path(&parts.local, parts.alias(id)) {
+        look_again(
+            &mut outcome.again,
+            split(&path).0.to_owned(),
+            Reach::Children,
+        );
     }
 }
 

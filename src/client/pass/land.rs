@@ -85,9 +85,22 @@ impl Engine {
         news: &mut News,
     ) -> Result<(), Error> {
         match result.status {
+            PushStatus::Done if self.met_other(&task, &result, line).await? => {
+                // What another device has done is heard of first; what it was done to is looked at again.
+                let told = [&result.node, &result.conflict].into_iter().flatten();
+                news.intake.extend(told.filter_map(|node| self.take(node)));
+                line.take_back(task);
+                line.outcome.more = true;
+                return Ok(());
+            }
             PushStatus::Done => {}
             PushStatus::Need if task.sent.is_some() && result.need.is_some() => {
-                line.again.push(task);
+                line.whole(task);
+                return Ok(());
+            }
+            // What is known here of the base is not what the server has.
+            PushStatus::Error if is_mismatch(&result) && task.is_delta() => {
+                line.whole(task);
                 return Ok(());
             }
             PushStatus::Stale => {
@@ -108,6 +121,42 @@ impl Engine {
         self.pushed(result.node.as_ref());
         news.writes.push(Write::Well(task.path.clone()));
         self.done(task, &result, line, news)
+    }
+
+    /// Whether a step was done to something else than it was meant for. What is known under another name must not get
+    /// this one: what lies in it lies elsewhere here. What belongs into something that was not made belongs nowhere.
+    async fn met_other(
+        &self,
+        task: &Task,
+        result: &PushResult,
+        line: &Line<'_>,
+    ) -> Result<bool, Error> {
+        let Some(node) = &result.node else {
+            return Ok(false);
+        };
+        let needs = &line.plan.there[task.step].needs;
+        if needs.iter().any(|need| line.failed.contains(need)) {
+            return Ok(true);
+        }
+        let (id, now) = (line.parts.alias(task.op.id()), ItemId(node.id));
+        if now == id {
+            return Ok(false);
+        }
+        let (parent, name) = match (&task.op, &task.sent) {
+            (RemoteOp::MakeCollection { parent, name, .. }, _) => (*parent, name),
+            (_, Some(sent)) => (sent.lies.0, &sent.lies.1),
+            // In another space it gets another id.
+            (_, None) => {
+                let space = line.parts.heads.get(&id).map(|head| head.space);
+                return Ok(space == Some(node.space));
+            }
+        };
+        let place = (line.parts.alias(parent), name);
+        if let Some(row) = line.parts.rows.get(&now) {
+            return Ok((row.parent, &row.name) != place);
+        }
+        let row = self.journal.item(now).await?;
+        Ok(row.is_some_and(|(row, _)| (row.parent, &row.name) != place))
     }
 
     fn done(
@@ -152,7 +201,8 @@ impl Engine {
                 }
                 news.intake
                     .extend(result.conflict.as_ref().and_then(|copy| self.take(copy)));
-                line.outcome.more |= result.conflict.is_some();
+                // Others than those that were sent may be current by now.
+                line.outcome.more |= result.conflict.is_some() || node.etag != etag;
             }
         }
         Ok(())
@@ -192,8 +242,10 @@ impl Engine {
                 news.writes.push(Write::Remove(id));
             }
         }
-        let list = Write::List(now, node.space, etag.into(), sent.list);
-        news.writes.push(list);
+        if let Some(list) = sent.list {
+            news.writes
+                .push(Write::List(now, node.space, etag.into(), list));
+        }
         if let Some(opened) = sent.opened {
             // For the next edit of a file that is edited.
             block_in_place(|| self.shadows().keep(&self.folder, now, etag, &opened));
@@ -201,6 +253,12 @@ impl Engine {
         news.writes.push(Write::Put(entry, sent.stamp));
         news.intake.extend(self.take(node));
     }
+}
+
+/// Whether what the server made of a content is not what was meant.
+fn is_mismatch(result: &PushResult) -> bool {
+    let problem = result.problem.as_ref();
+    problem.is_some_and(|problem| problem.name() == "checksum-mismatch")
 }
 
 /// A collection that was only here is there, too, with an id of its own.

@@ -11,6 +11,7 @@ use crate::client::journal::{Intake, Write};
 use crate::client::local::Stamp;
 use crate::client::local::read::List;
 use crate::client::local::read::Opened;
+use crate::client::local::scan::{Reach, look_again};
 use crate::client::reconcile::{Plan, RemoteOp, Step};
 
 /// A step that is in a push.
@@ -26,6 +27,13 @@ pub(super) struct Task {
     pub(super) before: Option<Item>,
 }
 
+impl Task {
+    /// Whether what was sent refers to what the server has.
+    pub(super) fn is_delta(&self) -> bool {
+        self.sent.as_ref().is_some_and(|sent| sent.is_delta)
+    }
+}
+
 /// What was sent of a file.
 pub(super) struct Sending {
     /// Where both sides have it.
@@ -34,7 +42,10 @@ pub(super) struct Sending {
     pub(super) size: u64,
     pub(super) mtime: i64,
     pub(super) stamp: Option<Stamp>,
-    pub(super) list: List,
+    /// How it is cut; none while a file is cut that is being sent.
+    pub(super) list: Option<List>,
+    /// Whether it refers to what the server has.
+    pub(super) is_delta: bool,
     /// To be kept for the next edit.
     pub(super) opened: Option<Opened>,
 }
@@ -81,6 +92,33 @@ impl<'a> Line<'a> {
             .chain(&self.tasks)
             .filter(|task| !matches!(task.op, RemoteOp::MakeCollection { .. }));
         waiting.any(|task| step.needs.contains(&task.step))
+    }
+
+    /// A content is to go again, whole this time. What was read of it counts.
+    pub(super) fn whole(&mut self, task: Task) {
+        if let Some(Sending {
+            list: Some(list),
+            stamp: Some(stamp),
+            ..
+        }) = &task.sent
+        {
+            let cut = (list.clone(), *stamp);
+            self.parts.cuts.insert(self.parts.alias(task.op.id()), cut);
+        }
+        self.again.push(task);
+    }
+
+    /// What was not done is found again by the next pass, which knows nothing of it otherwise: where it was, and where
+    /// it is.
+    pub(super) fn look_at_failed(&mut self) {
+        for at in &self.failed {
+            let id = self.parts.alias(self.plan.there[*at].op.id());
+            for tree in [&self.parts.synced, &self.parts.local] {
+                if let Some(path) = Parts::path(tree, id).filter(|path| !path.is_empty()) {
+                    look_again(&mut self.outcome.again, path, Reach::Entry);
+                }
+            }
+        }
     }
 
     /// A step that was not done is not taken for done any more.

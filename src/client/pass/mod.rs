@@ -8,6 +8,7 @@ mod fetch;
 mod gather;
 mod here;
 mod land;
+mod leftovers;
 mod line;
 mod names;
 mod portion;
@@ -19,6 +20,9 @@ mod scan;
 mod taking;
 mod there;
 mod upload;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -34,6 +38,7 @@ use super::item::ItemId;
 use super::journal::{Journal, Key};
 use super::local::folder::Folder;
 use super::local::ignore::Ignore;
+use super::local::passing_name;
 use super::local::scan::{Numbers, Reach, Scope};
 use super::local::shadow::Shadows;
 use super::progress::Progress;
@@ -215,7 +220,7 @@ impl Engine {
         }
         if pulled != Pulled::All {
             // What was found was held against what was known before.
-            outcome.more = true;
+            (outcome.more, outcome.rest) = (true, false);
             outcome.again.insert(String::new(), Reach::Below);
             return Ok(outcome);
         }
@@ -238,6 +243,10 @@ impl Engine {
             if !outcome.rest {
                 self.journal.well_since(begin).await?;
             }
+            self.clear().await?;
+            if outcome.failed == 0 && !outcome.goes_on() {
+                self.abort_uploads().await?;
+            }
         }
         if outcome.is_in_step() && self.journal.troubles(1).await?.is_empty() {
             self.journal
@@ -253,7 +262,7 @@ impl Engine {
         let conflict = |_, name: &str, attempt: u32| conflict_name(name, now, &device, attempt);
         let names = Names {
             conflict: &conflict,
-            temporary: &names::temporary,
+            temporary: &passing_name,
         };
         let planned = reconcile(&parts.local, &parts.remote, &parts.synced, &names);
         let plan = match planned {

@@ -2,7 +2,6 @@
 
 use jiff::Timestamp;
 
-use crate::client::item::ItemId;
 use crate::types::{MAX_NAME_BYTES, Millis};
 
 /// Longest part of a device's name in a file's name, in bytes.
@@ -36,11 +35,6 @@ pub fn conflict_name(name: &str, at: Millis, device: &str, attempt: u32) -> Stri
     let room = MAX_NAME_BYTES.saturating_sub(mark.len() + extension.len());
     let stem = &stem[..stem.floor_char_boundary(room)];
     format!("{stem}{mark}{extension}")
-}
-
-/// What an item is called while others pass it by.
-pub(super) fn temporary(id: ItemId) -> String {
-    format!(".sync-client-moving-{}", id.0)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::task::block_in_place;
 
-use super::content::{self, Out, Way, operations};
+use super::content::{self, Out, Way, operations, whole};
 use super::gather::Parts;
 use super::{Engine, Error};
 use crate::chunk::Class;
@@ -13,6 +13,7 @@ use crate::chunk::signature::Signature;
 use crate::client::item::{Item, ItemId, Kind};
 use crate::client::journal::Entry;
 use crate::client::local::Stamp;
+use crate::client::local::cutting::Cutting;
 use crate::client::local::place::read_link;
 use crate::client::local::read::List;
 use crate::client::local::read::{self, Opened, ReadError};
@@ -36,7 +37,6 @@ const SHORT: u64 = 256;
 /// A file that is about to be sent.
 pub(super) struct Put {
     pub(super) id: ItemId,
-    pub(super) is_link: bool,
     /// Where both sides have it once it is sent.
     pub(super) lies: (ItemId, String),
     /// Its path on the server, without a leading slash.
@@ -48,15 +48,16 @@ pub(super) struct Put {
     pub(super) stamp: Option<Stamp>,
     /// Whether it may be run, when the server does not have it so anyway.
     pub(super) executable: Option<bool>,
-    pub(super) list: List,
     pub(super) content: Source,
 }
 
 /// Where the bytes come from.
 pub(super) enum Source {
-    File(Opened, Way),
+    File(Opened, List, Way),
+    /// A large file, all of which goes and is cut on the way.
+    Uncut(Opened),
     /// The target of a link.
-    Link(String),
+    Link(String, List),
 }
 
 /// What has to be done for a file.
@@ -104,24 +105,31 @@ impl Engine {
         };
         let space = self.space_of(id, parts);
         let keys = self.keys(space).await?;
+        let put = |now: Stamp, sure: bool, content: Source| Put {
+            id,
+            lies,
+            path: there,
+            space,
+            base: base.cloned(),
+            size: content.size(),
+            mtime: now.mtime_ns.div_euclid(1_000_000),
+            stamp: sure.then_some(now),
+            executable: (item.kind == Kind::File)
+                .then(|| executable(item, aim, parts))
+                .flatten(),
+            content,
+        };
         if item.kind == Kind::Link {
             let link = self.link(&here, *stamp, &keys);
-            return Ok(link.map_or_else(Ready::Not, |(target, list)| {
-                Ready::Put(Box::new(Put {
-                    id,
-                    is_link: true,
-                    lies,
-                    path: there,
-                    space,
-                    base: base.cloned(),
-                    size: target.len() as u64,
-                    mtime: stamp.mtime_ns.div_euclid(1_000_000),
-                    stamp: Some(*stamp),
-                    executable: None,
-                    list,
-                    content: Source::Link(target),
-                }))
-            }));
+            let put = |link| Ready::Put(Box::new(put(*stamp, true, link)));
+            return Ok(link.map_or_else(Ready::Not, put));
+        }
+        if base.is_none() && self.goes_uncut(id, stamp.size, space, parts).await? {
+            let opened = block_in_place(|| read::open(&self.folder, &here, stamp));
+            return Ok(opened.map_or_else(
+                |error| Ready::Not(error.to_string()),
+                |opened| Ready::Put(Box::new(put(*stamp, false, Source::Uncut(opened)))),
+            ));
         }
         let known = parts.cuts.get(&id);
         let read = block_in_place(|| self.read_and_cut(&here, stamp, known, &keys));
@@ -129,7 +137,7 @@ impl Engine {
             Ok(read) => read,
             Err(error) => return Ok(Ready::Not(error.to_string())),
         };
-        let stamp = (!racy && !parts.racy.contains(&id)).then_some(now);
+        let sure = !racy && !parts.racy.contains(&id);
         let is_base = |row: &&Entry| base.is_some_and(|base| row.etag == *base);
         let row = parts.rows.get(&id).filter(is_base);
         let old = match row {
@@ -139,22 +147,9 @@ impl Engine {
         let gone = !parts.remote.has(id);
         let unchanged = old.as_ref().is_some_and(|old| old.root == list.root);
         if unchanged && !gone && executable(item, aim, parts).is_none() {
-            return Ok(Ready::Known(stamp));
+            return Ok(Ready::Known(sure.then_some(now)));
         }
-        let mut put = Put {
-            id,
-            is_link: false,
-            lies,
-            path: there,
-            space,
-            base: base.cloned(),
-            size: opened.size(),
-            mtime: now.mtime_ns.div_euclid(1_000_000),
-            stamp,
-            executable: executable(item, aim, parts),
-            list,
-            content: Source::File(opened, Way::Whole),
-        };
+        let mut put = put(now, sure, Source::File(opened, list, Way::Whole));
         if tries == Try::First {
             let known = unchanged || self.may_be_there(&put, parts).await?;
             let old = old.filter(|_| !gone);
@@ -163,13 +158,25 @@ impl Engine {
         Ok(Ready::Put(Box::new(put)))
     }
 
+    /// Whether a file is large, and nothing says that the server has its bytes under any name.
+    async fn goes_uncut(
+        &self,
+        id: ItemId,
+        size: u64,
+        space: i64,
+        parts: &Parts,
+    ) -> Result<bool, Error> {
+        let is_new = !parts.heads.contains_key(&id) && !parts.cuts.contains_key(&id);
+        Ok(is_new && size >= PARTS_MIN && !self.journal.has_size(space, size).await?)
+    }
+
     /// Opens a file and cuts it, unless that was done before.
     fn read_and_cut(
         &self,
         here: &str,
         stamp: &Stamp,
         known: Option<&(List, Stamp)>,
-        keys: &ClientKeys,
+        keys: &Arc<ClientKeys>,
     ) -> Result<(Opened, List, Stamp, bool), ReadError> {
         let opened = read::open(&self.folder, here, stamp)?;
         let list = match known.filter(|(_, cut)| *cut == opened.stamp()) {
@@ -182,6 +189,9 @@ impl Engine {
 
     /// Whether the server probably has these bytes.
     async fn may_be_there(&self, put: &Put, parts: &Parts) -> Result<bool, Error> {
+        let Some(list) = put.content.list() else {
+            return Ok(false);
+        };
         // An answer that was lost: what is there is as long as what is here.
         let head = parts.heads.get(&put.id).filter(|_| put.size > 0);
         let news =
@@ -189,7 +199,7 @@ impl Engine {
         let large = put.base.is_none() && put.size >= ASK_MIN;
         Ok(news
             || large
-            || put.size > UNLISTED_MAX && self.journal.has_root(put.space, &put.list.root).await?)
+            || put.size > UNLISTED_MAX && self.journal.has_root(put.space, &list.root).await?)
     }
 
     async fn choose(
@@ -197,9 +207,9 @@ impl Engine {
         put: &mut Put,
         known: bool,
         old: Option<List>,
-        keys: &ClientKeys,
+        keys: &Arc<ClientKeys>,
     ) -> Result<(), Error> {
-        let Source::File(opened, way) = &mut put.content else {
+        let Source::File(opened, new, way) = &mut put.content else {
             return Ok(());
         };
         if known {
@@ -211,16 +221,16 @@ impl Engine {
         };
         let shadow = block_in_place(|| self.shadows().open(&self.folder, put.id, base));
         if let Some(old) = shadow {
-            if list.class != put.list.class {
-                list = block_in_place(|| cut_file(&old, put.list.class, keys)).unwrap_or(list);
+            if list.class != new.class {
+                list = block_in_place(|| cut_file(&old, new.class, keys)).unwrap_or(list);
             }
             *way = Way::Patched { old, list };
             return Ok(());
         }
-        if list.class != put.list.class {
+        if list.class != new.class {
             return Ok(());
         }
-        let Ok((steps, ranges)) = block_in_place(|| content::steps(opened, &list, &put.list, keys))
+        let Ok((steps, ranges)) = block_in_place(|| content::steps(opened, &list, new, keys))
         else {
             return Ok(());
         };
@@ -256,11 +266,11 @@ impl Engine {
     }
 
     /// The target of a link, as a content.
-    fn link(&self, here: &str, stamp: Stamp, keys: &ClientKeys) -> Result<(String, List), String> {
+    fn link(&self, here: &str, stamp: Stamp, keys: &Arc<ClientKeys>) -> Result<Source, String> {
         let target = block_in_place(|| read_link(&self.folder, here, &stamp));
         let target = target.map_err(|refused| refused.to_string())?;
-        let list = content::cut_bytes(target.as_bytes(), Class::Small, keys);
-        Ok((target, list))
+        let list = Cutting::whole(Class::Small, target.as_bytes(), keys);
+        Ok(Source::Link(target, list))
     }
 
     /// The space that an item lies in, or will.
@@ -285,7 +295,7 @@ impl Put {
             path: format!("/{}", self.path),
             size: self.size,
             base: Some(self.base.as_ref().map_or("none", |base| base).to_owned()),
-            root: Some(hex(&self.list.root.0)),
+            root: self.content.list().map(|list| hex(&list.root.0)),
             checksum: None,
             mtime: Some(self.mtime),
             created: None,
@@ -294,20 +304,20 @@ impl Put {
             from: None,
             conflict: OnConflict::Keep,
             executable: self.executable,
-            link: self.is_link,
+            link: matches!(self.content, Source::Link(..)),
         })
     }
 
     /// About how many bytes it takes in the push, at most.
     pub(super) fn estimate(&self) -> u64 {
         match &self.content {
-            Source::File(_, Way::Same) | Source::Link(_) => SHORT,
-            Source::File(_, Way::Whole) => self.size,
-            Source::File(_, Way::Patched { list, .. }) => {
-                let new = self.list.chunks.iter().copied();
+            Source::File(_, _, Way::Same) | Source::Link(..) => SHORT,
+            Source::File(_, _, Way::Whole) | Source::Uncut(_) => self.size,
+            Source::File(_, new, Way::Patched { list, .. }) => {
+                let new = new.chunks.iter().copied();
                 SHORT + changed(&plan(list.chunks.clone(), new).steps)
             }
-            Source::File(_, Way::Signed { steps, .. }) => SHORT + changed(steps),
+            Source::File(_, _, Way::Signed { steps, .. }) => SHORT + changed(steps),
         }
     }
 
@@ -315,19 +325,55 @@ impl Put {
     pub(super) fn is_delta(&self) -> bool {
         matches!(
             self.content,
-            Source::File(_, Way::Patched { .. } | Way::Signed { .. })
+            Source::File(_, _, Way::Patched { .. } | Way::Signed { .. })
         )
+    }
+
+    /// Whether it is large and all of it goes.
+    pub(super) fn goes_in_parts(&self) -> bool {
+        let whole = matches!(
+            self.content,
+            Source::File(_, _, Way::Whole) | Source::Uncut(_)
+        );
+        whole && self.size >= PARTS_MIN
     }
 
     /// All its records.
     pub(super) fn records(self, out: &mut Out<'_>) -> std::io::Result<()> {
         file(&mut out.buffer, &self.head());
         match self.content {
-            Source::Link(target) => stream::lit(&mut out.buffer, target.as_bytes()),
-            Source::File(opened, way) => operations(out, &opened, &self.list, way)?,
+            Source::Link(target, _) => stream::lit(&mut out.buffer, target.as_bytes()),
+            Source::File(opened, list, way) => operations(out, &opened, &list, way)?,
+            Source::Uncut(opened) => whole(out, &opened)?,
         }
         stream::end(&mut out.buffer);
         Ok(())
+    }
+}
+
+impl Source {
+    /// Bytes.
+    fn size(&self) -> u64 {
+        match self {
+            Self::File(opened, ..) | Self::Uncut(opened) => opened.size(),
+            Self::Link(target, _) => target.len() as u64,
+        }
+    }
+
+    /// How it is cut, when that is known.
+    pub(super) fn list(&self) -> Option<&List> {
+        match self {
+            Self::File(_, list, _) | Self::Link(_, list) => Some(list),
+            Self::Uncut(_) => None,
+        }
+    }
+
+    /// The file.
+    pub(super) fn opened(&self) -> Option<&Opened> {
+        match self {
+            Self::File(opened, ..) | Self::Uncut(opened) => Some(opened),
+            Self::Link(..) => None,
+        }
     }
 }
 
@@ -385,7 +431,7 @@ pub(super) fn file(out: &mut Vec<u8>, item: &PushItem) {
 pub(super) fn cut_file(
     file: &std::fs::File,
     class: Class,
-    keys: &ClientKeys,
+    keys: &Arc<ClientKeys>,
 ) -> Result<List, ReadError> {
     read::cut(&Opened::of(file)?, class, keys)
 }

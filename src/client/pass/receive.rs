@@ -2,13 +2,14 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::content;
 use super::fetch::Missed;
 use super::put::cut_file;
 use crate::chunk::patch;
+use crate::client::local::cutting::Cutting;
 use crate::client::local::place::Stage;
 use crate::client::local::read::List;
 use crate::crypto::ClientKeys;
@@ -16,24 +17,29 @@ use crate::protocol::stream::Record;
 use crate::protocol::sync::DeltaHead;
 use crate::types::{Millis, hex};
 
-/// Up to here the bytes of a new file are kept to be cut, instead of being read again.
-const IN_MEMORY: u64 = 1024 * 1024;
-
 /// A file that is being written.
 pub(super) struct Receiving<'a, 'o> {
     stage: Stage<'a>,
     old: Option<&'o File>,
-    /// All bytes, when they are few and none comes from the old file.
-    memory: Option<Vec<u8>>,
+    /// How it is cut, while no byte comes from the old file.
+    cutting: Option<Cutting>,
+    keys: Arc<ClientKeys>,
     pub(super) size: u64,
 }
 
 impl<'a, 'o> Receiving<'a, 'o> {
-    /// Begins a file of so many bytes; `old` is what operations refer to.
-    pub(super) fn new(stage: Stage<'a>, old: Option<&'o File>, size: u64) -> Self {
+    /// Begins a file; `old` is what operations refer to.
+    pub(super) fn new(
+        stage: Stage<'a>,
+        old: Option<&'o File>,
+        given: &DeltaHead,
+        keys: Arc<ClientKeys>,
+    ) -> Self {
+        let new = || Cutting::new(given.class.into(), given.size, &keys);
         Self {
             stage,
-            memory: (old.is_none() && size <= IN_MEMORY).then(Vec::new),
+            cutting: old.is_none().then(new),
+            keys,
             old,
             size: 0,
         }
@@ -46,7 +52,7 @@ impl<'a, 'o> Receiving<'a, 'o> {
             Record::LitPart(bytes) => self.write(&bytes),
             Record::Copy { offset, len } => {
                 let old = self.old.ok_or_else(unexpected)?;
-                self.memory = None;
+                self.cutting = None;
                 self.size += len;
                 self.stage.copy(old, offset, len).map_err(Missed::Refused)
             }
@@ -71,8 +77,8 @@ impl<'a, 'o> Receiving<'a, 'o> {
 
     fn write(&mut self, bytes: &Bytes) -> Result<(), Missed> {
         self.size += bytes.len() as u64;
-        if let Some(memory) = &mut self.memory {
-            memory.extend_from_slice(bytes);
+        if let Some(cutting) = &mut self.cutting {
+            cutting.push(bytes);
         }
         self.stage.write(bytes).map_err(Missed::Refused)
     }
@@ -82,14 +88,11 @@ impl<'a, 'o> Receiving<'a, 'o> {
         self,
         given: &DeltaHead,
         mtime: Millis,
-        keys: &ClientKeys,
     ) -> Result<(Stage<'a>, Option<List>), Missed> {
-        let class = given.class.into();
-        let list = match (&self.memory, self.stage.written()) {
-            (Some(bytes), _) => content::cut_bytes(bytes, class, keys),
-            (None, Some(file)) => {
-                cut_file(file, class, keys).map_err(|error| Missed::This(error.to_string()))?
-            }
+        let list = match (self.cutting, self.stage.written()) {
+            (Some(cutting), _) => cutting.end(),
+            (None, Some(file)) => cut_file(file, given.class.into(), &self.keys)
+                .map_err(|error| Missed::This(error.to_string()))?,
             (None, None) => return Err(unexpected()),
         };
         if self.size != given.size || hex(&list.root.0) != given.root {

@@ -10,6 +10,9 @@ use crate::client::local::Stamp;
 use crate::client::local::place::{Old, remove_collection, remove_file};
 use crate::client::local::scan::{Found, Known, Scan, Scope};
 
+/// Items that are forgotten at once, before they are taken away.
+const FORGOTTEN: usize = 512;
+
 impl Engine {
     /// Finds what is new, changed or missing here.
     pub(super) async fn scan(
@@ -56,7 +59,7 @@ impl Engine {
             let children = runtime.block_on(async {
                 match name {
                     None => journal.children(id).await,
-                    Some(name) => Ok(journal.child(id, name).await?.into_iter().collect()),
+                    Some(name) => journal.child(id, name).await,
                 }
             })?;
             Ok(children.into_iter().map(known_of).collect())
@@ -71,23 +74,31 @@ impl Engine {
     }
 
     /// Forgets what is not synced any more. What the user does not want here is taken away, as far as the server
-    /// has it.
+    /// has it; not before it is forgotten, or it would count as deleted here when this process dies in between.
     async fn withdraw(&self, forgotten: &[ItemId], outcome: &mut Outcome) -> Result<(), Error> {
-        let mut writes = Vec::with_capacity(forgotten.len());
         // Collections come before what they hold, and have to be empty to go.
-        for id in forgotten.iter().rev() {
-            let Some((entry, stamp)) = self.journal.item(*id).await? else {
-                continue;
-            };
-            if let Some(path) = self.journal.path(*id, Side::Synced, self.root).await?
-                && self.config.excludes(&format!("/{path}"))
-                && let Err(what) = block_in_place(|| self.take_away(&entry, stamp, &path))
-            {
-                self.note(&path, &what, outcome).await?;
+        for forgotten in forgotten.rchunks(FORGOTTEN) {
+            let (mut writes, mut going) = (Vec::new(), Vec::new());
+            for id in forgotten.iter().rev() {
+                let Some((entry, stamp)) = self.journal.item(*id).await? else {
+                    continue;
+                };
+                writes.push(Write::Remove(*id));
+                if let Some(path) = self.journal.path(*id, Side::Synced, self.root).await?
+                    && self.config.excludes(&format!("/{path}"))
+                {
+                    going.push((entry, stamp, path));
+                }
             }
-            writes.push(Write::Remove(*id));
+            self.journal.write(&writes).await?;
+            for (entry, stamp, path) in going {
+                let taken = block_in_place(|| self.take_away(&entry, stamp, &path));
+                if let Err(what) = taken {
+                    self.note(&path, &what, outcome).await?;
+                }
+            }
         }
-        Ok(self.journal.write(&writes).await?)
+        Ok(())
     }
 
     fn take_away(&self, entry: &Entry, stamp: Option<Stamp>, path: &str) -> Result<(), String> {

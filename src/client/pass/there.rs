@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use tokio::task::block_in_place;
 
-use super::content::Way;
 use super::gather::Parts;
 use super::line::{Line, Sending, Task};
 use super::pull::Pulled;
-use super::put::{Aim, INLINE_MAX, PARTS_MIN, Put, Ready, Source, Try};
+use super::put::{Aim, INLINE_MAX, Put, Ready, Try};
 use super::{Engine, Error, Outcome};
 use crate::client::item::{Item, ItemId, Kind};
-use crate::client::journal::{Entry, Write};
+use crate::client::journal::Write;
 use crate::client::local::scan::{Reach, look_again};
 use crate::client::reconcile::{Plan, RemoteOp};
 use crate::protocol::files::{self, Written};
@@ -73,7 +72,9 @@ impl Engine {
                 .await?;
             self.fly_when_full(&mut line).await?;
         }
-        self.land_all(&mut line).await
+        self.land_all(&mut line).await?;
+        line.look_at_failed();
+        Ok(())
     }
 
     /// A step without content.
@@ -218,13 +219,9 @@ impl Engine {
             Ready::Put(put) => put,
             Ready::Known(stamp) => {
                 // What the server has instead could not be fetched while these bytes seemed to be others.
-                let same = |head: &Entry| {
-                    line.parts
-                        .rows
-                        .get(&id)
-                        .is_some_and(|row| row.etag == head.etag)
-                };
-                line.outcome.more |= !line.parts.heads.get(&id).is_some_and(same);
+                let Parts { rows, heads, .. } = &*line.parts;
+                let row = rows.get(&id).map(|row| &row.etag);
+                line.outcome.more |= row.is_none() || row != heads.get(&id).map(|head| &head.etag);
                 return Ok(self.journal.write(&[Write::Seen(id, stamp)]).await?);
             }
             Ready::Not(why) => {
@@ -234,7 +231,7 @@ impl Engine {
                 return self.note(&path, &why, line.outcome).await;
             }
         };
-        let task = Task {
+        let mut task = Task {
             step: at,
             op: op.clone(),
             path: put.path.clone(),
@@ -242,11 +239,16 @@ impl Engine {
             sent: Some(sending(&put)),
             before: None,
         };
-        let whole = matches!(put.content, Source::File(_, Way::Whole));
-        if whole && put.size >= PARTS_MIN {
+        if put.goes_in_parts() {
             self.land_all(line).await?;
-            let written = self.upload(&put).await;
-            return self.landed(task, written.map(result_of), line).await;
+            let uploaded = self.upload(&put).await;
+            let result = uploaded.map(|(written, list, stamp)| {
+                if let Some(sent) = &mut task.sent {
+                    (sent.list, sent.stamp) = (Some(list), stamp);
+                }
+                result_of(written)
+            });
+            return self.landed(task, result, line).await;
         }
         if put.estimate() > INLINE_MAX {
             self.land_all(line).await?;
@@ -286,12 +288,14 @@ fn sending(put: &Put) -> Sending {
         size: put.size,
         mtime: put.mtime,
         stamp: put.stamp,
-        list: put.list.clone(),
-        opened: match &put.content {
-            // What cannot be opened once more is not kept.
-            Source::File(opened, _) if put.base.is_some() => opened.again().ok(),
-            Source::File(..) | Source::Link(_) => None,
-        },
+        list: put.content.list().cloned(),
+        is_delta: put.is_delta(),
+        // What cannot be opened once more is not kept.
+        opened: put
+            .content
+            .opened()
+            .filter(|_| put.base.is_some())
+            .and_then(|opened| opened.again().ok()),
     }
 }
 

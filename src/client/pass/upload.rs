@@ -1,17 +1,25 @@
 //! Sending a large file in parts that a broken line does not undo.
 
 use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::stream;
-use tokio::task::spawn_blocking;
+use tokio::task::{block_in_place, spawn_blocking};
 
-use super::content::read;
-use super::put::{Put, Source as Content};
+use super::content::{read, unreadable};
+use super::put::Put;
 use super::{Engine, Error};
+use crate::chunk::Class;
 use crate::client::journal::Begun;
-use crate::client::local::read::Opened;
+use crate::client::local::Stamp;
+use crate::client::local::cutting::Cutting;
+use crate::client::local::read::{List, Opened};
+use crate::client::progress::Progress;
 use crate::client::remote::Source;
 use crate::protocol::files::{OpenUpload, UploadState, Written};
+use crate::types::hex;
 
 /// Bytes of a request: what a broken line may cost at most, beside what the server had not made durable.
 const PART: u64 = 256 * 1024 * 1024;
@@ -19,40 +27,88 @@ const PART: u64 = 256 * 1024 * 1024;
 const PIECE: u64 = 512 * 1024;
 /// How often an upload goes on after the connection broke without anything having arrived, before the pass ends.
 const TRIES: u32 = 5;
+/// How long to wait before the first of these, doubled before each other one.
+const PAUSE: Duration = Duration::from_millis(400);
+/// Why the server refuses to finish an upload that will never be finished: the bytes are not those that were meant, or
+/// not there any more.
+const IN_VAIN: [&str; 2] = ["checksum-mismatch", "not-found"];
+
+/// A file that is read once, to be sent and to be cut.
+struct Reading {
+    opened: Opened,
+    /// None when it is known how it is cut.
+    cutting: Mutex<Option<Cutting>>,
+    progress: Arc<Progress>,
+}
 
 impl Engine {
-    /// Sends a file; goes on where an earlier try ended.
-    pub(super) async fn upload(&self, put: &Put) -> Result<Written, Error> {
-        let Content::File(opened, _) = &put.content else {
-            return Err(Error::Confused("only files go in parts"));
+    /// Sends a file; goes on where an earlier try ended. What became of it, how it is cut, and its stamp, when
+    /// that can be relied on later.
+    pub(super) async fn upload(&self, put: &Put) -> Result<(Written, List, Option<Stamp>), Error> {
+        let opened = put.content.opened();
+        let opened = opened.ok_or(Error::Confused("only files go in parts"))?;
+        let known = put.content.list();
+        let cutting = if known.is_some() {
+            None
+        } else {
+            let keys = self.keys(put.space).await?;
+            Some(Cutting::new(Class::of(Some(put.size)), put.size, &keys))
         };
-        let opened = std::sync::Arc::new(
-            opened
+        opened.ahead();
+        let reading = Arc::new(Reading {
+            opened: opened
                 .again()
                 .map_err(|error| Error::Ended(error.to_string()))?,
-        );
-        let mut state = self.begin_upload(put).await?;
+            cutting: Mutex::new(cutting),
+            progress: Arc::clone(&self.progress),
+        });
+        let state = self.begin_upload(put, &reading.opened).await?;
+        let id = state.id;
+        self.append_all(put, state, &reading).await?;
+        let Ok((now, racy)) = reading.opened.check() else {
+            // It was written to while it was sent.
+            self.give_up(put, id).await?;
+            return Err(Error::Later);
+        };
+        let list = match known {
+            Some(list) => list.clone(),
+            None => block_in_place(|| reading.end(put.size))
+                .map_err(|_changed| Error::Later)?
+                .ok_or(Error::Confused("a file that is not cut"))?,
+        };
+        let finished = self.session.finish_upload(id, &hex(&list.root.0)).await;
+        match &finished {
+            Ok(_) => self.journal.end(&put.path).await?,
+            Err(error) if error.problem().is_some_and(|name| IN_VAIN.contains(&name)) => {
+                self.give_up(put, id).await?;
+            }
+            // It can be finished later without sending anything again.
+            Err(_) => {}
+        }
+        let stamp = put.stamp.or((!racy).then_some(now));
+        Ok((finished?, list, stamp))
+    }
+
+    /// Sends all that the server does not have yet.
+    async fn append_all(
+        &self,
+        put: &Put,
+        mut state: UploadState,
+        reading: &Arc<Reading>,
+    ) -> Result<(), Error> {
         let mut tries = 0;
         while state.offset < put.size {
             let length = PART.min(put.size - state.offset);
-            let bytes = pieces(
-                std::sync::Arc::clone(&opened),
-                state.offset,
-                length,
-                std::sync::Arc::clone(&self.progress),
-            );
-            let sent = self
-                .session
-                .append(state.id, state.offset, Source::exact(bytes, length))
-                .await;
-            state = match sent {
+            let bytes = pieces(Arc::clone(reading), state.offset, length);
+            let source = Source::exact(bytes, length);
+            state = match self.session.append(state.id, state.offset, source).await {
                 Ok(state) => state,
                 Err(error)
                     if tries < TRIES
                         && (error.passes() || error.problem() == Some("upload-offset")) =>
                 {
+                    tokio::time::sleep(PAUSE * 2_u32.pow(tries)).await;
                     tries += 1;
-                    tokio::time::sleep(std::time::Duration::from_millis(200 << tries)).await;
                     let now = self.session.upload(state.id).await?;
                     if now.offset > state.offset {
                         tries = 0;
@@ -61,38 +117,34 @@ impl Engine {
                 }
                 Err(error) => {
                     if !error.passes() {
-                        self.journal.end(&put.path).await?;
+                        self.give_up(put, state.id).await?;
                     }
                     return Err(error.into());
                 }
             };
         }
-        if opened.check().is_err() {
-            // It was written to while it was sent.
-            self.journal.end(&put.path).await?;
-            self.session.abort_upload(state.id).await?;
-            return Err(Error::Later);
-        }
-        let written = self.session.finish_upload(state.id).await;
-        match &written {
-            Err(error) if error.passes() => {}
-            _ => self.journal.end(&put.path).await?,
-        }
-        Ok(written?)
+        Ok(())
+    }
+
+    /// Forgets an upload, here and there.
+    async fn give_up(&self, put: &Put, id: i64) -> Result<(), Error> {
+        self.journal.end(&put.path).await?;
+        // It may be gone already, and goes by itself after a week.
+        drop(self.session.abort_upload(id).await);
+        Ok(())
     }
 
     /// The upload that an earlier pass began with the same bytes, or a new one.
-    async fn begin_upload(&self, put: &Put) -> Result<UploadState, Error> {
+    async fn begin_upload(&self, put: &Put, opened: &Opened) -> Result<UploadState, Error> {
         let base = put.base.as_ref().map_or("none", |base| base).to_owned();
         if let Some(begun) = self.journal.begun(&put.path).await? {
-            let same = begun.root == put.list.root && begun.size == put.size && begun.base == base;
+            let same = begun.stamp.same_bytes(&opened.stamp()) && begun.base == base;
             match self.session.upload(begun.upload).await {
                 Ok(state) if same && !state.finished => return Ok(state),
-                Ok(_) => drop(self.session.abort_upload(begun.upload).await),
-                Err(error) if error.problem().is_some() => {}
+                Ok(_) => self.give_up(put, begun.upload).await?,
+                Err(error) if error.problem().is_some() => self.journal.end(&put.path).await?,
                 Err(error) => return Err(error.into()),
             }
-            self.journal.end(&put.path).await?;
         }
         let open = OpenUpload {
             path: format!("/{}", put.path),
@@ -106,36 +158,53 @@ impl Engine {
         let begun = Begun {
             upload: state.id,
             base,
-            root: put.list.root,
-            size: put.size,
+            stamp: opened.stamp(),
         };
         self.journal.begin(&put.path, &begun).await?;
         Ok(state)
     }
 }
 
+impl Reading {
+    /// Bytes to be sent, cut on the way. What arrived in an earlier try is read for that alone.
+    fn piece(&self, at: u64, end: u64) -> io::Result<Bytes> {
+        let bytes = read(&self.opened, at..end)?;
+        let mut cutting = self.cutting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(cutting) = cutting.as_mut().filter(|cutting| cutting.at() < end) {
+            cutting.read_to(&self.opened, at).map_err(unreadable)?;
+            let cut = usize::try_from(cutting.at() - at).unwrap_or(bytes.len());
+            cutting.push(&bytes[cut..]);
+        }
+        self.progress.step(end - at);
+        Ok(bytes.into())
+    }
+
+    /// How it is cut.
+    fn end(&self, size: u64) -> io::Result<Option<List>> {
+        let mut cutting = self.cutting.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(mut cutting) = cutting.take() else {
+            return Ok(None);
+        };
+        cutting.read_to(&self.opened, size).map_err(unreadable)?;
+        Ok(Some(cutting.end()))
+    }
+}
+
 /// A part of a file, read as it is wanted.
 fn pieces(
-    opened: std::sync::Arc<Opened>,
+    reading: Arc<Reading>,
     offset: u64,
     length: u64,
-    progress: std::sync::Arc<crate::client::progress::Progress>,
-) -> impl stream::Stream<Item = io::Result<bytes::Bytes>> + Send + 'static {
+) -> impl stream::Stream<Item = io::Result<Bytes>> + Send + 'static {
     stream::try_unfold(offset, move |at| {
-        let (opened, progress) = (
-            std::sync::Arc::clone(&opened),
-            std::sync::Arc::clone(&progress),
-        );
+        let reading = Arc::clone(&reading);
         async move {
             let end = (offset + length).min(at + PIECE);
             if at == end {
                 return Ok(None);
             }
-            let bytes = spawn_blocking(move || read(&opened, at..end))
-                .await
-                .map_err(io::Error::other)??;
-            progress.step(bytes.len() as u64);
-            Ok(Some((bytes.into(), end)))
+            let bytes = spawn_blocking(move || reading.piece(at, end)).await;
+            Ok(Some((bytes.map_err(io::Error::other)??, end)))
         }
     })
 }

@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::sync::{self, Arc, PoisonError};
 use std::time::Duration;
 
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, StatusCode};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -19,6 +19,7 @@ use super::limit::Limits;
 use super::request::{Outgoing, Payload, Progress, Request};
 use super::tls::Trust;
 use super::{Error, Result};
+use crate::protocol::auth::ACCESS_TOKEN;
 
 /// A connection without requests is closed after this, before the server does it (75 s).
 const IDLE_MAX: Duration = Duration::from_secs(50);
@@ -252,10 +253,9 @@ impl Server {
         *built.uri_mut() = uri.parse().map_err(|error| bad(&error))?;
         *built.headers_mut() = request.headers;
         if let Some(access) = access {
-            let value = HeaderValue::from_str(&format!("Bearer {access}"));
-            let mut value = value.map_err(|error| bad(&error))?;
-            value.set_sensitive(true);
-            built.headers_mut().insert(header::AUTHORIZATION, value);
+            // In `Authorization` HTTP/2 would send all of it each time (RFC 7541 §7.1.3), which is more than many edits.
+            let value = HeaderValue::from_str(access).map_err(|error| bad(&error))?;
+            built.headers_mut().insert(ACCESS_TOKEN, value);
         }
         Ok((built, progress))
     }

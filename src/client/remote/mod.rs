@@ -28,4 +28,4 @@ pub use tls::{Fingerprint, Trust};
 pub use tokens::{Kept, Place};
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -255,7 +255,7 @@ async fn everything_is_sealed_anew_and_stays_what_it_was() {
     assert_eq!(server.segments().await.len(), 1, "nothing was stored twice");
     assert_eq!(server.site.store.segments.reads(), chunks);
     server.send(upload, &bytes[ARRIVED..], ARRIVED as u64).await;
-    server.tree.upload_finish(upload).await.unwrap();
+    server.tree.upload_finish(upload, None).await.unwrap();
     assert!(server.get("/upload").await.unwrap() == bytes);
     server.stop().await;
 

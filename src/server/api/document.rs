@@ -27,7 +27,7 @@ request with unknown fields or query parameters is refused. Every refusal is an 
 the names it may have. New names, and new fields in answers, may come with any version.
 
 Log in with `registerDevice` or `login` and send `Authorization: Bearer …` with the access \
-token. When it ends (`token-expired`), exchange the refresh token with `refreshTokens`.";
+token, or `X-Access-Token: …`, which HTTP/2 can shorten. When it ends (`token-expired`), exchange the refresh token with `refreshTokens`.";
 
 /// The document before the routes add theirs.
 #[derive(OpenApi)]

@@ -14,6 +14,8 @@ use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor}
 use super::Api;
 use super::problem::{self, Problem, Result};
 use crate::accounts::Session;
+use crate::crypto::Blinded;
+use crate::protocol::auth::ACCESS_TOKEN;
 use crate::server::compress::Sender;
 use crate::server::middleware::Client;
 use crate::store::content::Checksum;
@@ -108,7 +110,7 @@ impl FromRequestParts<Arc<Api>> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self> {
         let client = client(parts)?;
-        let token = bearer(&parts.headers).ok_or_else(|| {
+        let token = access_token(&parts.headers).ok_or_else(|| {
             Problem::new(problem::UNAUTHORIZED, "send an access token").at("Authorization")
         })?;
         let verified = api.accounts.verify_bearer(client.ip, token).await;
@@ -144,7 +146,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Client {
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+/// The token in its own header, or else in the usual one.
+fn access_token(headers: &HeaderMap) -> Option<&str> {
+    if let Some(alone) = headers.get(ACCESS_TOKEN) {
+        return alone.to_str().ok();
+    }
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     let token = token.trim();
@@ -201,6 +207,16 @@ pub(super) fn checksum(text: Option<&str>) -> Result<Option<Checksum>> {
     let unknown = "a checksum is SHA256, SHA1, MD5 or ADLER32, a colon and hex digits";
     let checksum = Checksum::parse(text).ok_or_else(|| Problem::invalid("checksum", unknown))?;
     Ok(Some(checksum))
+}
+
+/// The root of a content, as hex digits.
+pub(super) fn root(text: &str) -> Result<Blinded> {
+    let wrong = || Problem::invalid("root", "a root has 32 hex digits");
+    if text.len() != 32 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return Err(wrong());
+    }
+    let number = u128::from_str_radix(text, 16).map_err(|_digits| wrong())?;
+    Ok(Blinded(number.to_be_bytes()))
 }
 
 /// The node that a `path` or an `id` names; the root when there is neither.

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use futures_util::StreamExt;
 use http::{HeaderMap, HeaderName, StatusCode};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::Api;
 use super::errors::broken_body;
-use super::extract::{self, Caller, Json, Path};
+use super::extract::{self, Caller, Json, Path, Query};
 use super::problem::{self, Problem, Result};
 use super::responses::{InTheWay, Problems};
 use super::show;
@@ -101,13 +103,28 @@ pub(super) async fn append(
     }
 }
 
+/// What the file of an upload must be.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FinishQuery {
+    /// The root of its content, 32 hex digits; when it has another, the upload is forgotten.
+    #[param(value_type = Option<schema::Digest>)]
+    root: Option<String>,
+}
+
 /// Makes the file of an upload that has arrived as a whole. Again it gives the same answer.
 #[utoipa::path(post, path = "/uploads/{id}/finish", operation_id = "finishUpload", tag = "uploads",
-    params(("id" = schema::Id, Path, description = "The upload")),
+    params(("id" = schema::Id, Path, description = "The upload"), FinishQuery),
     responses((status = 200, body = Written, description = "The file"), Problems, InTheWay))]
-pub(super) async fn finish(caller: Caller, Path(id): Path<i64>) -> Result<Json<Written>> {
+pub(super) async fn finish(
+    caller: Caller,
+    Path(id): Path<i64>,
+    Query(query): Query<FinishQuery>,
+) -> Result<Json<Written>> {
+    let root = query.root.as_deref().map(extract::root).transpose()?;
     let session = caller.tree.upload_get(UploadId(id)).await?;
-    let written = caller.tree.upload_finish(UploadId(id)).await?;
+    let written = caller.tree.upload_finish(UploadId(id), root).await?;
     let path = match caller.tree.by_id(written.node.id).await {
         Ok(located) => located.path,
         // Moved or deleted since it was made.

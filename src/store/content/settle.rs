@@ -1,5 +1,5 @@
-//! From cut chunks to rows: what is new is appended, and every few MiB it is made durable and gets
-//! its rows, while the next chunks already come.
+//! From cut chunks to rows: what is new is sealed and appended while the next chunks are cut, and every
+//! few MiB it is made durable and gets its rows, while further ones already come.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -16,8 +16,9 @@ use crate::store::meta::segments;
 use crate::store::{Error, Pin, Result, Store};
 use crate::types::ChunkRow;
 
-/// Bytes of new chunks that make a group: enough to make the wait for the disk worth it.
-const GROUP_BYTES: u64 = 8 * 1024 * 1024;
+/// Bytes of new chunks that make a group: enough to make the wait for the disk worth it. They are in the
+/// system's cache, not in memory of this process.
+const GROUP_BYTES: u64 = 32 * 1024 * 1024;
 /// Chunks, new or known, that make a group: bounds what is remembered of it, about 100 bytes each.
 const GROUP_CHUNKS: usize = 512;
 
@@ -46,6 +47,8 @@ pub(super) struct Settler {
     /// Bytes of the content that the manifest covers.
     covered: u64,
     group: Group,
+    /// What is being appended; it belongs to the group.
+    appending: Option<Appending>,
     settling: Option<Settling>,
     /// The new rows of the last group that has settled.
     settled: Rows,
@@ -77,6 +80,13 @@ enum Slot {
     Awaited(Blinded),
 }
 
+/// Chunks on their way into a segment.
+struct Appending {
+    /// Stand-in and bytes of each.
+    chunks: Vec<(Blinded, u32)>,
+    places: AbortOnDropHandle<Result<Vec<Place>>>,
+}
+
 /// A group on its way to the disk.
 struct Settling {
     order: Vec<Slot>,
@@ -94,6 +104,7 @@ impl Settler {
             manifest: Manifest::default(),
             covered: 0,
             group: Group::default(),
+            appending: None,
             settling: None,
             settled: Rows::default(),
             appended: false,
@@ -106,7 +117,8 @@ impl Settler {
         (self.manifest, self.covered) = (manifest, covered);
     }
 
-    /// Takes the next chunks of the content and appends those that are not stored yet.
+    /// Takes the next chunks of the content and begins to append those that are not stored yet, once
+    /// those before are appended.
     pub(super) async fn add(&mut self, cuts: Vec<Cut>) -> Result<()> {
         let unknown: Vec<_> = cuts
             .iter()
@@ -141,9 +153,31 @@ impl Settler {
                 new.push((blinded, raw));
             }
         }
-        self.appended |= !pieces.is_empty();
-        let places = self.store.segments.append(&self.keys, pieces).await?;
-        for ((blinded, raw), place) in new.into_iter().zip(places) {
+        if !pieces.is_empty() {
+            self.append(pieces, new).await?;
+        }
+        self.send_full().await
+    }
+
+    async fn append(&mut self, pieces: Vec<Piece>, chunks: Vec<(Blinded, u32)>) -> Result<()> {
+        self.appended_all().await?;
+        self.appended = true;
+        let (store, keys) = (Arc::clone(&self.store), Arc::clone(&self.keys));
+        let places = async move { store.segments.append(&keys, pieces).await };
+        self.appending = Some(Appending {
+            chunks,
+            places: AbortOnDropHandle::new(tokio::spawn(places)),
+        });
+        Ok(())
+    }
+
+    /// Waits for what is being appended.
+    async fn appended_all(&mut self) -> Result<()> {
+        let Some(Appending { chunks, places }) = self.appending.take() else {
+            return Ok(());
+        };
+        let places = places.await.map_err(|_stopped| Error::Closing)??;
+        for ((blinded, raw), place) in chunks.into_iter().zip(places) {
             self.group.stored += u64::from(place.stored);
             self.group.new.push(NewChunk {
                 blinded,
@@ -151,7 +185,7 @@ impl Settler {
                 raw,
             });
         }
-        self.send_full().await
+        Ok(())
     }
 
     /// Takes the next chunk of the content, one that is stored already.
@@ -168,6 +202,8 @@ impl Settler {
 
     /// Appends the list of the content's chunks, to become durable with the last of them.
     pub(super) async fn add_list(&mut self, list: &List) -> Result<()> {
+        // Behind the chunks that it names.
+        self.appended_all().await?;
         let place = self.store.segments.append_list(&self.keys, list).await?;
         self.group.lists.push(place);
         Ok(())
@@ -211,6 +247,7 @@ impl Settler {
 
     /// Sends the group on its way, once the one before has arrived.
     async fn next_group(&mut self) -> Result<()> {
+        self.appended_all().await?;
         self.wait().await?;
         let Group {
             order,

@@ -1,37 +1,52 @@
 //! One statement for many rows, in a few fixed sizes: each is prepared once and kept.
 
+use super::sql::Text;
+
 /// Rows of one statement, largest first. Most works need a few of the first and a rest.
 const SIZES: [usize; 4] = [64, 16, 4, 1];
 
 /// An `INSERT` of many rows, a text for each size.
-pub(super) struct Insert([String; SIZES.len()]);
+///
+/// For SQLite its places have no numbers: its driver asks for the name of each one, and SQLite finds that by
+/// going through those before, which made up a third of a push of small files.
+pub(super) struct Insert([Written; SIZES.len()]);
+
+struct Written {
+    lite: String,
+    post: String,
+}
 
 impl Insert {
     /// `head VALUES ($1, …), ($k, …), … tail`, with `columns` places in each row.
     pub(super) fn new(head: &str, columns: usize, tail: &str) -> Self {
         Self(SIZES.map(|rows| {
-            let row = |nth: usize| format!("({})", places(nth * columns + 1, columns));
-            let rows: Vec<_> = (0..rows).map(row).collect();
-            format!("{head} VALUES {} {tail}", rows.join(", "))
+            let numbered = |nth: usize| format!("({})", places(nth * columns + 1, columns));
+            let nameless = format!("({})", vec!["?"; columns].join(", "));
+            let text = |rows: Vec<String>| format!("{head} VALUES {} {tail}", rows.join(", "));
+            Written {
+                lite: text(vec![nameless; rows]),
+                post: text((0..rows).map(numbered).collect()),
+            }
         }))
     }
 
-    /// The texts of all sizes.
+    /// The texts of all sizes, with numbers, which both databases take.
     #[cfg(test)]
     pub(super) fn texts(&'static self) -> impl Iterator<Item = &'static str> {
-        self.0.iter().map(String::as_str)
+        self.0.iter().map(|written| written.post.as_str())
     }
 
     /// The items cut into batches, each with the statement for as many.
     pub(super) fn batches<'t, T>(
         &'static self,
         mut items: &'t [T],
-    ) -> impl Iterator<Item = (&'static str, &'t [T])> {
+    ) -> impl Iterator<Item = (Text, &'t [T])> {
         std::iter::from_fn(move || {
             let size = SIZES.iter().position(|size| *size <= items.len())?;
             let (batch, rest) = items.split_at(SIZES[size]);
             items = rest;
-            Some((self.0[size].as_str(), batch))
+            let Written { lite, post } = &self.0[size];
+            Some((Text { lite, post }, batch))
         })
     }
 }
@@ -102,9 +117,11 @@ mod tests {
         assert_eq!(sizes, [64, 64, 16, 4, 1, 1]);
         assert!(batches.iter().flat_map(|(_, batch)| *batch).eq(&items));
         for (sql, batch) in batches {
-            assert_eq!(sql.matches('$').count(), batch.len() * 2);
+            assert_eq!(sql.post.matches('$').count(), batch.len() * 2);
+            assert_eq!(sql.lite.matches('?').count(), batch.len() * 2);
         }
-        assert_eq!(ROWS.0[3], "INSERT INTO t (a, b) VALUES ($1, $2) ");
+        assert_eq!(ROWS.0[3].post, "INSERT INTO t (a, b) VALUES ($1, $2) ");
+        assert_eq!(ROWS.0[3].lite, "INSERT INTO t (a, b) VALUES (?, ?) ");
         assert_eq!(ROWS.batches::<u8>(&[]).count(), 0);
     }
 

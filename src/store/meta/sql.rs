@@ -74,9 +74,27 @@ pub(super) trait Row:
 impl<T> Row for T where T: Send + Unpin + for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow>
 {}
 
+/// The text of a statement: one for both databases, but for how long ones write the places of values.
+#[derive(Clone, Copy)]
+pub(super) struct Text {
+    /// What SQLite is given.
+    pub(super) lite: &'static str,
+    /// What PostgreSQL is given.
+    pub(super) post: &'static str,
+}
+
+impl From<&'static str> for Text {
+    fn from(text: &'static str) -> Self {
+        Self {
+            lite: text,
+            post: text,
+        }
+    }
+}
+
 /// A statement whose rows become `T`.
 pub(super) struct Query<'q, T = ()> {
-    text: &'static str,
+    text: Text,
     values: Vec<Value<'q>>,
     row: PhantomData<fn() -> T>,
 }
@@ -95,14 +113,14 @@ impl Done {
 }
 
 /// A statement that gives no rows.
-pub(super) fn query<'q>(text: &'static str) -> Query<'q> {
+pub(super) fn query<'q>(text: impl Into<Text>) -> Query<'q> {
     query_as(text)
 }
 
 /// A statement whose rows become `T`.
-pub(super) fn query_as<'q, T>(text: &'static str) -> Query<'q, T> {
+pub(super) fn query_as<'q, T>(text: impl Into<Text>) -> Query<'q, T> {
     Query {
-        text,
+        text: text.into(),
         values: Vec::new(),
         row: PhantomData,
     }
@@ -138,14 +156,16 @@ pub(super) fn sqlite_code(error: &sqlx::Error) -> Option<u32> {
 /// Runs `$run` with the values and the connection of whichever database it is, and notes when it
 /// fails; both arms are the same text.
 macro_rules! on {
-    ($values:expr, $conn:ident, |$arguments:ident, $at:ident| $run:expr) => {{
+    ($query:ident, $conn:ident, |$text:ident, $arguments:ident, $at:ident| $run:expr) => {{
         let done = match &mut $conn.inner {
             Inner::Lite($at) => {
-                let ($arguments, $at) = (for_sqlite($values)?, &mut **$at);
+                let ($text, $arguments) = ($query.text.lite, for_sqlite($query.values)?);
+                let $at = &mut **$at;
                 $run
             }
             Inner::Post($at) => {
-                let ($arguments, $at) = (for_postgres($values)?, &mut **$at);
+                let ($text, $arguments) = ($query.text.post, for_postgres($query.values)?);
+                let $at = &mut **$at;
                 let answered = timeout($conn.patience, async { $run }).await;
                 answered.unwrap_or_else(|_elapsed| Err(silent()))
             }
@@ -175,8 +195,8 @@ fn is_silence(error: &sqlx::Error) -> bool {
 
 impl Query<'_> {
     pub(super) async fn execute(self, conn: &mut Conn) -> Result<Done, sqlx::Error> {
-        on!(self.values, conn, |values, at| {
-            let done = sqlx::query_with(self.text, values).execute(at).await;
+        on!(self, conn, |text, values, at| {
+            let done = sqlx::query_with(text, values).execute(at).await;
             done.map(|done| Done(done.rows_affected()))
         })
     }
@@ -184,14 +204,14 @@ impl Query<'_> {
 
 impl<T: Row> Query<'_, T> {
     pub(super) async fn fetch_all(self, conn: &mut Conn) -> Result<Vec<T>, sqlx::Error> {
-        on!(self.values, conn, |values, at| {
-            sqlx::query_as_with(self.text, values).fetch_all(at).await
+        on!(self, conn, |text, values, at| {
+            sqlx::query_as_with(text, values).fetch_all(at).await
         })
     }
 
     pub(super) async fn fetch_optional(self, conn: &mut Conn) -> Result<Option<T>, sqlx::Error> {
-        on!(self.values, conn, |values, at| {
-            let query = sqlx::query_as_with(self.text, values);
+        on!(self, conn, |text, values, at| {
+            let query = sqlx::query_as_with(text, values);
             query.fetch_optional(at).await
         })
     }

@@ -166,7 +166,7 @@ pub async fn forget(conn: &mut Conn, top: NodeId, seq: Seq) -> Result<()> {
         .execute(&mut *conn)
         .await?;
     for statement in FORGET {
-        sql::query(statement)
+        sql::query(*statement)
             .bind(top.0)
             .execute(&mut *conn)
             .await?;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::runtime::Runtime;
 
 use super::fixture::{Fixture, START, path, put, read};
-use crate::crypto::MasterKey;
+use crate::crypto::{Blinded, MasterKey};
 use crate::store::Store;
 use crate::store::content::Checksum;
 use crate::store::meta::testing;
@@ -72,7 +72,7 @@ async fn what_is_sent_in_parts_becomes_one_file_like_any_other() {
             assert_eq!(session.received, part[1] as u64);
             assert_eq!(f.tree.upload_get(id).await.unwrap(), session);
         }
-        let written = f.tree.upload_finish(id).await.unwrap();
+        let written = f.tree.upload_finish(id, None).await.unwrap();
         // Equal bytes are one content, so the cuts are the same.
         assert_eq!(written.node.content, whole.content, "{size}");
         assert!(read(&f.tree, "/parts").await.unwrap() == bytes);
@@ -99,7 +99,7 @@ async fn nothing_is_seen_before_the_end_and_what_was_stated_at_the_beginning_hol
     assert_eq!(f.text("/documents/a").await, "first");
     assert_eq!(f.names("/documents").await, ["a"]);
 
-    let written = f.tree.upload_finish(session.id).await.unwrap();
+    let written = f.tree.upload_finish(session.id, None).await.unwrap();
 
     assert!(!written.created && written.conflict.is_none());
     let node = f.tree.lookup(&at).await.unwrap();
@@ -118,10 +118,37 @@ async fn nothing_is_seen_before_the_end_and_what_was_stated_at_the_beginning_hol
     };
     let id = f.tree.upload_open(&at, again).await.unwrap().id;
     send(&f.tree, id, 0, b"other").await;
-    let written = f.tree.upload_finish(id).await.unwrap();
+    let written = f.tree.upload_finish(id, None).await.unwrap();
     let copy = written.conflict.clone().unwrap();
     assert!(copy.name.contains(".conflict-"));
-    same(&f.tree.upload_finish(id).await.unwrap(), &written);
+    same(&f.tree.upload_finish(id, None).await.unwrap(), &written);
+}
+
+#[tokio::test]
+async fn bytes_that_have_not_the_stated_root_become_no_file() {
+    let f = Fixture::new().await;
+    for size in [5, 200_000] {
+        let bytes = noise(size);
+        let written = put(&f.tree, "/whole", &bytes, Write::default())
+            .await
+            .unwrap();
+        let facts = f.tree.content_facts(written.content).await.unwrap();
+        for (root, fits) in [(Blinded([7; 16]), false), (facts.root, true)] {
+            let id = begin(&f.tree, "/a", size).await;
+            send(&f.tree, id, 0, &bytes).await;
+            let finished = f.tree.upload_finish(id, Some(root)).await;
+            let found = f.tree.lookup(&path("/a")).await;
+            if fits {
+                assert_eq!(found.unwrap().id, finished.unwrap().node.id);
+                f.tree.remove(&path("/a")).await.unwrap();
+            } else {
+                let refused = finished.unwrap_err();
+                assert!(matches!(refused, UploadError::Tree(Error::Checksum)));
+                assert!(found.is_err());
+                assert!(f.tree.upload_get(id).await.is_err(), "it is of no use");
+            }
+        }
+    }
 }
 
 fn same(one: &Written, other: &Written) {
@@ -137,12 +164,12 @@ async fn finishing_again_gives_the_first_answer_and_changes_nothing() {
     let f = Fixture::new().await;
     let id = begin(&f.tree, "/a", 5).await;
     send(&f.tree, id, 0, b"hello").await;
-    let written = f.tree.upload_finish(id).await.unwrap();
+    let written = f.tree.upload_finish(id, None).await.unwrap();
     assert!(written.created);
     f.put("/a", b"somebody else").await;
     f.pass(1000);
 
-    same(&f.tree.upload_finish(id).await.unwrap(), &written);
+    same(&f.tree.upload_finish(id, None).await.unwrap(), &written);
 
     assert_eq!(f.text("/a").await, "somebody else");
     assert!(f.tree.upload_get(id).await.unwrap().finished);
@@ -159,8 +186,11 @@ async fn one_who_gives_up_waiting_for_the_end_and_asks_again_gets_one_file() {
         let id = begin(&f.tree, &name, 5).await;
         send(&f.tree, id, 0, b"hello").await;
         let patience = Duration::from_micros(micros);
-        let first = tokio::time::timeout(patience, f.tree.upload_finish(id)).await;
-        let (one, other) = tokio::join!(f.tree.upload_finish(id), f.tree.upload_finish(id));
+        let first = tokio::time::timeout(patience, f.tree.upload_finish(id, None)).await;
+        let (one, other) = tokio::join!(
+            f.tree.upload_finish(id, None),
+            f.tree.upload_finish(id, None)
+        );
         let (one, other) = (one.unwrap(), other.unwrap());
         same(&one, &other);
         if let Ok(first) = first {
@@ -183,7 +213,7 @@ async fn bytes_must_follow_those_that_are_there_and_be_as_many_as_announced() {
             "{refused}"
         );
     }
-    let early = refused(f.tree.upload_finish(id)).await;
+    let early = refused(f.tree.upload_finish(id, None)).await;
     let all = matches!(
         early,
         UploadError::Incomplete {
@@ -199,7 +229,7 @@ async fn bytes_must_follow_those_that_are_there_and_be_as_many_as_announced() {
     assert!(matches!(long, UploadError::TooLong { size: 10 }), "{long}");
     assert_eq!(appender.pause().await.unwrap().received, 8);
     send(&f.tree, id, 8, b"rl").await;
-    f.tree.upload_finish(id).await.unwrap();
+    f.tree.upload_finish(id, None).await.unwrap();
     assert_eq!(f.text("/a").await, "hello worl");
 }
 
@@ -220,7 +250,7 @@ async fn what_arrived_of_a_broken_body_counts() {
         "{early}"
     );
     send(&f.tree, id, MIB + 17, &bytes[MIB + 17..]).await;
-    f.tree.upload_finish(id).await.unwrap();
+    f.tree.upload_finish(id, None).await.unwrap();
     assert!(read(&f.tree, "/a").await.unwrap() == bytes);
 }
 
@@ -232,7 +262,7 @@ async fn one_sends_at_a_time_and_one_who_sends_nothing_is_put_off() {
     first.push(Bytes::from_static(b"hello")).await.unwrap();
     let second = refused(f.tree.upload_append(id, 0)).await;
     assert!(matches!(second, UploadError::Busy), "{second}");
-    let finish = refused(f.tree.upload_finish(id)).await;
+    let finish = refused(f.tree.upload_finish(id, None)).await;
     assert!(matches!(finish, UploadError::Busy), "{finish}");
     // Another upload is not concerned.
     let beside = begin(&f.tree, "/b", 1).await;
@@ -247,7 +277,7 @@ async fn one_sends_at_a_time_and_one_who_sends_nothing_is_put_off() {
     assert!(matches!(late, UploadError::Paused), "{late}");
     second.push(Bytes::from_static(b"12345")).await.unwrap();
     second.pause().await.unwrap();
-    f.tree.upload_finish(id).await.unwrap();
+    f.tree.upload_finish(id, None).await.unwrap();
     assert_eq!(f.text("/a").await, "hello12345");
 }
 
@@ -261,7 +291,7 @@ async fn false_bytes_end_an_upload_and_a_false_time_does_not() {
     let at = path("/a");
     let id = f.tree.upload_open(&at, claimed).await.unwrap().id;
     send(&f.tree, id, 0, b"hellp").await;
-    let refusal = refused(f.tree.upload_finish(id)).await;
+    let refusal = refused(f.tree.upload_finish(id, None)).await;
     assert!(
         matches!(refusal, UploadError::Tree(Error::Checksum)),
         "{refusal}"
@@ -274,13 +304,13 @@ async fn false_bytes_end_an_upload_and_a_false_time_does_not() {
     let id = begin(&f.tree, "/folder/b", 1).await;
     send(&f.tree, id, 0, b"b").await;
     f.tree.remove(&path("/folder")).await.unwrap();
-    let refusal = refused(f.tree.upload_finish(id)).await;
+    let refusal = refused(f.tree.upload_finish(id, None)).await;
     assert!(
         matches!(refusal, UploadError::Tree(Error::NoParent)),
         "{refusal}"
     );
     f.tree.mkdir(&path("/folder"), None).await.unwrap();
-    f.tree.upload_finish(id).await.unwrap();
+    f.tree.upload_finish(id, None).await.unwrap();
     assert_eq!(f.text("/folder/b").await, "b");
 }
 
@@ -296,7 +326,7 @@ async fn an_upload_can_be_given_up_even_while_somebody_sends() {
         refused(f.tree.upload_get(id)).await,
         refused(f.tree.upload_append(id, 0)).await,
         refused(f.tree.upload_abort(id)).await,
-        refused(f.tree.upload_finish(id)).await,
+        refused(f.tree.upload_finish(id, None)).await,
     ] {
         assert!(is_not_found(&refusal), "{refusal}");
     }
@@ -310,14 +340,14 @@ async fn uploads_belong_to_their_account() {
     for refusal in [
         refused(f.other.upload_get(id)).await,
         refused(f.other.upload_append(id, 0)).await,
-        refused(f.other.upload_finish(id)).await,
+        refused(f.other.upload_finish(id, None)).await,
         refused(f.other.upload_abort(id)).await,
     ] {
         assert!(is_not_found(&refusal), "{refusal}");
     }
     assert!(f.other.upload_list().await.unwrap().is_empty());
     send(&f.tree, id, 0, b"x").await;
-    f.tree.upload_finish(id).await.unwrap();
+    f.tree.upload_finish(id, None).await.unwrap();
     assert_eq!(read(&f.other, "/shared/a").await.unwrap(), b"x");
 }
 
@@ -336,12 +366,14 @@ async fn an_upload_nobody_uses_is_forgotten_after_its_lifetime() {
     let listed = f.tree.upload_list().await.unwrap();
     assert_eq!(listed.iter().map(|one| one.id).collect::<Vec<_>>(), [used]);
     send(&f.tree, used, 1, b"2").await;
-    f.tree.upload_finish(used).await.unwrap();
+    f.tree.upload_finish(used, None).await.unwrap();
     // A finished one is remembered for as long.
     f.pass(week);
-    f.tree.upload_finish(used).await.unwrap();
+    f.tree.upload_finish(used, None).await.unwrap();
     f.pass(1);
-    assert!(is_not_found(&refused(f.tree.upload_finish(used)).await));
+    assert!(is_not_found(
+        &refused(f.tree.upload_finish(used, None)).await
+    ));
 }
 
 #[tokio::test]
@@ -362,13 +394,13 @@ async fn what_is_under_way_counts_against_the_quota() {
     // Whoever writes meanwhile is not held up; the end has the last word.
     send(&f.tree, first, 0, &[2; 4000]).await;
     f.put("/e", &[3; 2000]).await;
-    let over = refused(f.tree.upload_finish(first)).await;
+    let over = refused(f.tree.upload_finish(first, None)).await;
     assert!(
         matches!(over, UploadError::Tree(Error::QuotaExceeded { .. })),
         "{over}"
     );
     f.tree.remove(&path("/e")).await.unwrap();
-    f.tree.upload_finish(first).await.unwrap();
+    f.tree.upload_finish(first, None).await.unwrap();
     begin(&f.tree, "/c", 1000).await;
 }
 
@@ -394,7 +426,7 @@ async fn uploads_are_limited_in_number_and_go_only_where_a_file_can_be() {
     f.other.upload_open(&path("/a"), of(1)).await.unwrap();
     // A finished one is not under way.
     send(&f.tree, last.unwrap(), 0, b"x").await;
-    f.tree.upload_finish(last.unwrap()).await.unwrap();
+    f.tree.upload_finish(last.unwrap(), None).await.unwrap();
     begin(&f.tree, "/a", 1).await;
 }
 
@@ -445,7 +477,7 @@ async fn conditions_of_other_writers_see_only_finished_uploads() {
     };
     put(&f.tree, "/a", b"2", absent()).await.unwrap();
     f.tree.remove(&path("/a")).await.unwrap();
-    f.tree.upload_finish(id).await.unwrap();
+    f.tree.upload_finish(id, None).await.unwrap();
     let refused = put(&f.tree, "/a", b"2", absent()).await;
     assert!(matches!(refused, Err(Error::PreconditionFailed)));
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::claim::Claim;
 use super::{Result, UploadError, UploadSession, session};
@@ -20,8 +20,11 @@ use crate::tree::write::signed;
 use crate::tree::{Error, Tree, row};
 use crate::types::{ChunkRow, SpaceId, UploadId};
 
-/// Bytes after which what arrived is made durable and noted; as much again may be on its way.
+/// Bytes after which what arrived is made durable and noted, when they took [`CHECKPOINT_TIME`]; as much
+/// again may be on its way. Only a server that is killed loses them.
 const CHECKPOINT: u64 = 8 * 1024 * 1024;
+/// How long a client may have to send again what a killed server had taken.
+const CHECKPOINT_TIME: Duration = Duration::from_secs(1);
 /// How long an upload is kept for one who sends nothing: above the time a body may pause
 /// (`http.body_timeout`), so that only a forgotten one is meant.
 const IDLE_MAX: Duration = Duration::from_mins(1);
@@ -58,7 +61,7 @@ impl Tree {
             upload,
             tree: self.clone(),
             row,
-            sent: received,
+            sent: (received, Instant::now()),
             saved: received,
         };
         let (pieces, queue) = mpsc::channel(PIECES);
@@ -113,8 +116,8 @@ struct Worker {
     tree: Tree,
     row: UploadRow,
     upload: Upload,
-    /// Bytes of the content that were sent on their way to the disk.
-    sent: u64,
+    /// Bytes of the content that were sent on their way to the disk, and when.
+    sent: (u64, Instant),
     /// Bytes that the row holds.
     saved: u64,
     /// Chunks that the row holds.
@@ -150,9 +153,10 @@ impl Worker {
 
     async fn take(&mut self, bytes: Bytes) -> Result<()> {
         self.upload.push(bytes).await?;
-        if self.upload.written() - self.sent >= CHECKPOINT {
+        let (sent, at) = self.sent;
+        if self.upload.written() - sent >= CHECKPOINT && at.elapsed() >= CHECKPOINT_TIME {
             self.upload.send().await?;
-            self.sent = self.upload.written();
+            self.sent = (self.upload.written(), Instant::now());
         }
         // Grows by whole groups, so this is not often.
         let settled = self.upload.settled();

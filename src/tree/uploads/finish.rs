@@ -20,14 +20,14 @@ impl Tree {
     /// answers what it answered first, whatever became of the file since.
     ///
     /// A refusal leaves the upload as it is, so that it can be tried again. Only bytes that do not have
-    /// the stated checksum are of no use, and those of which some were lost: then the upload is
+    /// the stated checksum or root are of no use, and those of which some were lost: then the upload is
     /// forgotten, and in the second case `NotFound`, so that its client begins anew.
-    pub async fn upload_finish(&self, id: UploadId) -> Result<Written> {
+    pub async fn upload_finish(&self, id: UploadId, root: Option<Blinded>) -> Result<Written> {
         let (row, _taken) = self.upload_taken(id).await?;
         if let Some(made) = &row.made {
             return Ok(read_receipt(made)?);
         }
-        match self.finish_taken(&row).await {
+        match self.finish_taken(&row, root).await {
             Err(UploadError::Tree(Error::Store(error)))
                 if (error.is_damage() || matches!(error, store::Error::Stale))
                     && self.has_lost_bytes(&row).await? =>
@@ -45,7 +45,7 @@ impl Tree {
         }
     }
 
-    async fn finish_taken(&self, row: &UploadRow) -> Result<Written> {
+    async fn finish_taken(&self, row: &UploadRow, root: Option<Blinded>) -> Result<Written> {
         let (received, size) = (row::bytes(row.received), row::bytes(row.size));
         if received != size {
             return Err(UploadError::Incomplete { received, size });
@@ -55,7 +55,7 @@ impl Tree {
         if place.space.0 != row.space {
             return Err(Error::NoParent.into());
         }
-        let staged = self.staged(row).await?;
+        let staged = self.staged(row, root).await?;
         let how = Write {
             modified: row.mtime.map(Millis),
             created: row.created.map(Millis),
@@ -91,10 +91,14 @@ impl Tree {
         }
     }
 
-    /// The whole content, held against the stated checksum.
-    async fn staged(&self, row: &UploadRow) -> Result<Staged> {
+    /// The whole content, held against what was stated of it.
+    async fn staged(&self, row: &UploadRow, root: Option<Blinded>) -> Result<Staged> {
         let upload = self.upload_resumed(row).await?;
         let mut staged = upload.finish().await?.ok_or(Error::Checksum)?;
+        if root.is_some_and(|root| root != staged.root) {
+            self.upload_abort(UploadId(row.id)).await?;
+            return Err(Error::Checksum.into());
+        }
         let Some(claim) = row.checksum.as_deref().and_then(Checksum::parse) else {
             return Ok(staged);
         };

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 
-use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 
 use super::Refused;
@@ -27,8 +27,8 @@ pub struct Stage<'a> {
     /// None for a link.
     pub(super) file: Option<File>,
     pub(super) executable: bool,
-    /// What is there so far is kept when this is dropped.
-    keeps: bool,
+    /// What is there so far is kept under this name when this is dropped.
+    kept: Option<String>,
 }
 
 impl<'a> Stage<'a> {
@@ -44,7 +44,7 @@ impl<'a> Stage<'a> {
             name,
             file: Some(file.into()),
             executable,
-            keeps: false,
+            kept: None,
         })
     }
 
@@ -64,17 +64,17 @@ impl<'a> Stage<'a> {
         let there = file.metadata().map_err(|error| from_io(&error))?.len();
         let stage = Self {
             folder,
+            kept: Some(name.clone()),
             name,
             file: Some(file),
             executable,
-            keeps: true,
         };
         Ok((stage, there))
     }
 
     /// Begins anew: what is there is not what it should be.
     pub fn spoil(&mut self) -> Result<(), Refused> {
-        self.keeps = false;
+        self.kept = None;
         match &self.file {
             Some(file) => file.set_len(0).map_err(|error| from_io(&error)),
             None => Ok(()),
@@ -91,7 +91,7 @@ impl<'a> Stage<'a> {
             name,
             file: None,
             executable: false,
-            keeps: false,
+            kept: None,
         })
     }
 
@@ -154,11 +154,39 @@ impl<'a> Stage<'a> {
 
 impl Drop for Stage<'_> {
     fn drop(&mut self) {
-        if !self.name.is_empty() && !self.keeps {
-            // What stays is cleared when the folder is opened.
-            unlink(&self.folder.tmp, &self.name).ok();
+        if self.name.is_empty() {
+            return;
+        }
+        // What stays is cleared when the folder is opened.
+        match self.kept.take() {
+            Some(part) if part == self.name => {}
+            Some(part) => drop(self.rename(part)),
+            None => drop(unlink(&self.folder.tmp, &self.name)),
         }
     }
+}
+
+/// Versions that have come in part.
+pub fn parts(folder: &Folder) -> Result<Vec<(ItemId, String)>, Errno> {
+    let mut parts = Vec::new();
+    for entry in Dir::read_from(&folder.tmp)? {
+        let entry = entry?;
+        parts.extend(entry.file_name().to_str().ok().and_then(part_of));
+    }
+    Ok(parts)
+}
+
+/// Keeps nothing of what has come of a version.
+pub fn drop_part(folder: &Folder, item: ItemId, etag: &str) -> Result<(), Errno> {
+    unlink(&folder.tmp, &part_name(item, etag))
+}
+
+fn part_of(name: &str) -> Option<(ItemId, String)> {
+    let (item, etag) = name
+        .strip_prefix(PART)?
+        .strip_prefix('-')?
+        .split_once('-')?;
+    Some((ItemId(item.parse().ok()?), etag.to_owned()))
 }
 
 /// The name in `tmp/` of a version that has come in part.

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use super::walk::{Dir, Walk};
 use super::{Reach, ScanError};
 use crate::client::item::{ItemId, Kind};
-use crate::client::local::split;
+use crate::client::local::{join, split};
 
 /// So many names of one collection are looked up one by one; with more it is listed.
 const NAMES_MAX: usize = 64;
@@ -101,10 +101,17 @@ impl<E> Dirty<'_, '_, '_, E> {
         let mut id = None;
         if let Some(above) = self.find(dir)? {
             let known = self.walk.tell(above, Some(name))?;
-            let is_it = |known: &&super::Known| {
-                known.item.name == name && known.item.kind == Kind::Collection
-            };
-            id = known.iter().find(is_it).map(|known| known.item.id);
+            let mut known: Vec<_> = known
+                .into_iter()
+                .filter(|known| known.item.name == name && known.item.kind == Kind::Collection)
+                .collect();
+            if known.len() > 1 {
+                // Only the one that lies there.
+                let seen = self.walk.folder.look(path).ok();
+                let inode = seen.map(|seen| seen.stamp.inode);
+                known.retain(|known| known.stamp.map(|stamp| stamp.inode) == inode);
+            }
+            id = known.first().map(|known| known.item.id);
         }
         self.ids.insert(path.to_owned(), id);
         Ok(id)
@@ -140,7 +147,7 @@ impl<E> Dirty<'_, '_, '_, E> {
                 return Ok(());
             }
         };
-        let before = self.walk.dirs.len();
+        let before = (self.walk.dirs.len(), self.walk.doubts.len());
         let deep = part.deep || listing.rules_changed;
         let dir = Dir {
             id,
@@ -158,14 +165,19 @@ impl<E> Dirty<'_, '_, '_, E> {
             let mut known = Vec::new();
             for name in &names {
                 known.extend(self.walk.tell(id, Some(name))?);
-                self.entries.insert(crate::client::local::join(path, name));
+                self.entries.insert(join(path, name));
             }
             self.walk.settle(&dir, known, listing)?;
         }
-        let deeper = self.walk.dirs[before..]
+        let deeper = self.walk.dirs[before.0..]
             .iter()
             .map(|dir| Arc::clone(&dir.path));
         self.deep.extend(deeper);
+        // Whatever comes of these, all below is looked at.
+        let doubts = self.walk.doubts[before.1..].iter();
+        let doubts = doubts.filter(|doubt| doubt.is_collection());
+        let paths = doubts.map(|doubt| join(&doubt.dir.path, &doubt.entry.name).into());
+        self.deep.extend(paths);
         Ok(())
     }
 

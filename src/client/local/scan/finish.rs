@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use rustix::io::Errno;
 
 use super::walk::{Node, Parent, State, Walk};
-use super::{Found, Local};
+use super::{Found, Known, Local};
 use crate::client::item::{Content, Item, ItemId, Kind};
 use crate::client::local::stamp::Stamp;
 
@@ -102,7 +102,15 @@ impl<E> Walk<'_, '_, E> {
     }
 
     fn has_moved(&mut self, node: &Node, parent: ItemId, gone: usize) -> ItemId {
-        let known = self.gone[gone].known.item.clone();
+        let Known {
+            item: mut known,
+            stamp,
+        } = self.gone[gone].known.clone();
+        let same = stamp.is_some_and(|stamp| stamp.same_bytes(&node.seen.stamp));
+        if node.kind != Kind::Collection && !same {
+            self.numbers.content += 1;
+            known.content = Content::Local(self.numbers.content);
+        }
         let executable = self.executable(&known, &node.seen);
         let item = Item {
             parent,

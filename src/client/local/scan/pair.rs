@@ -65,6 +65,7 @@ impl<E> Walk<'_, '_, E> {
         self.gone.push(Gone {
             known,
             taken: false,
+            told: false,
         });
     }
 
@@ -76,11 +77,11 @@ impl<E> Walk<'_, '_, E> {
         }
         let path: Arc<str> = Arc::from(join(&node.dir, &node.name));
         let inode = node.seen.stamp.inode;
-        let gone = self
-            .gone_dirs
-            .get(&inode)
-            .copied()
-            .filter(|&gone| !self.gone[gone].taken);
+        let passing = self.is_passing(node);
+        let gone = passing.or_else(|| {
+            let gone = self.gone_dirs.get(&inode).copied();
+            gone.filter(|&gone| self.gone[gone].is_free())
+        });
         if node.listed.is_some() {
             return match gone {
                 Some(gone) => self.pair_listed(at, gone, &path),
@@ -164,7 +165,9 @@ impl<E> Walk<'_, '_, E> {
         there: &mut dyn Iterator<Item = (&str, Kind)>,
     ) -> bool {
         let time = self.gone[gone].known.stamp.map(|stamp| stamp.mtime_ns);
-        if known.is_empty() || time == Some(self.nodes[node].seen.stamp.mtime_ns) {
+        let same_time = time == Some(self.nodes[node].seen.stamp.mtime_ns);
+        let passing = self.is_passing(&self.nodes[node]) == Some(gone);
+        if known.is_empty() || same_time || passing {
             return true;
         }
         let there: HashMap<&str, Kind> = there.collect();
@@ -223,6 +226,8 @@ impl<E> Walk<'_, '_, E> {
             if gone.taken || held {
                 continue;
             }
+            self.gone[at].told = true;
+            let gone = &self.gone[at];
             for known in self.tell(gone.known.item.id, None)? {
                 self.add_gone(known);
             }
@@ -245,11 +250,12 @@ impl<E> Walk<'_, '_, E> {
             if !is_new_file(node) {
                 continue;
             }
-            let fits = |&&gone: &&usize| self.fits(gone, node);
-            let gone = by_inode
-                .get(&node.seen.stamp.inode)
-                .and_then(|gone| gone.iter().find(fits));
-            if let Some(&gone) = gone {
+            let fits = |gone: &usize| self.fits(*gone, node);
+            let gone = self.is_passing(node).or_else(|| {
+                let gone = by_inode.get(&node.seen.stamp.inode)?;
+                gone.iter().copied().find(fits)
+            });
+            if let Some(gone) = gone {
                 self.nodes[at].state = State::Moved(gone);
                 self.gone[gone].taken = true;
             }
@@ -257,11 +263,18 @@ impl<E> Walk<'_, '_, E> {
     }
 
     fn fits(&self, gone: usize, node: &Node) -> bool {
-        let Gone { known, taken } = &self.gone[gone];
+        let Gone { known, taken, .. } = &self.gone[gone];
         let same = known
             .stamp
             .is_some_and(|stamp| stamp.same_bytes(&node.seen.stamp));
         !taken && known.item.kind == node.kind && same
+    }
+}
+
+impl Gone {
+    /// Whether it may yet be found elsewhere, with all that lay in it.
+    pub(super) fn is_free(&self) -> bool {
+        !self.taken && !self.told
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is left for the next scan when much is new.
 //!
-//! Only what is new for sure may wait: as long as something is gone, any of it may be what that has become.
+//! Only what is new for sure may wait: as long as something is gone, or may be elsewhere because another thing lies under
+//! its name, any of it may be what that has become.
 
 use super::Reach;
 use super::walk::{Parent, Walk};
@@ -10,7 +11,7 @@ use crate::client::local::join;
 impl<E> Walk<'_, '_, E> {
     /// How many more new items may be met.
     pub(super) fn room(&self) -> usize {
-        if self.gone.is_empty() {
+        if self.gone.is_empty() && !self.astray {
             self.most.saturating_sub(self.nodes.len())
         } else {
             usize::MAX

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 use unicode_normalization::UnicodeNormalization;
 
+use super::doubt::{Doubt, is_itself};
 use super::list::{Entry, Lister, Listing};
 use super::{
     Found, Known, Local, Numbers, Reach, Scan, ScanError, Tell, Trouble, TroubleKind, unreadable,
@@ -38,6 +39,10 @@ pub(super) struct Walk<'a, 'k, E> {
     pub(super) gone_dirs: HashMap<u64, usize>,
     /// Of these, collections whose children have not been told.
     pub(super) untold: Vec<usize>,
+    /// Known names under which something else lies.
+    pub(super) doubts: Vec<Doubt>,
+    /// Whether what is known under any of them may be found elsewhere.
+    pub(super) astray: bool,
     /// Inodes of what is there but cannot be synced.
     pub(super) held: HashSet<u64>,
     /// About how many new items are told at most.
@@ -45,6 +50,7 @@ pub(super) struct Walk<'a, 'k, E> {
 }
 
 /// A known collection at its place.
+#[derive(Clone)]
 pub(super) struct Dir {
     pub(super) id: ItemId,
     pub(super) path: Arc<str>,
@@ -94,6 +100,8 @@ pub(super) enum State {
 pub(super) struct Gone {
     pub(super) known: Known,
     pub(super) taken: bool,
+    /// Whether what lay in it was told as gone by itself.
+    pub(super) told: bool,
 }
 
 impl<'a, 'k, E> Walk<'a, 'k, E> {
@@ -119,6 +127,8 @@ impl<'a, 'k, E> Walk<'a, 'k, E> {
             gone: Vec::new(),
             gone_dirs: HashMap::new(),
             untold: Vec::new(),
+            doubts: Vec::new(),
+            astray: false,
             held: HashSet::new(),
             most: scan.most,
         }
@@ -135,7 +145,7 @@ impl<'a, 'k, E> Walk<'a, 'k, E> {
     }
 
     /// Until nothing is left to be looked at: known collections first, so that it is seen what is gone before new ones
-    /// are taken for new; then new ones; then what was in those that are gone.
+    /// are taken for new; then new ones; then what is doubtful, files last; then what was in those that are gone.
     pub(super) fn run(&mut self) -> Result<(), ScanError<E>> {
         loop {
             if let Some(dir) = self.dirs.pop() {
@@ -146,10 +156,12 @@ impl<'a, 'k, E> Walk<'a, 'k, E> {
                 } else {
                     self.meet_new(node)?;
                 }
-            } else if self.untold.is_empty() {
-                return Ok(());
-            } else {
+            } else if self.doubts.iter().any(Doubt::is_collection) {
+                self.resolve(Doubt::is_collection)?;
+            } else if !self.untold.is_empty() {
                 self.tell_gone()?;
+            } else {
+                return self.resolve(|_| true);
             }
         }
     }
@@ -211,7 +223,7 @@ impl<'a, 'k, E> Walk<'a, 'k, E> {
         listing: Listing,
     ) -> Result<(), ScanError<E>> {
         self.held.extend(&listing.inodes);
-        known.sort_unstable_by(|a, b| a.item.name.cmp(&b.item.name));
+        sort(&mut known, &listing.entries);
         let mut entries = listing.entries.into_iter().peekable();
         let (mut fresh, mut lost) = (Vec::new(), Vec::new());
         // Names in other code points are looked for only where there are any.
@@ -259,38 +271,43 @@ impl<'a, 'k, E> Walk<'a, 'k, E> {
         if let Some(node) = entry.node {
             self.nodes[node].state = State::Known(known.item.id);
         }
-        if known.item.kind == Kind::Collection {
-            return self.meet_dir(dir, &known, &entry);
+        if !is_itself(&known, &entry.seen) {
+            let dir = dir.clone();
+            self.doubt(Doubt { dir, known, entry });
+        } else if known.item.kind != Kind::Collection {
+            self.compare(known, &entry.seen);
+        } else if dir.deep {
+            self.visit_later(dir, known.item.id, &entry)?;
         }
-        self.compare(known, &entry.seen);
         Ok(())
     }
 
-    fn meet_dir(&mut self, dir: &Dir, known: &Known, entry: &Entry) -> Result<(), ScanError<E>> {
-        let stamp = entry.seen.stamp;
-        let same = known.stamp.is_some_and(|known| known.inode == stamp.inode);
-        if !same {
-            self.found.restamped.push((known.item.id, stamp));
-        }
-        if !same || dir.deep {
-            let path = Arc::from(join(&dir.path, &entry.name));
-            let below = Dir {
-                id: known.item.id,
-                path,
-                deep: true,
-            };
-            match entry.node {
-                Some(node) if self.nodes[node].listed.is_some() => {
-                    self.settle_nodes(&below, node)?;
-                }
-                _ => self.dirs.push(below),
+    /// A collection in the place of another one.
+    pub(super) fn visit_other(&mut self, doubt: &Doubt) -> Result<(), ScanError<E>> {
+        let Doubt { dir, known, entry } = doubt;
+        let id = known.item.id;
+        self.found.restamped.push((id, entry.seen.stamp));
+        self.visit_later(dir, id, entry)
+    }
+
+    fn visit_later(&mut self, dir: &Dir, id: ItemId, entry: &Entry) -> Result<(), ScanError<E>> {
+        let path = Arc::from(join(&dir.path, &entry.name));
+        let below = Dir {
+            id,
+            path,
+            deep: true,
+        };
+        match entry.node {
+            Some(node) if self.nodes[node].listed.is_some() => self.settle_nodes(&below, node),
+            _ => {
+                self.dirs.push(below);
+                Ok(())
             }
         }
-        Ok(())
     }
 
     /// Compares a file or link with what is known of it.
-    fn compare(&mut self, known: Known, seen: &Seen) {
+    pub(super) fn compare(&mut self, known: Known, seen: &Seen) {
         let Known { mut item, stamp } = known;
         let same = stamp.is_some_and(|known| known.same_bytes(&seen.stamp));
         let executable = self.executable(&item, seen);
@@ -412,4 +429,17 @@ impl<'a, 'k, E> Walk<'a, 'k, E> {
         }
         Ok(())
     }
+}
+
+/// By name; of several with one name the one first that lies there.
+fn sort(known: &mut [Known], entries: &[Entry]) {
+    let lies_there = |known: &Known| {
+        let at = entries.binary_search_by(|entry| entry.name.cmp(&known.item.name));
+        let inode = at.ok().map(|at| entries[at].seen.stamp.inode);
+        inode.is_some() && inode == known.stamp.map(|stamp| stamp.inode)
+    };
+    known.sort_unstable_by(|a, b| {
+        let names = a.item.name.cmp(&b.item.name);
+        names.then_with(|| lies_there(b).cmp(&lies_there(a)))
+    });
 }

@@ -25,7 +25,7 @@ pub(in crate::client::local) fn reach(at: &str) {
 
 /// Something that is to be done at a point. The test fails when that was not reached by the time this is dropped.
 #[must_use]
-pub(super) struct Waiting(&'static str);
+pub(in crate::client) struct Waiting(&'static str);
 
 impl Drop for Waiting {
     fn drop(&mut self) {
@@ -39,7 +39,7 @@ impl Drop for Waiting {
 }
 
 /// Does something when this point is reached for the first time.
-pub(super) fn once(at: &'static str, act: impl FnMut() + 'static) -> Waiting {
+pub(in crate::client) fn once(at: &'static str, act: impl FnMut() + 'static) -> Waiting {
     ACTS.with_borrow_mut(|acts| acts.push((at, Box::new(act))));
     Waiting(at)
 }

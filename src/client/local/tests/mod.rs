@@ -1,5 +1,5 @@
 mod folder;
-pub(super) mod hook;
+pub(in crate::client) mod hook;
 mod ignore;
 mod place;
 mod random;
@@ -9,5 +9,6 @@ mod rights;
 mod scan;
 mod scope;
 mod shadow;
+mod swap;
 mod watch;
 mod world;

@@ -4,7 +4,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 use super::hook;
 use super::world::World;
-use crate::client::item::Kind;
+use crate::client::item::{ItemId, Kind};
 use crate::client::local::folder::OWN;
 use crate::client::local::place::{
     Batch, Old, Refused, Stage, make_collection, move_item, occupied, read_link, remove_collection,
@@ -421,4 +421,30 @@ fn a_name_that_is_too_long_is_told() {
         make_collection(&world.folder, &"n".repeat(256)),
         Err(Refused::NameTooLong)
     );
+}
+
+#[test]
+fn what_has_come_in_parts_and_does_not_get_its_place_is_there_for_the_next_try() {
+    both(|world| {
+        world.write("a", "old");
+        let expected = world.stamp("a");
+        let part = || Stage::part(&world.folder, ItemId(7), "f2", false).unwrap();
+        let (mut stage, _) = part();
+        stage.write(b"all that came").unwrap();
+        let mut batch = Batch::new(&world.folder);
+        batch.add(stage, "a", Some(expected));
+        let (edit, at) = (
+            world.at("a"),
+            if hook::is_plain() { "out" } else { "exchange" },
+        );
+        let _edited = hook::once(at, move || fs::remove_file(&edit).unwrap());
+        let refused = batch.commit().remove(0).err();
+        assert_eq!(refused, Some(Refused::Touched));
+        assert_eq!(temps(&world), 1);
+        let (mut stage, there) = part();
+        assert_eq!(there, 13);
+        stage.spoil().unwrap();
+        drop(stage);
+        assert_eq!(temps(&world), 0);
+    });
 }

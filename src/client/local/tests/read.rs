@@ -1,9 +1,11 @@
 use std::fs::{self, File};
 use std::io::Write;
+use std::sync::Arc;
 
 use super::world::World;
 use crate::chunk::{Class, Cutter};
-use crate::client::local::read::{self, ReadError, cut, each_chunk};
+use crate::client::local::cutting::Cutting;
+use crate::client::local::read::{self, ReadError, cut};
 use crate::client::local::stamp::Stamp;
 use crate::crypto::ClientKeys;
 
@@ -28,7 +30,7 @@ fn noise(size: usize) -> Vec<u8> {
 #[test]
 fn a_file_is_cut_as_its_bytes_are_in_one_piece() {
     let world = World::new();
-    let keys = keys();
+    let keys = Arc::new(keys());
     let mib = 1 << 20;
     for size in [
         0,
@@ -57,21 +59,34 @@ fn a_file_is_cut_as_its_bytes_are_in_one_piece() {
         let cut = cut(&opened, Class::Small, &keys).unwrap();
         assert_eq!(cut.root, keys.root(&chunks), "{size}");
         assert_eq!((cut.chunks, cut.class), (chunks, Class::Small));
-        let mut whole = Vec::new();
-        let cutter = Cutter::new(Class::Large, keys.gear);
-        each_chunk(&opened, &cutter, &mut |at, chunk| {
-            assert_eq!(at, whole.len() as u64);
-            whole.extend_from_slice(chunk);
-        })
-        .unwrap();
-        assert!(whole == bytes);
+    }
+}
+
+#[test]
+fn a_content_is_cut_alike_however_its_bytes_come_and_whatever_size_was_said() {
+    let world = World::new();
+    let (keys, bytes) = (Arc::new(keys()), noise(9_000_000));
+    fs::write(world.at("a"), &bytes).unwrap();
+    let opened = read::open(&world.folder, "a", &world.stamp("a")).unwrap();
+    for class in [Class::Small, Class::Large] {
+        let whole = cut(&opened, class, &keys).unwrap();
+        for (said, piece) in [(0, 70_000), (10_000, 3_000_000), (9_000_000, 1 << 20)] {
+            let mut cutting = Cutting::new(class, said, &keys);
+            cutting.read_to(&opened, 1_234_567).unwrap();
+            for piece in bytes[1_234_567..7_000_000].chunks(piece) {
+                cutting.push(piece);
+            }
+            assert_eq!(cutting.at(), 7_000_000);
+            cutting.read_to(&opened, 9_000_000).unwrap();
+            assert_eq!(cutting.end(), whole);
+        }
     }
 }
 
 #[test]
 fn a_file_that_changes_while_it_is_read_is_told() {
     let world = World::new();
-    let cutter = Cutter::new(Class::Small, 1);
+    let keys = Arc::new(keys());
     for append in [true, false] {
         fs::write(world.at("a"), noise(5_000_000)).unwrap();
         let opened = read::open(&world.folder, "a", &world.stamp("a")).unwrap();
@@ -80,23 +95,21 @@ fn a_file_that_changes_while_it_is_read_is_told() {
             .append(append)
             .open(world.at("a"))
             .unwrap();
-        let mut once = true;
-        let result = each_chunk(&opened, &cutter, &mut |_, _| {
-            if std::mem::take(&mut once) {
-                writer.write_all(b"edited").unwrap();
-            }
-        });
+        writer.write_all(b"edited").unwrap();
+        let result = cut(&opened, Class::Small, &keys);
         assert!(matches!(result, Err(ReadError::Changed)));
     }
     let opened = read::open(&world.folder, "a", &world.stamp("a")).unwrap();
+    let mut cutting = Cutting::new(Class::Small, opened.size(), &keys);
+    cutting.read_to(&opened, 2_000_000).unwrap();
     File::options()
         .write(true)
         .open(world.at("a"))
         .unwrap()
-        .set_len(1000)
+        .set_len(3_000_000)
         .unwrap();
     assert!(matches!(
-        each_chunk(&opened, &cutter, &mut |_, _| {}),
+        cutting.read_to(&opened, opened.size()),
         Err(ReadError::Changed)
     ));
 }

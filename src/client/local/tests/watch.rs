@@ -45,24 +45,44 @@ async fn a_change_is_told_within_the_time_and_once() {
 }
 
 #[tokio::test]
-async fn what_has_happened_so_far_is_told_at_once() {
+async fn both_ends_of_a_move_are_ready_and_what_is_in_a_new_collection_is_told() {
     let mut world = World::new();
     world.write("a/moved", "a");
     world.mkdir("b");
     world.settle();
     let mut watch = watch(&world);
-    assert_eq!(watch.so_far().await.unwrap(), BTreeMap::new());
+    assert_eq!(watch.ready().await.unwrap(), BTreeMap::new());
     world.rename("a/moved", "b/here");
     world.write("b/new/file", "new");
-    let so_far = watch.so_far().await.unwrap();
-    let found = world.scan_in(&Scope::Dirty(so_far));
+    let ready = watch.ready().await.unwrap();
+    let found = world.scan_in(&Scope::Dirty(ready));
     assert!(found.missing.is_empty(), "{found:?}");
     world.apply(&found);
     assert_eq!(world.modelled(), world.real());
     // What is in a new collection is told from then on
     world.write("b/new/file", "edited");
-    let more = watch.so_far().await.unwrap();
+    let more = watch.ready().await.unwrap();
     assert!(more.contains_key("b/new/file"), "{more:?}");
+}
+
+#[tokio::test]
+async fn what_has_happened_by_now_is_ready_and_nothing_else_is_waited_for() {
+    let world = World::new();
+    world.write("d/a", "a");
+    let mut watch = watch(&world);
+    let begin = Instant::now();
+    assert_eq!(watch.ready().await.unwrap(), BTreeMap::new());
+    assert!(begin.elapsed() < Duration::from_millis(20));
+    world.rename("d", "e");
+    let ready = watch.ready().await.unwrap();
+    assert_eq!(ready.keys().collect::<Vec<_>>(), ["d", "e"]);
+    // What is still written to may take its time
+    let mut open = File::create(world.at("e/b")).unwrap();
+    dirty(&mut watch).await;
+    open.write_all(b"begun").unwrap();
+    assert_eq!(watch.ready().await.unwrap(), BTreeMap::new());
+    let batch = timeout(Duration::from_secs(2), watch.next());
+    assert_eq!(batch.await.unwrap().unwrap().len(), 1);
 }
 
 #[tokio::test]

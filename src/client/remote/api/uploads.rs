@@ -38,9 +38,9 @@ impl Session {
         self.ask(request).await?.json(ANSWER_MAX).await
     }
 
-    /// Makes the file. Again, it gives the same answer.
-    pub async fn finish_upload(&self, id: i64) -> Result<Written> {
-        let request = Request::post(format!("uploads/{id}/finish")).again();
+    /// Makes the file of a content with this root (32 hex digits). Again, it gives the same answer.
+    pub async fn finish_upload(&self, id: i64, root: &str) -> Result<Written> {
+        let request = Request::post(format!("uploads/{id}/finish?root={root}")).again();
         self.ask(request).await?.json(ANSWER_MAX).await
     }
 

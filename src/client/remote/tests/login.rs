@@ -27,7 +27,7 @@ fn renewing() -> impl Fn(Seen) -> Option<Reply> + Send + Sync {
     move |seen| {
         let number = last.load(Ordering::SeqCst);
         if !seen.route.ends_with("auth/refresh") {
-            let good = seen.header("authorization") == format!("Bearer access-{number}");
+            let good = seen.header("x-access-token") == format!("access-{number}");
             return Some(if good {
                 usage()
             } else {
@@ -120,7 +120,7 @@ async fn new_tokens_are_stored_before_they_are_used_or_nothing_is_asked() {
     let looked = file.clone();
     let inner = renewing();
     let stand = Stand::start(move |seen| {
-        if seen.header("authorization") == "Bearer access-2" {
+        if seen.header("x-access-token") == "access-2" {
             let stored: Kept = serde_json::from_slice(&std::fs::read(&looked).unwrap()).unwrap();
             assert_eq!(stored.refresh, "sr_2");
         }
@@ -308,10 +308,10 @@ async fn tokens_that_another_process_has_stored_are_used_when_the_own_are_replac
         Some(
             match (
                 seen.route.ends_with("refresh"),
-                seen.header("authorization"),
+                seen.header("x-access-token"),
             ) {
                 (true, _) => problem(401, "token-replaced"),
-                (false, "Bearer access-9") => usage(),
+                (false, "access-9") => usage(),
                 (false, _) => problem(401, "unauthorized"),
             },
         )

@@ -5,7 +5,7 @@ mod hearing;
 mod limiting;
 mod login;
 mod routes;
-mod stand;
+pub(in crate::client) mod stand;
 mod tls;
 mod tokens;
 
@@ -39,7 +39,7 @@ fn tokens(name: &str, lives: u64) -> Tokens {
 }
 
 /// Somebody logged in with tokens named `1`, which lie in a directory.
-async fn session(address: &str, directory: &Path, lives: u64) -> Session {
+pub(in crate::client) async fn session(address: &str, directory: &Path, lives: u64) -> Session {
     let place = Place::File(directory.join("token.json"));
     Session::begin(server(address), place, &tokens("1", lives))
         .await

@@ -130,7 +130,7 @@ async fn an_upload_goes_on_where_it_stands() {
         .append(id, 9, crate::client::remote::Source::exact(bytes, 4))
         .await
         .unwrap();
-    assert!(session.finish_upload(id).await.unwrap().created);
+    assert!(session.finish_upload(id, "00ff").await.unwrap().created);
     session.abort_upload(id).await.unwrap();
     let seen = stand.seen();
     assert_eq!(
@@ -143,7 +143,7 @@ async fn an_upload_goes_on_where_it_stands() {
             "uploads",
             "uploads/5",
             "uploads/5",
-            "uploads/5/finish",
+            "uploads/5/finish?root=00ff",
             "uploads/5"
         ]
     );

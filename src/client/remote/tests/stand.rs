@@ -25,37 +25,37 @@ use crate::protocol::problem::{MEDIA_TYPE, Problem, TYPE_PREFIX};
 
 /// A request as it arrived.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
-    pub(super) method: Method,
-    pub(super) route: String,
-    pub(super) version: Version,
-    pub(super) headers: HeaderMap,
+pub(in crate::client) struct Seen {
+    pub(in crate::client) method: Method,
+    pub(in crate::client) route: String,
+    pub(in crate::client) version: Version,
+    pub(in crate::client) headers: HeaderMap,
     /// As far as it came.
-    pub(super) body: Vec<u8>,
+    pub(in crate::client) body: Vec<u8>,
     /// Which connection it came over.
-    pub(super) connection: usize,
+    pub(in crate::client) connection: usize,
 }
 
 impl Seen {
-    pub(super) fn header(&self, name: &str) -> &str {
+    pub(in crate::client) fn header(&self, name: &str) -> &str {
         self.headers
             .get(name)
             .map_or("", |value| value.to_str().unwrap())
     }
 
     /// Without the trial with which clients find out what is spoken.
-    pub(super) fn is_trial(&self) -> bool {
-        self.route == "/api/v1/sync/status" && !self.headers.contains_key("authorization")
+    pub(in crate::client) fn is_trial(&self) -> bool {
+        self.route == "/api/v1/sync/status" && !self.headers.contains_key("x-access-token")
     }
 }
 
-pub(super) type Reply = Response<BoxBody<Bytes, io::Error>>;
+pub(in crate::client) type Reply = Response<BoxBody<Bytes, io::Error>>;
 /// `None` breaks the connection.
 type Answering = Arc<dyn Fn(Seen) -> BoxFuture<'static, Option<Reply>> + Send + Sync>;
 
 /// A running server; it ends with the test.
-pub(super) struct Stand {
-    pub(super) at: SocketAddr,
+pub(in crate::client) struct Stand {
+    pub(in crate::client) at: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
     task: AbortHandle,
 }
@@ -68,21 +68,21 @@ impl Drop for Stand {
 
 /// How a server is reached.
 #[derive(Default)]
-pub(super) struct Way {
-    pub(super) tls: Option<Arc<ServerConfig>>,
+pub(in crate::client) struct Way {
+    pub(in crate::client) tls: Option<Arc<ServerConfig>>,
     /// HTTP/1.1 alone.
-    pub(super) old: bool,
+    pub(in crate::client) old: bool,
 }
 
 impl Stand {
     /// Answers each request at once; a trial is answered as the real server does.
-    pub(super) async fn start(
+    pub(in crate::client) async fn start(
         answer: impl Fn(Seen) -> Option<Reply> + Send + Sync + 'static,
     ) -> Self {
         Self::with(Way::default(), answer).await
     }
 
-    pub(super) async fn with(
+    pub(in crate::client) async fn with(
         way: Way,
         answer: impl Fn(Seen) -> Option<Reply> + Send + Sync + 'static,
     ) -> Self {
@@ -95,7 +95,7 @@ impl Stand {
     }
 
     /// Answers when it likes.
-    pub(super) async fn slow(
+    pub(in crate::client) async fn slow(
         way: Way,
         answer: impl Fn(Seen) -> BoxFuture<'static, Option<Reply>> + Send + Sync + 'static,
     ) -> Self {
@@ -111,12 +111,12 @@ impl Stand {
         Self { at, seen, task }
     }
 
-    pub(super) fn address(&self) -> String {
+    pub(in crate::client) fn address(&self) -> String {
         format!("http://{}", self.at)
     }
 
     /// What it was asked, without trials.
-    pub(super) fn seen(&self) -> Vec<Seen> {
+    pub(in crate::client) fn seen(&self) -> Vec<Seen> {
         let seen = self.seen.lock().unwrap();
         seen.iter()
             .filter(|seen| !seen.is_trial())
@@ -125,13 +125,13 @@ impl Stand {
     }
 
     /// How often somebody found out what it speaks.
-    pub(super) fn trials(&self) -> usize {
+    pub(in crate::client) fn trials(&self) -> usize {
         let seen = self.seen.lock().unwrap();
         seen.iter().filter(|seen| seen.is_trial()).count()
     }
 
     /// The routes it was asked, below `/api/v1/`.
-    pub(super) fn routes(&self) -> Vec<String> {
+    pub(in crate::client) fn routes(&self) -> Vec<String> {
         let seen = self.seen().into_iter();
         seen.map(|seen| seen.route.trim_start_matches("/api/v1/").to_owned())
             .collect()
@@ -213,12 +213,12 @@ async fn answer(
 }
 
 /// An answer of JSON.
-pub(super) fn json(body: &impl Serialize) -> Reply {
+pub(in crate::client) fn json(body: &impl Serialize) -> Reply {
     typed("application/json", serde_json::to_vec(body).unwrap())
 }
 
 /// An answer of bytes.
-pub(super) fn typed(kind: &str, body: impl Into<Bytes>) -> Reply {
+pub(in crate::client) fn typed(kind: &str, body: impl Into<Bytes>) -> Reply {
     let body = Full::new(body.into())
         .map_err(|never: Infallible| match never {})
         .boxed();
@@ -229,7 +229,7 @@ pub(super) fn typed(kind: &str, body: impl Into<Bytes>) -> Reply {
 }
 
 /// A refusal.
-pub(super) fn problem(status: u16, name: &str) -> Reply {
+pub(in crate::client) fn problem(status: u16, name: &str) -> Reply {
     let problem = Problem {
         kind: format!("{TYPE_PREFIX}{name}"),
         title: format!("Title of {name}"),
@@ -243,12 +243,12 @@ pub(super) fn problem(status: u16, name: &str) -> Reply {
     )
 }
 
-pub(super) fn with_status(mut reply: Reply, status: u16) -> Reply {
+pub(in crate::client) fn with_status(mut reply: Reply, status: u16) -> Reply {
     *reply.status_mut() = StatusCode::from_u16(status).unwrap();
     reply
 }
 
-pub(super) fn with_header(mut reply: Reply, name: &'static str, value: &str) -> Reply {
+pub(in crate::client) fn with_header(mut reply: Reply, name: &'static str, value: &str) -> Reply {
     reply.headers_mut().insert(name, value.parse().unwrap());
     reply
 }

@@ -156,7 +156,7 @@ impl World {
                 let there = tree.upload_get(id).await.unwrap().received;
                 let from = usize::try_from(there).unwrap();
                 if from == bytes.len() {
-                    tree.upload_finish(id).await.unwrap();
+                    tree.upload_finish(id, None).await.unwrap();
                     self.files.insert(at, bytes);
                     return;
                 }

@@ -116,7 +116,7 @@ async fn an_upload_at_rest_keeps_its_chunks_and_a_dropped_one_does_not() {
     side.collect().await;
     appender.pause().await.unwrap();
     side.collect().await;
-    side.tree.upload_finish(ids[0]).await.unwrap();
+    side.tree.upload_finish(ids[0], None).await.unwrap();
     side.collect().await;
     assert_eq!(side.read("/kept").await, bytes);
 }
@@ -135,7 +135,7 @@ async fn an_upload_whose_row_was_dropped_under_it_cannot_be_finished() {
     side.tree.upload_abort(session.id).await.unwrap();
     side.collect().await;
     assert!(appender.pause().await.is_err());
-    assert!(side.tree.upload_finish(session.id).await.is_err());
+    assert!(side.tree.upload_finish(session.id, None).await.is_err());
     side.collect().await;
     assert_eq!(side.rows("chunk").await, 0);
 }

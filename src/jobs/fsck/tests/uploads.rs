@@ -25,7 +25,7 @@ async fn arrived(bench: &Bench, bytes: &[u8], checksum: Option<&str>) -> UploadI
 }
 
 async fn is_given_up(bench: &Bench, id: UploadId, what: &str) {
-    let finished = bench.tree.upload_finish(id).await;
+    let finished = bench.tree.upload_finish(id, None).await;
     assert!(
         matches!(finished, Err(UploadError::Tree(Error::NotFound))),
         "{what}: {finished:?}"
@@ -60,7 +60,7 @@ async fn an_upload_that_lost_bytes_is_given_up_and_begins_anew() {
         is_given_up(&bench, id, what).await;
 
         let again = arrived(&bench, &bytes, checksum).await;
-        bench.tree.upload_finish(again).await.unwrap();
+        bench.tree.upload_finish(again, None).await.unwrap();
         assert!(bench.read("/a").await.unwrap() == bytes, "{what}");
         assert_eq!(bench.kinds().await, [], "{what}");
     }
@@ -72,7 +72,7 @@ async fn an_upload_that_was_refused_for_another_reason_stays() {
     let id = arrived(&bench, &noise(1, 700_000), None).await;
     bench.tree.mkdir(&path("/a"), None).await.unwrap();
 
-    let refused = bench.tree.upload_finish(id).await;
+    let refused = bench.tree.upload_finish(id, None).await;
 
     assert!(matches!(
         refused,

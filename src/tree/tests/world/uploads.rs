@@ -26,7 +26,7 @@ impl Stage {
             for (nth, part) in bytes.chunks(step).enumerate() {
                 append(&self.trees[at.who], id, nth * step, part).await?;
             }
-            let finished = self.trees[at.who].upload_finish(id).await;
+            let finished = self.trees[at.who].upload_finish(id, None).await;
             if finished.is_err() && !self.has_stopped() {
                 self.trees[at.who].upload_abort(id).await?;
             }
@@ -79,7 +79,7 @@ impl Stage {
                 let from = usize::try_from(there.received).unwrap();
                 append(&tree, id, from, &bytes[from..]).await?;
             }
-            tree.upload_finish(id).await.map(drop)
+            tree.upload_finish(id, None).await.map(drop)
         };
         let done = done.await.map_err(plain);
         if !self.has_stopped() {

@@ -35,6 +35,26 @@ fn routes(server: &TestServer) -> Vec<(String, String, bool)> {
 }
 
 #[test]
+fn a_token_in_a_header_of_its_own_opens_as_much_and_counts_before_the_other() {
+    let server = TestServer::start();
+    let (api, nobody) = (Api::admin(&server), Api::anonymous(&server));
+    let token = api.access();
+    let bearer = format!("Bearer {token}");
+    let ask = |headers| nobody.get_with("sync/status", headers);
+    ask(&[("X-Access-Token", token)]).json(200);
+    ask(&[("X-Access-Token", token), ("Authorization", "Basic eDp5")]).json(200);
+    for wrong in ["", "x", bearer.as_str()] {
+        let both = [
+            ("Authorization", bearer.as_str()),
+            ("X-Access-Token", wrong),
+        ];
+        ask(&both).problem("unauthorized", 401);
+    }
+    api.post_nothing("auth/logout").expect(&[204]);
+    ask(&[("X-Access-Token", token)]).any_problem();
+}
+
+#[test]
 fn every_route_but_the_log_in_asks_for_a_token() {
     let server = TestServer::start();
     let nobody = Api::anonymous(&server);

@@ -1,6 +1,7 @@
 //! A full disk: what goes on, and how it is made empty again.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read as _;
 use std::path::Path;
 
 use webdav_tests::api::id;
@@ -19,12 +20,14 @@ const FULL: Fault = Fault {
 /// Large files that are there before the disk is full, and bytes of each.
 const LARGE: u64 = 12;
 const BYTES: usize = 2_000_000;
-/// From this length on it is clear that SQLite's log went into the file once, and is used again.
-const DATABASE: u64 = 1024 * 1024;
+/// Bytes of the head of SQLite's log, which is another one each time the log is begun anew.
+const LOG_HEAD: usize = 32;
 
-fn database(server: &TestServer) -> u64 {
-    let file = fs::metadata(server.dir().join("db/sync.db"));
-    file.expect("the database").len()
+fn log_head(server: &TestServer) -> Vec<u8> {
+    let mut log = File::open(server.dir().join("db/sync.db-wal")).expect("the log");
+    let mut head = vec![0; LOG_HEAD];
+    log.read_exact(&mut head).expect("the head of the log");
+    head
 }
 
 fn used(folder: &Path) -> u64 {
@@ -61,7 +64,7 @@ fn all_can_be_read(dav: &Dav, files: std::ops::Range<u64>) {
 
 #[test]
 fn on_a_full_disk_files_are_read_deleted_and_purged_and_their_room_comes_back() {
-    // Given a server that has been at work: its log has its length
+    // Given a server that has been at work: its log has its length, and is used from its beginning again
     let faults = Faults::new();
     let mut server = faults.setup().start();
     fill(&server.admin(), 0..2);
@@ -69,8 +72,8 @@ fn on_a_full_disk_files_are_read_deleted_and_purged_and_their_room_comes_back() 
     server.restart();
     let (dav, api) = (server.admin(), Api::admin(&server));
     fill(&dav, 2..LARGE);
-    let mut turns = 0;
-    while database(&server) < DATABASE {
+    let (mut turns, head) = (0, log_head(&server));
+    while log_head(&server) == head {
         dav.put("/dav/busy", &noise(turns, 7000))
             .expect(&[201, 204]);
         turns += 1;

@@ -61,7 +61,7 @@ impl Incoming {
         if put.link && !(1..=Mode::TARGET_MAX).contains(&put.size) {
             return Err(no_target());
         }
-        let root = put.root.as_deref().map(root).transpose()?;
+        let root = put.root.as_deref().map(extract::root).transpose()?;
         let checksum = extract::checksum(put.checksum.as_deref())?;
         let space = admit(tree, &at, put.size, home).await?;
         let from = from(tree, &at, &put, base).await?;
@@ -280,16 +280,6 @@ fn overtaken(stated: OnConflict) -> Overtaken {
 fn class(put: &PushPut) -> Class {
     put.class
         .map_or_else(|| Class::of(Some(put.size)), Class::from)
-}
-
-/// A root as hex digits.
-fn root(text: &str) -> Result<Blinded> {
-    let wrong = || Problem::invalid("root", "a root has 32 hex digits");
-    if text.len() != 32 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return Err(wrong());
-    }
-    let number = u128::from_str_radix(text, 16).map_err(|_digits| wrong())?;
-    Ok(Blinded(number.to_be_bytes()))
 }
 
 fn no_target() -> Problem {
