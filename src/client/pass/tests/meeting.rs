@@ -45,6 +45,22 @@ async fn a_new_folder_that_meets_one_which_is_known_under_another_name_deletes_n
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_deleted_here_while_its_folder_moves_there_goes_from_where_it_lies_by_then() {
+    for gone in ["a/1", "a/in"] {
+        let mut world = World::with(&["a/1", "a/2", "a/in/3"]).await;
+        world.remove(gone);
+        world.server().before_push = Some(Box::new(|server| server.rename("a", "b")));
+        world.pass().await;
+        world.settle().await;
+        let there = world.server().tree();
+        assert_eq!(world.tree(), there, "{gone}");
+        assert!(there.contains_key("b/2"), "{there:?}");
+        assert!(!there.contains_key(&gone.replace('a', "b")), "{there:?}");
+        assert!(world.server().find("a").is_none());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_new_file_that_meets_one_which_is_known_under_another_name_leaves_it_there() {
     let mut world = World::with(&["a"]).await;
     let id = world.server().find("a");
