@@ -225,6 +225,23 @@ async fn hearing_anew_keeps_the_cursor_from_before_until_all_is_told() {
     assert_eq!(journal.get(Key::Before).await.unwrap(), None);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_may_begin_it_at_once() {
+    for _ in 0..20 {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("journal.db");
+        let open = || {
+            tokio::spawn(Box::pin({
+                let file = file.clone();
+                async move { Journal::open(&file).await }
+            }))
+        };
+        let (one, other) = tokio::join!(open(), open());
+        one.unwrap().unwrap();
+        other.unwrap().unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_journal_of_the_first_layout_is_taken_over_but_for_its_unfinished_uploads() {
     let dir = tempfile::tempdir().unwrap();
