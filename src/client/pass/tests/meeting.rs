@@ -149,3 +149,23 @@ async fn what_came_after_the_bytes_that_were_sent_is_heard_of_at_once() {
     world.go_on(outcome).await;
     assert_eq!(world.tree()["x"], "theirs");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_does_not_come_out_at_the_server_goes_whole() {
+    let mut world = World::with(&["a"]).await;
+    world.write("a", "changed");
+    world.server().results.push(refused("checksum-mismatch"));
+    world.server().pushed.clear();
+    let outcome = world.pass().await;
+    assert_eq!((outcome.done, outcome.failed), (1, 0));
+    assert_eq!(world.server().tree(), world.tree());
+    assert_eq!(world.server().pushed.len(), 2);
+    // When that does not help either it is told
+    world.write("a", "changed again");
+    for _ in 0..2 {
+        let refused = refused("checksum-mismatch");
+        world.server().results.push(refused);
+    }
+    assert_eq!(world.pass().await.failed, 1);
+    world.settle().await;
+}
