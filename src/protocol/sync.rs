@@ -198,6 +198,10 @@ pub enum PushItem {
         /// Which.
         #[schema(value_type = schema::Path)]
         path: String,
+        /// Its id: then it goes wherever it lies by now, and nothing else goes that has come to the path.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<schema::Id>)]
+        id: Option<i64>,
         /// The etag it should have; else nothing is changed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[schema(value_type = Option<schema::ETag>)]

@@ -94,14 +94,8 @@ impl Journal {
             .pragma("cache_size", CACHE)
             .disable_statement_logging();
         let mut conn = options.connect().await?;
-        let layout: i64 = sqlx::query_scalar("PRAGMA user_version")
-            .fetch_one(&mut conn)
-            .await?;
-        match layout {
-            0 => make(&mut conn, NEW).await?,
-            1 => make(&mut conn, FROM_1).await?,
-            LAYOUT => {}
-            other => return Err(Error::Layout(other)),
+        if layout(&mut conn).await? != LAYOUT {
+            lay_out(&mut conn).await?;
         }
         Ok(Self {
             conn: Mutex::new(conn),
@@ -118,8 +112,20 @@ impl Journal {
     }
 }
 
-async fn make(conn: &mut SqliteConnection, tables: &'static str) -> Result<(), Error> {
-    let mut tx = conn.begin().await?;
+async fn layout(conn: &mut SqliteConnection) -> Result<i64, Error> {
+    let layout = sqlx::query_scalar("PRAGMA user_version");
+    Ok(layout.fetch_one(conn).await?)
+}
+
+async fn lay_out(conn: &mut SqliteConnection) -> Result<(), Error> {
+    let mut tx = conn.begin_with("BEGIN IMMEDIATE").await?;
+    let tables = match layout(&mut tx).await? {
+        0 => NEW,
+        1 => FROM_1,
+        // Another process has done it meanwhile.
+        LAYOUT => return Ok(()),
+        other => return Err(Error::Layout(other)),
+    };
     sqlx::raw_sql(tables).execute(&mut *tx).await?;
     Ok(tx.commit().await?)
 }

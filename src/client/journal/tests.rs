@@ -281,6 +281,23 @@ async fn files_that_are_new_there_come_in_portions_and_all_else_at_once() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_may_begin_it_at_once() {
+    for _ in 0..20 {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("journal.db");
+        let open = || {
+            tokio::spawn(Box::pin({
+                let file = file.clone();
+                async move { Journal::open(&file).await }
+            }))
+        };
+        let (one, other) = tokio::join!(open(), open());
+        one.unwrap().unwrap();
+        other.unwrap().unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_journal_of_the_first_layout_is_taken_over_but_for_its_unfinished_uploads() {
     let dir = tempfile::tempdir().unwrap();

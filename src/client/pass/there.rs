@@ -151,8 +151,10 @@ impl Engine {
                 } else {
                     base.as_ref().map(|base| base.as_ref().to_owned())
                 };
+                // What lies in a collection that has moved there is told of in no other way.
                 PushItem::Delete {
                     path: at(*id)?,
+                    id: Some(id.0),
                     base,
                 }
             }

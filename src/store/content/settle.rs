@@ -18,7 +18,7 @@ use crate::types::ChunkRow;
 
 /// Bytes of new chunks that make a group: enough to make the wait for the disk worth it. They are in the
 /// system's cache, not in memory of this process.
-const GROUP_BYTES: u64 = 32 * 1024 * 1024;
+const GROUP_BYTES: u64 = 16 * 1024 * 1024;
 /// Chunks, new or known, that make a group: bounds what is remembered of it, about 100 bytes each.
 const GROUP_CHUNKS: usize = 512;
 

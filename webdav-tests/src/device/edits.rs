@@ -281,7 +281,11 @@ impl Device {
                     });
                 }
                 Edit::Remove { path, base } => {
-                    push.item(&PushItem::Delete { path, base });
+                    push.item(&PushItem::Delete {
+                        path,
+                        id: None,
+                        base,
+                    });
                 }
             }
         }

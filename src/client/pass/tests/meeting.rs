@@ -45,6 +45,22 @@ async fn a_new_folder_that_meets_one_which_is_known_under_another_name_deletes_n
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_deleted_here_while_its_folder_moves_there_goes_from_where_it_lies_by_then() {
+    for gone in ["a/1", "a/in"] {
+        let mut world = World::with(&["a/1", "a/2", "a/in/3"]).await;
+        world.remove(gone);
+        world.server().before_push = Some(Box::new(|server| server.rename("a", "b")));
+        world.pass().await;
+        world.settle().await;
+        let there = world.server().tree();
+        assert_eq!(world.tree(), there, "{gone}");
+        assert!(there.contains_key("b/2"), "{there:?}");
+        assert!(!there.contains_key(&gone.replace('a', "b")), "{there:?}");
+        assert!(world.server().find("a").is_none());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_new_file_that_meets_one_which_is_known_under_another_name_leaves_it_there() {
     let mut world = World::with(&["a"]).await;
     let id = world.server().find("a");
@@ -132,4 +148,24 @@ async fn what_came_after_the_bytes_that_were_sent_is_heard_of_at_once() {
     assert!(outcome.more);
     world.go_on(outcome).await;
     assert_eq!(world.tree()["x"], "theirs");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_does_not_come_out_at_the_server_goes_whole() {
+    let mut world = World::with(&["a"]).await;
+    world.write("a", "changed");
+    world.server().results.push(refused("checksum-mismatch"));
+    world.server().pushed.clear();
+    let outcome = world.pass().await;
+    assert_eq!((outcome.done, outcome.failed), (1, 0));
+    assert_eq!(world.server().tree(), world.tree());
+    assert_eq!(world.server().pushed.len(), 2);
+    // When that does not help either it is told
+    world.write("a", "changed again");
+    for _ in 0..2 {
+        let refused = refused("checksum-mismatch");
+        world.server().results.push(refused);
+    }
+    assert_eq!(world.pass().await.failed, 1);
+    world.settle().await;
 }

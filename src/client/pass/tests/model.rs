@@ -101,6 +101,18 @@ impl Model {
         Some(at)
     }
 
+    /// Where a node lies.
+    fn path(&self, id: i64) -> Option<String> {
+        let (mut names, mut at) = (Vec::new(), id);
+        while at != ROOT {
+            let (node, _) = self.nodes.get(&at)?;
+            names.push(node.name.as_str());
+            at = node.parent?;
+        }
+        names.reverse();
+        Some(names.join("/"))
+    }
+
     /// The etag of what is at a path.
     pub(super) fn etag(&self, path: &str) -> String {
         self.nodes[&self.find(path).unwrap()].0.etag.clone()
@@ -337,14 +349,18 @@ impl Model {
                 self.done(self.find(to).unwrap())
             }
             PushItem::Copy { .. } => panic!("clients do not ask for copies"),
-            PushItem::Delete { path, base } => {
-                let id = self.find(&path[1..]);
+            PushItem::Delete { path, id, base } => {
+                let path = match id {
+                    Some(id) => self.path(*id),
+                    None => Some(path[1..].to_owned()),
+                };
+                let id = path.as_deref().and_then(|path| self.find(path));
                 let etag = id.map(|id| self.nodes[&id].0.etag.clone());
                 if id.is_some() && base.is_some() && *base != etag {
                     return result(PushStatus::Stale);
                 }
-                if id.is_some() {
-                    self.remove(&path[1..]);
+                if let Some(path) = path.filter(|_| id.is_some()) {
+                    self.remove(&path);
                 }
                 result(PushStatus::Done)
             }

@@ -40,7 +40,7 @@ fn a_token_in_a_header_of_its_own_opens_as_much_and_counts_before_the_other() {
     let (api, nobody) = (Api::admin(&server), Api::anonymous(&server));
     let token = api.access();
     let bearer = format!("Bearer {token}");
-    let ask = |headers| nobody.get_with("sync/status", headers);
+    let ask = |headers: &[(&str, &str)]| nobody.get_with("sync/status", headers);
     ask(&[("X-Access-Token", token)]).json(200);
     ask(&[("X-Access-Token", token), ("Authorization", "Basic eDp5")]).json(200);
     for wrong in ["", "x", bearer.as_str()] {

@@ -64,6 +64,7 @@ fn copied(from: &str, to: &str) -> PushItem {
 fn deleted(path: &str, base: Option<&str>) -> PushItem {
     PushItem::Delete {
         path: path.to_owned(),
+        id: None,
         base: base.map(ToOwned::to_owned),
     }
 }

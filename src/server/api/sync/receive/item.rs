@@ -7,7 +7,7 @@ use super::super::super::show;
 use super::refused;
 use crate::protocol::sync::{PushItem, PushResult, PushStatus};
 use crate::tree::{self, Node, Reach, Tree};
-use crate::types::{ETag, NodePath};
+use crate::types::{ETag, NodeId, NodePath};
 
 /// Does one item.
 pub(super) async fn run(tree: &Tree, item: PushItem) -> PushResult {
@@ -43,23 +43,41 @@ async fn act(tree: &Tree, item: PushItem) -> Result<PushResult> {
             let placed = tree.copy(&from, &to, overwrite(over), Reach::Deep).await?;
             Ok(done(placed.node, &to))
         }
-        PushItem::Delete { path, base } => {
+        PushItem::Delete { path, id, base } => {
             let path = extract::path("path", &path)?;
-            delete(tree, &path, base.as_deref()).await
+            let id = match id {
+                Some(id) if extract::IDS.contains(&id) => Some(NodeId(id)),
+                Some(_) => return Err(Problem::invalid("id", "an id is a number below 2^53")),
+                None => None,
+            };
+            delete(tree, &path, id, base.as_deref()).await
         }
     }
 }
 
 /// What is not there needs no deleting: the item may come a second time.
-async fn delete(tree: &Tree, path: &NodePath, base: Option<&str>) -> Result<PushResult> {
-    let node = match tree.lookup(path).await {
-        Ok(node) => node,
-        Err(tree::Error::NotFound | tree::Error::NoParent) => return Ok(bare(PushStatus::Done)),
-        Err(error) => return Err(error.into()),
+async fn delete(
+    tree: &Tree,
+    path: &NodePath,
+    id: Option<NodeId>,
+    base: Option<&str>,
+) -> Result<PushResult> {
+    let id = match id {
+        Some(id) => id,
+        None => match tree.lookup(path).await {
+            Ok(node) => node.id,
+            Err(tree::Error::NotFound | tree::Error::NoParent) => {
+                return Ok(bare(PushStatus::Done));
+            }
+            Err(error) => return Err(error.into()),
+        },
     };
-    match tree.remove_node(node.id, base.map(ETag::parse)).await {
+    match tree.remove_node(id, base.map(ETag::parse)).await {
         Ok(()) | Err(tree::Error::NotFound) => Ok(bare(PushStatus::Done)),
-        Err(tree::Error::PreconditionFailed) => Ok(stale(tree, path).await),
+        Err(tree::Error::PreconditionFailed) => match tree.by_id(id).await {
+            Ok(located) => Ok(stale(tree, &located.path).await),
+            Err(_gone_meanwhile) => Ok(bare(PushStatus::Stale)),
+        },
         Err(error) => Err(error.into()),
     }
 }
