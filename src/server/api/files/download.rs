@@ -21,7 +21,7 @@ use super::super::problem::{self, Problem, Result};
 use super::super::responses::{NoFile, NoRange, Problems};
 use super::range::{Wanted, wanted};
 use crate::protocol::schema;
-use crate::server::pieces::PIECE;
+use crate::server::pieces::{self, PIECE};
 use crate::store::content::Reader;
 use crate::tree::{Located, Version};
 use crate::types::{ETag, Millis};
@@ -214,7 +214,7 @@ pub(in super::super) fn body(reader: Reader, length: u64) -> Body {
             let left = left - bytes.len() as u64;
             Ok(Some((bytes, (reader, left))))
         });
-    Body::from_stream(pieces)
+    pieces::body(pieces)
 }
 
 fn describe(headers: &mut HeaderMap, found: &Located, etag: &str, time: SystemTime) {

@@ -140,7 +140,7 @@ pub(in super::super) async fn signature(
         let next = signed.next().await.map_err(|error| broke_off(&error))?;
         Ok::<_, io::Error>(next.map(|bytes| (bytes, signed)))
     });
-    let mut response = send(SIGNATURE, Body::from_stream(body));
+    let mut response = send(SIGNATURE, pieces::body(body));
     response
         .headers_mut()
         .insert(header::CONTENT_LENGTH, length.into());
@@ -209,7 +209,7 @@ fn operations(head: &DeltaHead, diff: Diff) -> Result<Body> {
         let mut more = Bytes::from(more);
         Ok(Some((pieces::next(&mut more), (more, diff))))
     });
-    Ok(Body::from_stream(pieces))
+    Ok(pieces::body(pieces))
 }
 
 fn entries(chunks: ContentChunks) -> Body {
@@ -228,7 +228,7 @@ fn entries(chunks: ContentChunks) -> Body {
         }
         Ok(Some((Bytes::from(bytes), chunks)))
     });
-    Body::from_stream(batches)
+    pieces::body(batches)
 }
 
 pub(super) fn broke_off(error: &crate::store::Error) -> io::Error {

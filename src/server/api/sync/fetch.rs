@@ -3,7 +3,6 @@
 use std::io;
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
@@ -74,7 +73,7 @@ pub(in super::super) async fn fetch(
         let piece = pieces::next(&mut ready);
         Ok::<_, io::Error>((!piece.is_empty()).then_some((piece, (ready, answer))))
     });
-    Ok(send(stream::MEDIA_TYPE, Body::from_stream(pieces)))
+    Ok(send(stream::MEDIA_TYPE, pieces::body(pieces)))
 }
 
 fn wanted(items: &[FetchItem]) -> Result<Vec<Wanted>> {
