@@ -202,6 +202,11 @@ pub enum PushItem {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[schema(value_type = Option<schema::Id>)]
         id: Option<i64>,
+        /// The collection it lies in; with the id. When it lies in another one by now, or under another name, nothing is
+        /// changed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<schema::Id>)]
+        parent: Option<i64>,
         /// The etag it should have; else nothing is changed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[schema(value_type = Option<schema::ETag>)]

@@ -98,8 +98,10 @@ const NEW_BELOW: &str = concat!(
             WHERE pending.gone = 0 AND up.above NOT IN (SELECT id FROM item))
      SELECT DISTINCT start FROM up WHERE above IN (SELECT value FROM json_each($1))"
 );
-const PENDING_AT: &str = "WITH asked (id) AS MATERIALIZED (SELECT value FROM json_each($1))
-    SELECT 1 FROM pending WHERE id IN (SELECT id FROM asked) OR parent IN (SELECT id FROM asked) LIMIT 1";
+/// Something in one of these collections, or one of those above them, which decides where they lie.
+const PENDING_AT: &str = "WITH RECURSIVE up (id) AS (
+        SELECT value FROM json_each($1) UNION SELECT item.parent FROM up JOIN item ON item.id = up.id)
+    SELECT 1 FROM pending WHERE id IN (SELECT id FROM up) OR parent IN (SELECT value FROM json_each($1)) LIMIT 1";
 const OCCUPANTS: &str = "SELECT item.id FROM pending JOIN item ON item.parent = pending.parent AND item.name = pending.name
     WHERE pending.gone = 0 AND item.id <> pending.id";
 const PENDING_IN: &str = "WITH asked (id) AS MATERIALIZED (SELECT value FROM json_each($1))
@@ -233,7 +235,7 @@ impl Journal {
         Ok(ids.into_iter().map(ItemId).collect())
     }
 
-    /// Whether the server has one of these collections, or something in one, otherwise than this side.
+    /// Whether the server has one of these collections, one above them, or something in one, otherwise than this side.
     pub async fn is_pending_at(&self, ids: &[ItemId]) -> Result<bool, Error> {
         let query = sqlx::query(PENDING_AT).bind(json_of(ids));
         let found = query.fetch_optional(&mut *self.conn().await).await?;

@@ -151,10 +151,13 @@ impl Engine {
                 } else {
                     base.as_ref().map(|base| base.as_ref().to_owned())
                 };
-                // What lies in a collection that has moved there is told of in no other way.
+                let parent = parts.remote.get(*id).map(|item| parts.alias(item.parent));
+                // What lies in a collection that has moved there is told of in no other way. What was moved by itself is
+                // to be heard of first.
                 PushItem::Delete {
                     path: at(*id)?,
                     id: Some(id.0),
+                    parent: parent.filter(|id| id.is_known()).map(|id| id.0),
                     base,
                 }
             }

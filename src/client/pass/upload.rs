@@ -17,7 +17,7 @@ use crate::client::local::Stamp;
 use crate::client::local::cutting::Cutting;
 use crate::client::local::read::{List, Opened};
 use crate::client::progress::Progress;
-use crate::client::remote::Source;
+use crate::client::remote::{self, Source};
 use crate::protocol::files::{OpenUpload, UploadState, Written};
 use crate::types::hex;
 
@@ -29,9 +29,11 @@ const PIECE: u64 = 512 * 1024;
 const TRIES: u32 = 5;
 /// How long to wait before the first of these, doubled before each other one.
 const PAUSE: Duration = Duration::from_millis(400);
-/// Why the server refuses to finish an upload that will never be finished: the bytes are not those that were meant, or
-/// not there any more.
-const IN_VAIN: [&str; 2] = ["checksum-mismatch", "not-found"];
+/// Why the server refuses an upload that will never be finished: the bytes are not those that were meant, not there any
+/// more, or too many.
+const IN_VAIN: [&str; 3] = ["checksum-mismatch", "not-found", "too-large"];
+/// Why it refuses a part while it still lets go of the request before, of which it may have had more than was known.
+const NOT_YET: [&str; 2] = ["upload-offset", "upload-state"];
 
 /// A file that is read once, to be sent and to be cut.
 struct Reading {
@@ -79,9 +81,7 @@ impl Engine {
         let finished = self.session.finish_upload(id, &hex(&list.root.0)).await;
         match &finished {
             Ok(_) => self.journal.end(&put.path).await?,
-            Err(error) if error.problem().is_some_and(|name| IN_VAIN.contains(&name)) => {
-                self.give_up(put, id).await?;
-            }
+            Err(error) if is_in_vain(error) => self.give_up(put, id).await?,
             // It can be finished later without sending anything again.
             Err(_) => {}
         }
@@ -96,7 +96,12 @@ impl Engine {
         mut state: UploadState,
         reading: &Arc<Reading>,
     ) -> Result<(), Error> {
-        let mut tries = 0;
+        let (mut tries, known) = (0, Arc::clone(reading));
+        let offset = state.offset;
+        // Before the request begins: the server waits for its first bytes for half a minute.
+        let read = spawn_blocking(move || known.read_to(offset)).await;
+        read.map_err(|ended| Error::Ended(ended.to_string()))?
+            .map_err(|_changed| Error::Later)?;
         while state.offset < put.size {
             let length = PART.min(put.size - state.offset);
             let bytes = pieces(Arc::clone(reading), state.offset, length);
@@ -105,7 +110,8 @@ impl Engine {
                 Ok(state) => state,
                 Err(error)
                     if tries < TRIES
-                        && (error.passes() || error.problem() == Some("upload-offset")) =>
+                        && (error.passes()
+                            || error.problem().is_some_and(|name| NOT_YET.contains(&name))) =>
                 {
                     tokio::time::sleep(PAUSE * 2_u32.pow(tries)).await;
                     tries += 1;
@@ -116,7 +122,7 @@ impl Engine {
                     now
                 }
                 Err(error) => {
-                    if !error.passes() {
+                    if is_in_vain(&error) {
                         self.give_up(put, state.id).await?;
                     }
                     return Err(error.into());
@@ -140,7 +146,7 @@ impl Engine {
         if let Some(begun) = self.journal.begun(&put.path).await? {
             let same = begun.stamp.same_bytes(&opened.stamp()) && begun.base == base;
             match self.session.upload(begun.upload).await {
-                Ok(state) if same && !state.finished => return Ok(state),
+                Ok(state) if same && !state.finished && state.size == put.size => return Ok(state),
                 Ok(_) => self.give_up(put, begun.upload).await?,
                 Err(error) if error.problem().is_some() => self.journal.end(&put.path).await?,
                 Err(error) => return Err(error.into()),
@@ -166,7 +172,7 @@ impl Engine {
 }
 
 impl Reading {
-    /// Bytes to be sent, cut on the way. What arrived in an earlier try is read for that alone.
+    /// Bytes to be sent, cut on the way.
     fn piece(&self, at: u64, end: u64) -> io::Result<Bytes> {
         let bytes = read(&self.opened, at..end)?;
         let mut cutting = self.cutting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -179,6 +185,15 @@ impl Reading {
         Ok(bytes.into())
     }
 
+    /// Cuts what arrived in an earlier try.
+    fn read_to(&self, end: u64) -> io::Result<()> {
+        let mut cutting = self.cutting.lock().unwrap_or_else(PoisonError::into_inner);
+        match cutting.as_mut() {
+            Some(cutting) => cutting.read_to(&self.opened, end).map_err(unreadable),
+            None => Ok(()),
+        }
+    }
+
     /// How it is cut.
     fn end(&self, size: u64) -> io::Result<Option<List>> {
         let mut cutting = self.cutting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -188,6 +203,12 @@ impl Reading {
         cutting.read_to(&self.opened, size).map_err(unreadable)?;
         Ok(Some(cutting.end()))
     }
+}
+
+/// Whether to send it again, or the rest of it, never helps.
+fn is_in_vain(error: &remote::Error) -> bool {
+    let named = error.problem().is_some_and(|name| IN_VAIN.contains(&name));
+    named || matches!(error, remote::Error::Source(_))
 }
 
 /// A part of a file, read as it is wanted.

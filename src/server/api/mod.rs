@@ -28,7 +28,10 @@ mod usage;
 use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
+use axum::middleware::map_response;
+use axum::response::Response;
 use axum::{Extension, Router};
+use http::{HeaderValue, header};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use utoipa::OpenApi;
@@ -84,8 +87,19 @@ pub(crate) fn routes(api: Api) -> Router {
     router
         .fallback(nowhere)
         .layer(DefaultBodyLimit::max(JSON_MAX))
+        .layer(map_response(private))
         .layer(Extension(document::text(spec)))
         .with_state(Arc::new(api))
+}
+
+/// Caches that others share keep nothing that a token opens, whichever header it comes in: by itself that is so only with
+/// `Authorization` (RFC 9111 §3.5).
+async fn private(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("private"));
+    response
 }
 
 fn documented() -> OpenApiRouter<Arc<Api>> {

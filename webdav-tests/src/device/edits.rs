@@ -284,6 +284,7 @@ impl Device {
                     push.item(&PushItem::Delete {
                         path,
                         id: None,
+                        parent: None,
                         base,
                     });
                 }

@@ -61,6 +61,21 @@ async fn what_is_deleted_here_while_its_folder_moves_there_goes_from_where_it_li
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_deleted_here_while_it_moves_there_stays() {
+    for to in ["b/1", "a/one"] {
+        let mut world = World::with(&["a/1", "a/2", "b/3"]).await;
+        world.remove("a/1");
+        world.server().before_push = Some(Box::new(move |server| server.rename("a/1", to)));
+        world.pass().await;
+        world.settle().await;
+        assert_eq!(
+            world.tree().get(to).map(String::as_str),
+            Some("bytes of a/1")
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_new_file_that_meets_one_which_is_known_under_another_name_leaves_it_there() {
     let mut world = World::with(&["a"]).await;
     let id = world.server().find("a");

@@ -349,7 +349,20 @@ impl Model {
                 self.done(self.find(to).unwrap())
             }
             PushItem::Copy { .. } => panic!("clients do not ask for copies"),
-            PushItem::Delete { path, id, base } => {
+            PushItem::Delete {
+                path,
+                id,
+                parent,
+                base,
+            } => {
+                let is_there = |id: &i64| {
+                    let node = self.nodes.get(id).map(|(node, _)| node);
+                    let name = path.rsplit('/').next();
+                    node.is_none_or(|node| node.parent == *parent && Some(&*node.name) == name)
+                };
+                if !id.iter().all(is_there) {
+                    return result(PushStatus::Stale);
+                }
                 let path = match id {
                     Some(id) => self.path(*id),
                     None => Some(path[1..].to_owned()),

@@ -41,7 +41,10 @@ fn a_token_in_a_header_of_its_own_opens_as_much_and_counts_before_the_other() {
     let token = api.access();
     let bearer = format!("Bearer {token}");
     let ask = |headers: &[(&str, &str)]| nobody.get_with("sync/status", headers);
-    ask(&[("X-Access-Token", token)]).json(200);
+    let answer = ask(&[("X-Access-Token", token)]);
+    answer.json(200);
+    // Caches that others share must not keep it
+    assert_eq!(answer.header("cache-control"), Some("private"));
     ask(&[("X-Access-Token", token), ("Authorization", "Basic eDp5")]).json(200);
     for wrong in ["", "x", bearer.as_str()] {
         let both = [

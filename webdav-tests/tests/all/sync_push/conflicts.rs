@@ -301,25 +301,32 @@ fn a_new_file_that_comes_again_after_others_went_on_from_it_is_no_conflict() {
 #[test]
 fn a_deletion_with_an_id_finds_what_has_moved_and_spares_what_came_to_its_place() {
     let at = overtaken();
-    let delete = |etag: &str| {
+    let delete = |parent: Option<i64>, etag: &str| {
         let mut push = Push::new();
         push.item(&PushItem::Delete {
             path: "/documents/a.txt".to_owned(),
             id: Some(at.head.id),
+            parent,
             base: Some(etag.to_owned()),
         });
         push
     };
-    let (wrong, right) = (delete(&at.first.etag), delete(&at.head.etag));
+    let wrong = [
+        delete(None, &at.first.etag),
+        delete(at.head.parent, &at.head.etag),
+    ];
+    let right = delete(None, &at.head.etag);
     at.server.admin().mkcol("/dav/other").expect(&[201]);
     at.device.api().rename("/documents/a.txt", "/other/b.txt");
     at.device.api().upload("/documents/a.txt", b"another one");
-    let result = one(&at.device, &wrong);
-    let path = result.node.map(|node| node.path);
-    assert_eq!(
-        (result.status, path.as_deref()),
-        (PushStatus::Stale, Some("/other/b.txt"))
-    );
+    for wrong in wrong {
+        let result = one(&at.device, &wrong);
+        let path = result.node.map(|node| node.path);
+        assert_eq!(
+            (result.status, path.as_deref()),
+            (PushStatus::Stale, Some("/other/b.txt"))
+        );
+    }
     for _ in 0..2 {
         assert_eq!(one(&at.device, &right).status, PushStatus::Done);
         assert_eq!(at.server.admin().get("/dav/other/b.txt").status, 404);

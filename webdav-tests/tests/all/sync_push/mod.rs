@@ -65,6 +65,7 @@ fn deleted(path: &str, base: Option<&str>) -> PushItem {
     PushItem::Delete {
         path: path.to_owned(),
         id: None,
+        parent: None,
         base: base.map(ToOwned::to_owned),
     }
 }

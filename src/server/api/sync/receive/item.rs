@@ -7,7 +7,7 @@ use super::super::super::show;
 use super::refused;
 use crate::protocol::sync::{PushItem, PushResult, PushStatus};
 use crate::tree::{self, Node, Reach, Tree};
-use crate::types::{ETag, NodeId, NodePath};
+use crate::types::{ETag, NodeId, NodeName, NodePath};
 
 /// Does one item.
 pub(super) async fn run(tree: &Tree, item: PushItem) -> PushResult {
@@ -43,41 +43,72 @@ async fn act(tree: &Tree, item: PushItem) -> Result<PushResult> {
             let placed = tree.copy(&from, &to, overwrite(over), Reach::Deep).await?;
             Ok(done(placed.node, &to))
         }
-        PushItem::Delete { path, id, base } => {
+        PushItem::Delete {
+            path,
+            id,
+            parent,
+            base,
+        } => {
             let path = extract::path("path", &path)?;
-            let id = match id {
-                Some(id) if extract::IDS.contains(&id) => Some(NodeId(id)),
-                Some(_) => return Err(Problem::invalid("id", "an id is a number below 2^53")),
-                None => None,
-            };
-            delete(tree, &path, id, base.as_deref()).await
+            let (id, parent) = (node("id", id)?, node("parent", parent)?);
+            match id {
+                Some(id) => delete_node(tree, &path, (id, parent), base.as_deref()).await,
+                None => delete(tree, &path, base.as_deref()).await,
+            }
         }
     }
 }
 
+fn node(field: &str, id: Option<i64>) -> Result<Option<NodeId>> {
+    match id {
+        Some(id) if extract::IDS.contains(&id) => Ok(Some(NodeId(id))),
+        Some(_) => Err(Problem::invalid(field, "an id is a number below 2^53")),
+        None => Ok(None),
+    }
+}
+
 /// What is not there needs no deleting: the item may come a second time.
-async fn delete(
+async fn delete(tree: &Tree, path: &NodePath, base: Option<&str>) -> Result<PushResult> {
+    match tree.lookup(path).await {
+        Ok(node) => remove(tree, path, node.id, base).await,
+        Err(tree::Error::NotFound | tree::Error::NoParent) => Ok(bare(PushStatus::Done)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The same for a node wherever it lies, or only where it was. `path` is where it was.
+async fn delete_node(
     tree: &Tree,
     path: &NodePath,
-    id: Option<NodeId>,
+    (id, parent): (NodeId, Option<NodeId>),
     base: Option<&str>,
 ) -> Result<PushResult> {
-    let id = match id {
-        Some(id) => id,
-        None => match tree.lookup(path).await {
-            Ok(node) => node.id,
-            Err(tree::Error::NotFound | tree::Error::NoParent) => {
-                return Ok(bare(PushStatus::Done));
-            }
-            Err(error) => return Err(error.into()),
-        },
+    let found = match tree.by_id(id).await {
+        Ok(found) => found,
+        Err(tree::Error::NotFound) => return Ok(bare(PushStatus::Done)),
+        Err(error) => return Err(error.into()),
     };
+    let name = path.split_last().map(|(_above, name)| name.key());
+    let other_name = NodeName::parse(&found.node.name)
+        .map(|name| name.key())
+        .ok()
+        != name;
+    let has_moved = other_name || found.node.parent != parent;
+    if found.node.trashed.is_none() && parent.is_some() && has_moved {
+        return Ok(stale(tree, &found.path).await);
+    }
+    remove(tree, &found.path, id, base).await
+}
+
+async fn remove(
+    tree: &Tree,
+    path: &NodePath,
+    id: NodeId,
+    base: Option<&str>,
+) -> Result<PushResult> {
     match tree.remove_node(id, base.map(ETag::parse)).await {
         Ok(()) | Err(tree::Error::NotFound) => Ok(bare(PushStatus::Done)),
-        Err(tree::Error::PreconditionFailed) => match tree.by_id(id).await {
-            Ok(located) => Ok(stale(tree, &located.path).await),
-            Err(_gone_meanwhile) => Ok(bare(PushStatus::Stale)),
-        },
+        Err(tree::Error::PreconditionFailed) => Ok(stale(tree, path).await),
         Err(error) => Err(error.into()),
     }
 }
