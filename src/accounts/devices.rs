@@ -116,7 +116,7 @@ pub(super) async fn list(meta: &Meta, account: AccountId) -> Result<Vec<DeviceIn
     rows.into_iter().map(info).collect()
 }
 
-/// Gives a device another name.
+/// Gives a device another name; one that was revoked is not found.
 pub(super) async fn rename(
     meta: &Meta,
     account: AccountId,

@@ -115,4 +115,7 @@ async fn a_renamed_device_is_listed_by_its_new_name() {
 
     let listed = accounts.device_list(alice).await.unwrap();
     assert_eq!((listed.len(), listed[0].name.as_str()), (1, "Pixel"));
+    accounts.device_revoke(alice, phone).await.unwrap();
+    let again = accounts.device_rename(alice, phone, "again").await;
+    assert!(matches!(again, Err(Error::NotFound)));
 }

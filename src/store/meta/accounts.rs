@@ -144,7 +144,8 @@ const REVOKE: &str = "UPDATE devices SET revoked_at = COALESCE(revoked_at, $3)
     WHERE account_id = $1 AND id = $2 RETURNING id";
 const DEVICE: &str = "SELECT id, name, type, created_at, last_sync, revoked_at
     FROM devices WHERE account_id = $1 AND id = $2";
-const RENAME_DEVICE: &str = "UPDATE devices SET name = $3 WHERE account_id = $1 AND id = $2
+const RENAME_DEVICE: &str = "UPDATE devices SET name = $3
+    WHERE account_id = $1 AND id = $2 AND revoked_at IS NULL
     RETURNING id, name, type, created_at, last_sync, revoked_at";
 const SYNCED: &str = "UPDATE devices SET last_sync = $2 WHERE id = $1";
 

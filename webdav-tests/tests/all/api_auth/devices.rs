@@ -75,6 +75,12 @@ fn a_device_gets_another_name() {
     let longest = "ä".repeat(255);
     let renamed = laptop.patch(&route, &json!({"name": longest})).json(200);
     assert_eq!(renamed["name"], longest);
+    // One that is shut out is only listed
+    laptop.delete(&route).expect(&[204]);
+    laptop
+        .patch(&route, &json!({"name": "again"}))
+        .problem("not-found", 404);
+    assert_eq!(devices(&laptop)[1]["name"], longest);
 }
 
 #[test]
