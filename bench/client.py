@@ -80,6 +80,8 @@ def wire_rsync(edit, rounds):
         edit.begin(folder)
         daemon.push(folder, daemon.port, "--whole-file")
         for nth in range(1, rounds + 1):
+            # A file of the same size that was written in the same second is the same to rsync.
+            time.sleep(1)
             edit.change(folder, nth)
             proxy.mark()
             daemon.push(folder, proxy.port, "-z", "--no-whole-file")
