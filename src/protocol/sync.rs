@@ -323,6 +323,20 @@ pub struct PushResult {
     pub problem: Option<Problem>,
 }
 
+impl PushResult {
+    /// What became of an item, with nothing beside it.
+    pub fn bare(status: PushStatus) -> Self {
+        Self {
+            status,
+            node: None,
+            conflict: None,
+            etag: None,
+            need: None,
+            problem: None,
+        }
+    }
+}
+
 /// What became of a push.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Pushed {

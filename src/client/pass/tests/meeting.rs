@@ -1,10 +1,10 @@
 //! What another device has done since the pass has heard.
 
-use super::model::{refused, result};
+use super::wire::refused;
 use super::world::World;
 use crate::client::item::ItemId;
 use crate::client::local::scan::{Reach, Scope};
-use crate::protocol::sync::{PushItem, PushStatus};
+use crate::protocol::sync::{PushItem, PushResult, PushStatus};
 
 /// What was deleted, of all that was sent.
 fn deletes(world: &World) -> Vec<PushItem> {
@@ -120,7 +120,7 @@ async fn a_move_of_what_has_the_name_by_now_is_not_taken_for_that_of_another() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_server_did_not_take_is_known_in_the_next_pass() {
-    for first in [result(PushStatus::Stale), refused("locked")] {
+    for first in [PushResult::bare(PushStatus::Stale), refused("locked")] {
         let mut world = World::with(&["gone", "d/gone", "old/a", "edited", "d/keep"]).await;
         let mut changed = Vec::new();
         world.remove("gone");

@@ -5,4 +5,5 @@ mod meeting;
 mod model;
 mod swap;
 mod touching;
+pub(super) mod wire;
 mod world;

@@ -1,29 +1,23 @@
 //! A server that keeps a tree in memory and speaks as much of the protocol as a pass needs.
 
-use std::collections::BTreeMap;
-use std::io::Read as _;
-use std::sync::Arc;
-
-use bytes::Bytes;
 use serde_json::{Value, json as value};
+use std::collections::BTreeMap;
 
+use super::wire::{KEY, given, keys, records, refused, told, unpack};
 use crate::chunk::Class;
 use crate::client::journal::pack;
 use crate::client::local::cutting::Cutting;
 use crate::client::remote::tests::stand::{Reply, Seen, json, problem, typed, with_status};
-use crate::crypto::ClientKeys;
 use crate::protocol::files::{Kind, Node};
-use crate::protocol::problem::{Problem, TYPE_PREFIX};
-use crate::protocol::stream::{self, Decoder, Record};
+use crate::protocol::stream::{self, Record};
 use crate::protocol::sync::{
-    Change, Changes, DeltaHead, FetchHead, FetchRefusal, FetchRequest, Need, PushItem, PushPut,
-    PushResult, PushStatus, Pushed,
+    Change, Changes, FetchHead, FetchRefusal, FetchRequest, Need, PushItem, PushPut, PushResult,
+    PushStatus, Pushed,
 };
 use crate::types::hex;
 
 /// The node that is the root of the account's one space.
 pub(super) const ROOT: i64 = 1;
-const KEY: [u8; 32] = [7; 32];
 
 /// Does something to the tree at a moment of the test's choice.
 pub(super) type Act = Box<dyn FnOnce(&mut Model) + Send>;
@@ -231,7 +225,7 @@ impl Model {
                     return problem(404, "not-found");
                 }
                 let bytes = etag.and_then(|etag| self.olds.get(etag)).unwrap_or(bytes);
-                let list = Cutting::whole(Class::Small, bytes, &Arc::new(keys()));
+                let list = Cutting::whole(Class::Small, bytes, &keys());
                 typed("application/vnd.sync-server.manifest", pack(&list.chunks))
             }
             _ => self.other(seen.method.as_str(), path),
@@ -333,7 +327,7 @@ impl Model {
             PushItem::Put(put) if is_whole => self.take(put, bytes),
             PushItem::Put(_) => PushResult {
                 need: Some(Need::Content),
-                ..result(PushStatus::Need)
+                ..PushResult::bare(PushStatus::Need)
             },
             PushItem::Mkdir { path, .. } => {
                 let path = &path[1..];
@@ -361,7 +355,7 @@ impl Model {
                     node.is_none_or(|node| node.parent == *parent && Some(&*node.name) == name)
                 };
                 if !id.iter().all(is_there) {
-                    return result(PushStatus::Stale);
+                    return PushResult::bare(PushStatus::Stale);
                 }
                 let path = match id {
                     Some(id) => self.path(*id),
@@ -370,12 +364,12 @@ impl Model {
                 let id = path.as_deref().and_then(|path| self.find(path));
                 let etag = id.map(|id| self.nodes[&id].0.etag.clone());
                 if id.is_some() && base.is_some() && *base != etag {
-                    return result(PushStatus::Stale);
+                    return PushResult::bare(PushStatus::Stale);
                 }
                 if let Some(path) = path.filter(|_| id.is_some()) {
                     self.remove(&path);
                 }
-                result(PushStatus::Done)
+                PushResult::bare(PushStatus::Done)
             }
         }
     }
@@ -386,7 +380,7 @@ impl Model {
         let id = self.find(path);
         let etag = id.map_or("none".to_owned(), |id| self.nodes[&id].0.etag.clone());
         if put.base.as_ref() != Some(&etag) {
-            return result(PushStatus::Stale);
+            return PushResult::bare(PushStatus::Stale);
         }
         let id = self.write(path, Kind::File, bytes);
         let node = &mut self.nodes.get_mut(&id).unwrap().0;
@@ -412,7 +406,7 @@ impl Model {
     fn done(&self, id: i64) -> PushResult {
         PushResult {
             node: Some(self.told(id)),
-            ..result(PushStatus::Done)
+            ..PushResult::bare(PushStatus::Done)
         }
     }
 
@@ -441,76 +435,5 @@ impl Model {
             stream::end(&mut out);
         }
         out
-    }
-}
-
-fn given(node: &Node, bytes: &[u8]) -> DeltaHead {
-    let list = Cutting::whole(Class::Small, bytes, &Arc::new(keys()));
-    DeltaHead {
-        id: node.id,
-        from: None,
-        to: node.etag.clone(),
-        size: node.size,
-        root: hex(&list.root.0),
-        class: Class::Small.into(),
-    }
-}
-
-fn keys() -> ClientKeys {
-    ClientKeys {
-        chunk: KEY,
-        blind: KEY,
-        root: KEY,
-        gear: 7,
-    }
-}
-
-/// As it was before it was packed for the way.
-fn unpack(body: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::new();
-    let decoder = zstd::stream::read::Decoder::new(body);
-    match decoder.and_then(|mut decoder| decoder.read_to_end(&mut plain)) {
-        Ok(_) if !plain.is_empty() => plain,
-        _ => body.to_vec(),
-    }
-}
-
-fn records(body: &[u8]) -> Vec<Record> {
-    let mut decoder = Decoder::new();
-    decoder.feed(Bytes::from(unpack(body)));
-    let mut records = Vec::new();
-    while let Some(record) = decoder.next().unwrap() {
-        records.push(record);
-    }
-    records
-}
-
-/// What became of an item, with nothing said beside it.
-pub(super) fn result(status: PushStatus) -> PushResult {
-    PushResult {
-        status,
-        node: None,
-        conflict: None,
-        etag: None,
-        need: None,
-        problem: None,
-    }
-}
-
-/// An item that is refused.
-pub(super) fn refused(name: &str) -> PushResult {
-    PushResult {
-        problem: Some(told(name)),
-        ..result(PushStatus::Error)
-    }
-}
-
-fn told(name: &str) -> Problem {
-    Problem {
-        kind: format!("{TYPE_PREFIX}{name}"),
-        title: name.to_owned(),
-        status: 404,
-        detail: name.to_owned(),
-        field: None,
     }
 }

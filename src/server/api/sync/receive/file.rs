@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use super::super::super::extract;
 use super::super::super::problem::{self, Problem, Result};
-use super::item::bare;
 use super::refused;
 use crate::chunk::Class;
 use crate::crypto::Blinded;
@@ -290,7 +289,7 @@ fn no_target() -> Problem {
 fn need(need: Need) -> PushResult {
     PushResult {
         need: Some(need),
-        ..bare(PushStatus::Need)
+        ..PushResult::bare(PushStatus::Need)
     }
 }
 

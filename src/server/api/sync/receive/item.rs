@@ -71,7 +71,9 @@ fn node(field: &str, id: Option<i64>) -> Result<Option<NodeId>> {
 async fn delete(tree: &Tree, path: &NodePath, base: Option<&str>) -> Result<PushResult> {
     match tree.lookup(path).await {
         Ok(node) => remove(tree, path, node.id, base).await,
-        Err(tree::Error::NotFound | tree::Error::NoParent) => Ok(bare(PushStatus::Done)),
+        Err(tree::Error::NotFound | tree::Error::NoParent) => {
+            Ok(PushResult::bare(PushStatus::Done))
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -85,7 +87,7 @@ async fn delete_node(
 ) -> Result<PushResult> {
     let found = match tree.by_id(id).await {
         Ok(found) => found,
-        Err(tree::Error::NotFound) => return Ok(bare(PushStatus::Done)),
+        Err(tree::Error::NotFound) => return Ok(PushResult::bare(PushStatus::Done)),
         Err(error) => return Err(error.into()),
     };
     let name = path.split_last().map(|(_above, name)| name.key());
@@ -107,7 +109,7 @@ async fn remove(
     base: Option<&str>,
 ) -> Result<PushResult> {
     match tree.remove_node(id, base.map(ETag::parse)).await {
-        Ok(()) | Err(tree::Error::NotFound) => Ok(bare(PushStatus::Done)),
+        Ok(()) | Err(tree::Error::NotFound) => Ok(PushResult::bare(PushStatus::Done)),
         Err(tree::Error::PreconditionFailed) => Ok(stale(tree, path).await),
         Err(error) => Err(error.into()),
     }
@@ -118,9 +120,9 @@ pub(super) async fn stale(tree: &Tree, path: &NodePath) -> PushResult {
     match tree.lookup(path).await {
         Ok(head) => PushResult {
             node: Some(show::node(head, path)),
-            ..bare(PushStatus::Stale)
+            ..PushResult::bare(PushStatus::Stale)
         },
-        Err(tree::Error::NotFound) => bare(PushStatus::Stale),
+        Err(tree::Error::NotFound) => PushResult::bare(PushStatus::Stale),
         Err(error) => refused(&error.into()),
     }
 }
@@ -128,18 +130,6 @@ pub(super) async fn stale(tree: &Tree, path: &NodePath) -> PushResult {
 fn done(node: Node, path: &NodePath) -> PushResult {
     PushResult {
         node: Some(show::node(node, path)),
-        ..bare(PushStatus::Done)
-    }
-}
-
-/// A result without anything beside it.
-pub(super) fn bare(status: PushStatus) -> PushResult {
-    PushResult {
-        status,
-        node: None,
-        conflict: None,
-        etag: None,
-        need: None,
-        problem: None,
+        ..PushResult::bare(PushStatus::Done)
     }
 }
