@@ -399,9 +399,10 @@ impl Daemon {
             Ask::Status => Ok(()),
             Ask::Sync | Ask::SyncForced => {
                 self.due = None;
-                self.dirty.all();
                 if ask == Ask::SyncForced {
                     self.dirty.force();
+                } else {
+                    self.dirty.all();
                 }
                 Ok(())
             }

@@ -108,7 +108,7 @@ pub struct UploadSession {
     pub space: SpaceId,
     /// Bytes announced.
     pub size: u64,
-    /// Bytes that are durable. While somebody sends, it lags behind by up to 16 MiB.
+    /// Bytes that are durable. While somebody sends, it lags behind by up to 32 MiB.
     pub received: u64,
     /// When it will be forgotten unless somebody uses it.
     pub expires: Millis,

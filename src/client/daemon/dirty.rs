@@ -145,6 +145,14 @@ mod tests {
             assert!(!dirty.is_vain(&mut outcome));
             assert!(dirty.take().pull);
         }
+        // On a full disk the rest has no room either
+        let mut outcome = Outcome {
+            failed: 1,
+            rest: true,
+            full: true,
+            ..Outcome::default()
+        };
+        assert!(dirty.is_vain(&mut outcome) && !dirty.is_any());
         // Without a rest they would have been too many
         let mut outcome = Outcome {
             failed: 1,

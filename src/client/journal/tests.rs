@@ -281,6 +281,14 @@ async fn files_that_are_new_there_come_in_portions_and_all_else_at_once() {
     }
 }
 
+#[tokio::test]
+async fn what_lies_below_a_collection_that_moved_there_is_pending_too() {
+    let (_dir, journal) = journal().await;
+    assert!(!journal.is_pending_at(&[ItemId(4)]).await.unwrap());
+    hear(&journal, &[Intake::Is(entry(2, 1, "papers", "d1"))], None).await;
+    assert!(journal.is_pending_at(&[ItemId(4)]).await.unwrap());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_processes_may_begin_it_at_once() {
     for _ in 0..20 {

@@ -1,14 +1,16 @@
 //! Uploads in parts that have begun.
 
 use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
 
+use super::entry::all;
 use super::{Error, Journal};
 use crate::client::local::Stamp;
 
 const GET: &str = "SELECT upload, base, inode, size, mtime, ctime FROM upload WHERE path = $1";
 const PUT: &str = "INSERT OR REPLACE INTO upload (path, upload, base, inode, size, mtime, ctime) \
      VALUES ($1, $2, $3, $4, $5, $6, $7)";
-const ALL: &str = "SELECT path, upload FROM upload";
+const ALL: &str = "SELECT upload, base, inode, size, mtime, ctime, path FROM upload";
 const REMOVE: &str = "DELETE FROM upload WHERE path = $1";
 
 /// An upload in parts that a restart can go on with.
@@ -29,22 +31,13 @@ impl Journal {
         let Some(row) = query.fetch_optional(&mut *self.conn().await).await? else {
             return Ok(None);
         };
-        Ok(Some(Begun {
-            upload: row.try_get(0)?,
-            base: row.try_get(1)?,
-            stamp: Stamp {
-                inode: row.try_get::<i64, _>(2)?.cast_unsigned(),
-                size: row.try_get::<i64, _>(3)?.cast_unsigned(),
-                mtime_ns: row.try_get(4)?,
-                ctime_ns: row.try_get(5)?,
-            },
-        }))
+        Ok(Some(begun(&row)?))
     }
 
-    /// All that have begun: their paths, and the server's ids.
-    pub async fn uploads(&self) -> Result<Vec<(String, i64)>, Error> {
-        let query = sqlx::query_as(ALL);
-        Ok(query.fetch_all(&mut *self.conn().await).await?)
+    /// All that have begun, with their paths.
+    pub async fn uploads(&self) -> Result<Vec<(String, Begun)>, Error> {
+        let of = |row: &SqliteRow| Ok((row.try_get(6)?, begun(row)?));
+        all(sqlx::query(ALL), &mut *self.conn().await, of).await
     }
 
     /// Remembers an upload that has begun.
@@ -71,4 +64,17 @@ impl Journal {
             .await?;
         Ok(())
     }
+}
+
+fn begun(row: &SqliteRow) -> Result<Begun, Error> {
+    Ok(Begun {
+        upload: row.try_get(0)?,
+        base: row.try_get(1)?,
+        stamp: Stamp {
+            inode: row.try_get::<i64, _>(2)?.cast_unsigned(),
+            size: row.try_get::<i64, _>(3)?.cast_unsigned(),
+            mtime_ns: row.try_get(4)?,
+            ctime_ns: row.try_get(5)?,
+        },
+    })
 }

@@ -1,14 +1,16 @@
 //! Whether files that look touched hold other bytes.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use tokio::task::block_in_place;
 
+use super::content::list_of;
 use super::{Engine, Error};
 use crate::chunk::Class;
 use crate::client::item::{Content, ItemId, Kind};
 use crate::client::journal::{Entry, Side, Write, unpack};
-use crate::client::local::read::List;
+use crate::client::local::read::{List, Opened};
 use crate::client::local::scan::{Found, Local};
 use crate::client::local::{Stamp, join, read};
 
@@ -48,9 +50,9 @@ impl Engine {
         for mut local in std::mem::take(&mut found.changed) {
             let row = rows.remove(&local.item.id);
             if let Some(row) = row.filter(|row| row.size == local.stamp.size)
-                && let Some(list) = self.read(&local, &row, &new).await?
+                && let Some((opened, list)) = self.read(&local, &row, &new).await?
             {
-                if self.is_same(&row, &list).await? {
+                if self.is_same(&row, &opened, &list).await? {
                     local.item.content = Content::Version(row.etag.clone());
                     if local.item == row.item() {
                         let stamp = (!local.racy).then_some(local.stamp);
@@ -72,7 +74,7 @@ impl Engine {
     }
 
     /// Whether a file that is cut so has the bytes that were in step.
-    async fn is_same(&self, row: &Entry, list: &List) -> Result<bool, Error> {
+    async fn is_same(&self, row: &Entry, opened: &Opened, list: &List) -> Result<bool, Error> {
         if let Some(known) = self.journal.list(row.id, &row.etag).await? {
             return Ok(known.root == list.root);
         }
@@ -82,22 +84,24 @@ impl Engine {
             Err(error) if error.is_of_one() => return Ok(false),
             Err(error) => return Err(error.into()),
         };
-        let same = there == list.chunks;
-        if same {
-            let etag = std::sync::Arc::clone(&row.etag);
-            let write = Write::List(row.id, row.space, etag, list.clone());
-            self.journal.write(&[write]).await?;
-        }
-        Ok(same)
+        let keys = self.keys(row.space).await?;
+        let same = block_in_place(|| list_of(list.clone(), opened, &there, &keys));
+        // What cannot be read to its end is none that is known.
+        let Ok(Some(list)) = same else {
+            return Ok(false);
+        };
+        let write = Write::List(row.id, row.space, Arc::clone(&row.etag), list);
+        self.journal.write(&[write]).await?;
+        Ok(true)
     }
 
-    /// How a file is cut now; none when it cannot be read to its end.
+    /// A file and how it is cut now; none when it cannot be read to its end.
     async fn read(
         &self,
         local: &Local,
         row: &Entry,
         new: &HashMap<ItemId, (ItemId, String)>,
-    ) -> Result<Option<List>, Error> {
+    ) -> Result<Option<(Opened, List)>, Error> {
         let (mut names, mut at) = (vec![local.item.name.clone()], local.item.parent);
         // Collections that are new or have moved, up to one that lies where it did.
         while let Some((parent, name)) = new.get(&at).filter(|_| names.len() < 256) {
@@ -116,7 +120,7 @@ impl Engine {
             let opened = read::open(&self.folder, &path, &local.stamp).ok()?;
             let class = Class::of(Some(opened.size()));
             let list = read::cut(&opened, class, &keys).ok()?;
-            opened.check().is_ok().then_some(list)
+            opened.check().is_ok().then_some((opened, list))
         }))
     }
 }

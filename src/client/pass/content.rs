@@ -3,14 +3,15 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::chunk::Class;
 use crate::chunk::delta::{Operation, diff};
 use crate::chunk::plan::{Listed, Region, Step, plan};
 use crate::chunk::signature::{Match, Signature, signature_len};
-use crate::client::local::read::List;
-use crate::client::local::read::{Opened, ReadError};
+use crate::client::local::read::{List, Opened, ReadError, cut};
 use crate::crypto::ClientKeys;
 use crate::protocol::stream;
 
@@ -263,7 +264,10 @@ pub(super) fn read(opened: &Opened, range: Range<u64>) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; length(&range)];
     let read = opened
         .read_at(&mut bytes, range.start)
-        .map_err(unreadable)?;
+        .map_err(|error| match error {
+            ReadError::Changed | ReadError::Gone => io::ErrorKind::UnexpectedEof.into(),
+            ReadError::Io(error) => error,
+        })?;
     if read == bytes.len() {
         Ok(bytes)
     } else {
@@ -271,12 +275,23 @@ pub(super) fn read(opened: &Opened, range: Range<u64>) -> io::Result<Vec<u8>> {
     }
 }
 
-/// A file that is not what it was ends before its end.
-pub(super) fn unreadable(error: ReadError) -> io::Error {
-    match error {
-        ReadError::Changed | ReadError::Gone => io::ErrorKind::UnexpectedEof.into(),
-        ReadError::Io(error) => error,
+/// How a file is cut that the server has in these chunks: as its size suggests, or in the other way, which it takes where
+/// nobody told it the size. None when its bytes are others.
+pub(super) fn list_of(
+    usual: List,
+    opened: &Opened,
+    chunks: &[Listed],
+    keys: &Arc<ClientKeys>,
+) -> Result<Option<List>, ReadError> {
+    if usual.chunks == chunks {
+        return Ok(Some(usual));
     }
+    let other = match usual.class {
+        Class::Small => Class::Large,
+        Class::Large => Class::Small,
+    };
+    let list = cut(opened, other, keys)?;
+    Ok((list.chunks == chunks).then_some(list))
 }
 
 fn length(range: &Range<u64>) -> usize {

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use tokio::task::block_in_place;
 
+use super::content::list_of;
 use super::fetch::Missed;
 use super::gather::Parts;
 use super::here::Wanted;
-use super::put::{PARTS_MIN, cut_file};
+use super::put::PARTS_MIN;
 use super::taking::Taking;
 use super::{Engine, Error};
 use crate::chunk::Class;
@@ -103,8 +104,11 @@ impl Engine {
                 };
                 there += bytes.len() as u64;
                 self.progress.step(bytes.len() as u64);
-                cutting.push(&bytes);
-                if let Err(refused) = block_in_place(|| stage.write(&bytes)) {
+                let written = block_in_place(|| {
+                    cutting.push(&bytes);
+                    stage.write(&bytes)
+                });
+                if let Err(refused) = written {
                     return Ok(Err(Missed::Refused(refused)));
                 }
             }
@@ -120,7 +124,7 @@ impl Engine {
         &self,
         head: &Entry,
         mut stage: Stage<'a>,
-        mut list: List,
+        list: List,
         keys: &Arc<ClientKeys>,
     ) -> Result<Result<(Stage<'a>, List), Missed>, Error> {
         let manifest = match self.session.manifest(head.id.0, Some(&head.etag)).await {
@@ -130,23 +134,17 @@ impl Engine {
             Err(error) => return Err(error.into()),
         };
         let chunks = unpack(&manifest)?;
-        if list.chunks != chunks {
-            // It may be cut in the way that is unusual for its size.
-            let Some(file) = stage.written() else {
-                return Err(Error::Confused("a file without bytes"));
-            };
-            let other = match list.class {
-                Class::Small => Class::Large,
-                Class::Large => Class::Small,
-            };
-            list = match block_in_place(|| cut_file(file, other, keys)) {
-                Ok(list) => list,
-                Err(error) => return Ok(Err(Missed::This(error.to_string()))),
-            };
-        }
-        if list.chunks == chunks {
-            let timed = block_in_place(|| stage.set_time(Millis(head.mtime)));
-            return Ok(timed.map(|()| (stage, list)).map_err(Missed::Refused));
+        let Some(file) = stage.written() else {
+            return Err(Error::Confused("a file without bytes"));
+        };
+        let list = block_in_place(|| list_of(list, &Opened::of(file)?, &chunks, keys));
+        match list {
+            Ok(Some(list)) => {
+                let timed = block_in_place(|| stage.set_time(Millis(head.mtime)));
+                return Ok(timed.map(|()| (stage, list)).map_err(Missed::Refused));
+            }
+            Ok(None) => {}
+            Err(error) => return Ok(Err(Missed::This(error.to_string()))),
         }
         let spoiled = block_in_place(|| stage.spoil());
         let wrong =

@@ -130,7 +130,7 @@ impl Engine {
         ) {
             outcome.more = true;
         }
-        if *refused == Refused::NoSpace {
+        if *refused == Refused::NoSpace && !std::mem::replace(&mut outcome.full, true) {
             // Old bytes only make transfers shorter; with shared blocks they have no budget.
             block_in_place(|| self.shadows().clear(&self.folder)).ok();
         }

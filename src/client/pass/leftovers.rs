@@ -7,6 +7,7 @@ use tokio::task::block_in_place;
 use super::{Engine, Error};
 use crate::client::item::ItemId;
 use crate::client::local::place::{drop_part, parts};
+use crate::client::local::read::{self, ReadError};
 use crate::client::local::shadow::Shadows;
 
 /// Items that are asked for at once.
@@ -40,10 +41,16 @@ impl Engine {
         Ok(())
     }
 
-    /// Gives up what was begun to be sent, when nothing is to be sent any more: files that were renamed or deleted since.
-    pub(super) async fn abort_uploads(&self) -> Result<(), Error> {
-        for (path, upload) in self.journal.uploads().await? {
-            match self.session.abort_upload(upload).await {
+    /// Gives up what was begun to be sent of files that were renamed, deleted or edited since; of all when nothing is to be
+    /// sent any more.
+    pub(super) async fn abort_uploads(&self, all: bool) -> Result<(), Error> {
+        for (path, begun) in self.journal.uploads().await? {
+            let there = block_in_place(|| read::open(&self.folder, &path, &begun.stamp));
+            let is_there = !matches!(there, Err(ReadError::Gone | ReadError::Changed));
+            if is_there && !all {
+                continue;
+            }
+            match self.session.abort_upload(begun.upload).await {
                 Ok(()) => {}
                 Err(error) if error.is_of_one() => {}
                 Err(error) => {

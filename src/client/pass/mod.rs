@@ -102,6 +102,8 @@ pub struct Outcome {
     pub more: bool,
     /// Whether there was so much that the next pass has to do the rest.
     pub rest: bool,
+    /// Whether the disk here has no more room.
+    pub full: bool,
     /// Folders whose rules have changed.
     pub rules_changed: Vec<String>,
 }
@@ -109,7 +111,7 @@ pub struct Outcome {
 impl Outcome {
     /// Whether only time helps.
     pub fn is_stuck(&self) -> bool {
-        self.failed > 0 && self.done == 0 && !self.rest
+        self.failed > 0 && self.done == 0 && (!self.rest || self.full)
     }
 
     /// Whether another pass is to follow at once.
@@ -244,9 +246,8 @@ impl Engine {
                 self.journal.well_since(begin).await?;
             }
             self.clear().await?;
-            if outcome.failed == 0 && !outcome.goes_on() {
-                self.abort_uploads().await?;
-            }
+            let all_sent = outcome.failed == 0 && !outcome.goes_on();
+            self.abort_uploads(all_sent).await?;
         }
         if outcome.is_in_step() && self.journal.troubles(1).await?.is_empty() {
             self.journal

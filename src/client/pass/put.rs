@@ -124,7 +124,7 @@ impl Engine {
             let put = |link| Ready::Put(Box::new(put(*stamp, true, link)));
             return Ok(link.map_or_else(Ready::Not, put));
         }
-        if base.is_none() && self.goes_uncut(id, stamp.size, space, parts).await? {
+        if base.is_none() && self.is_unheard_of(id, stamp.size, space, parts).await? {
             let opened = block_in_place(|| read::open(&self.folder, &here, stamp));
             return Ok(opened.map_or_else(
                 |error| Ready::Not(error.to_string()),
@@ -158,8 +158,8 @@ impl Engine {
         Ok(Ready::Put(Box::new(put)))
     }
 
-    /// Whether a file is large, and nothing says that the server has its bytes under any name.
-    async fn goes_uncut(
+    /// Whether a new file is large, and nothing says that the server has its bytes under any name.
+    async fn is_unheard_of(
         &self,
         id: ItemId,
         size: u64,

@@ -8,7 +8,7 @@ use crate::client::item::{Content, Item, ItemId, Kind};
 use crate::client::journal::{Entry, Key, Side, Write};
 use crate::client::local::Stamp;
 use crate::client::local::place::{Old, remove_collection, remove_file};
-use crate::client::local::scan::{Found, Known, Scan, Scope};
+use crate::client::local::scan::{Found, Known, Scan, Scope, look_again};
 
 /// Items that are forgotten at once, before they are taken away.
 const FORGOTTEN: usize = 512;
@@ -31,7 +31,9 @@ impl Engine {
         outcome.again.append(&mut found.again);
         outcome.rules_changed.append(&mut found.rules_changed);
         outcome.rest |= !found.left.is_empty();
-        outcome.again.append(&mut found.left);
+        for (path, reach) in std::mem::take(&mut found.left) {
+            look_again(&mut outcome.again, path, reach);
+        }
         if matches!(scope, Scope::All) || !outcome.rules_changed.is_empty() {
             let rules = self.ignore.digest();
             self.anew_when_other(Key::Rules, &rules).await?;

@@ -1,21 +1,21 @@
 //! Sending a large file in parts that a broken line does not undo.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
-use tokio::task::{block_in_place, spawn_blocking};
+use tokio::task::spawn_blocking;
 
-use super::content::{read, unreadable};
+use super::content::read;
 use super::put::Put;
 use super::{Engine, Error};
 use crate::chunk::Class;
 use crate::client::journal::Begun;
 use crate::client::local::Stamp;
 use crate::client::local::cutting::Cutting;
-use crate::client::local::read::{List, Opened};
+use crate::client::local::read::{List, Opened, ReadError};
 use crate::client::progress::Progress;
 use crate::client::remote::{self, Source};
 use crate::protocol::files::{OpenUpload, UploadState, Written};
@@ -72,12 +72,8 @@ impl Engine {
             self.give_up(put, id).await?;
             return Err(Error::Later);
         };
-        let list = match known {
-            Some(list) => list.clone(),
-            None => block_in_place(|| reading.end(put.size))
-                .map_err(|_changed| Error::Later)?
-                .ok_or(Error::Confused("a file that is not cut"))?,
-        };
+        let list = known.cloned().or_else(|| reading.end());
+        let list = list.ok_or(Error::Confused("a file that is not cut"))?;
         let finished = self.session.finish_upload(id, &hex(&list.root.0)).await;
         match &finished {
             Ok(_) => self.journal.end(&put.path).await?,
@@ -96,13 +92,13 @@ impl Engine {
         mut state: UploadState,
         reading: &Arc<Reading>,
     ) -> Result<(), Error> {
-        let (mut tries, known) = (0, Arc::clone(reading));
-        let offset = state.offset;
-        // Before the request begins: the server waits for its first bytes for half a minute.
-        let read = spawn_blocking(move || known.read_to(offset)).await;
-        read.map_err(|ended| Error::Ended(ended.to_string()))?
-            .map_err(|_changed| Error::Later)?;
-        while state.offset < put.size {
+        let mut tries = 0;
+        loop {
+            // Before the request begins, of which the server waits for the first bytes for half a minute.
+            reading.catch_up(state.offset).await?;
+            if state.offset >= put.size {
+                return Ok(());
+            }
             let length = PART.min(put.size - state.offset);
             let bytes = pieces(Arc::clone(reading), state.offset, length);
             let source = Source::exact(bytes, length);
@@ -129,7 +125,6 @@ impl Engine {
                 }
             };
         }
-        Ok(())
     }
 
     /// Forgets an upload, here and there.
@@ -172,36 +167,40 @@ impl Engine {
 }
 
 impl Reading {
-    /// Bytes to be sent, cut on the way.
+    /// Cuts what arrived in an earlier try.
+    async fn catch_up(self: &Arc<Self>, to: u64) -> Result<(), Error> {
+        let this = Arc::clone(self);
+        let read = spawn_blocking(move || match this.cutting().as_mut() {
+            Some(cutting) => cutting.read_to(&this.opened, to),
+            None => Ok(()),
+        });
+        let read = read
+            .await
+            .map_err(|error| Error::Ended(error.to_string()))?;
+        read.map_err(|error| match error {
+            ReadError::Changed | ReadError::Gone => Error::Later,
+            ReadError::Io(error) => remote::Error::Source(error).into(),
+        })
+    }
+
+    /// Bytes to be sent, cut on the way but for those that were before a line broke.
     fn piece(&self, at: u64, end: u64) -> io::Result<Bytes> {
         let bytes = read(&self.opened, at..end)?;
-        let mut cutting = self.cutting.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(cutting) = cutting.as_mut().filter(|cutting| cutting.at() < end) {
-            cutting.read_to(&self.opened, at).map_err(unreadable)?;
-            let cut = usize::try_from(cutting.at() - at).unwrap_or(bytes.len());
-            cutting.push(&bytes[cut..]);
+        if let Some(cutting) = self.cutting().as_mut() {
+            let before = usize::try_from(cutting.at().saturating_sub(at)).unwrap_or(usize::MAX);
+            cutting.push(bytes.get(before..).unwrap_or_default());
         }
         self.progress.step(end - at);
         Ok(bytes.into())
     }
 
-    /// Cuts what arrived in an earlier try.
-    fn read_to(&self, end: u64) -> io::Result<()> {
-        let mut cutting = self.cutting.lock().unwrap_or_else(PoisonError::into_inner);
-        match cutting.as_mut() {
-            Some(cutting) => cutting.read_to(&self.opened, end).map_err(unreadable),
-            None => Ok(()),
-        }
+    /// How it is cut, once all of it was read.
+    fn end(&self) -> Option<List> {
+        self.cutting().take().map(Cutting::end)
     }
 
-    /// How it is cut.
-    fn end(&self, size: u64) -> io::Result<Option<List>> {
-        let mut cutting = self.cutting.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(mut cutting) = cutting.take() else {
-            return Ok(None);
-        };
-        cutting.read_to(&self.opened, size).map_err(unreadable)?;
-        Ok(Some(cutting.end()))
+    fn cutting(&self) -> MutexGuard<'_, Option<Cutting>> {
+        self.cutting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -228,4 +227,50 @@ fn pieces(
             Ok(Some((bytes.map_err(io::Error::other)??, end)))
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::local::read::cut;
+    use crate::client::pass::tests::wire::keys;
+
+    #[tokio::test]
+    async fn a_file_is_cut_once_whatever_arrived_before_and_is_sent_twice() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut bytes = vec![0; 3_000_000];
+        blake3::Hasher::new().finalize_xof().fill(&mut bytes);
+        std::fs::write(file.path(), &bytes).unwrap();
+        let opened = || Opened::of(file.as_file()).unwrap();
+        let whole = cut(&opened(), Class::Small, &keys()).unwrap();
+        for arrived in [0, 700_000, 3_000_000] {
+            let reading = Arc::new(Reading {
+                opened: opened(),
+                cutting: Mutex::new(Some(Cutting::new(Class::Small, 3_000_000, &keys()))),
+                progress: Arc::default(),
+            });
+            reading.catch_up(arrived).await.unwrap();
+            // Of what was read before the line broke only a part had arrived
+            for from in [arrived, arrived + (3_000_000 - arrived) / 3] {
+                reading.catch_up(from).await.unwrap();
+                let (mut at, most) = (
+                    from,
+                    if from == arrived {
+                        2_000_000
+                    } else {
+                        3_000_000
+                    },
+                );
+                while at < most {
+                    let end = most.min(at + PIECE);
+                    let piece = reading.piece(at, end).unwrap();
+                    assert!(
+                        piece == bytes[usize::try_from(at).unwrap()..usize::try_from(end).unwrap()]
+                    );
+                    at = end;
+                }
+            }
+            assert_eq!(reading.end().unwrap(), whole, "{arrived}");
+        }
+    }
 }

@@ -21,11 +21,11 @@ use crate::types::{ChunkRow, SpaceId};
 /// Bytes collected before they are cut, for each class: at least twice the longest chunk.
 const BUFFER_SMALL: usize = 512 * 1024;
 const BUFFER_LARGE: usize = 4 * 1024 * 1024;
-/// Shares of memory for uploads above inline size, each of about 2 MiB at most: a buffer, the one before,
-/// its sealed form and a rest. Further uploads wait in their first `push` until others are done.
+/// Shares of memory for uploads above inline size, each of about 2 MiB at most: a buffer, the one before and
+/// its sealed form. Further uploads wait in their first `push` until others are done.
 pub const UPLOAD_SHARES: usize = 48;
 /// Shares an upload of large chunks takes.
-const SHARES_LARGE: u32 = 8;
+const SHARES_LARGE: u32 = 6;
 /// Chunk rows read at once where a root is computed from them.
 const ROWS: u32 = 1024;
 

@@ -1,11 +1,12 @@
 //! What is taken away from this device, and what is left behind.
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::{Arc, Mutex};
 
 use tokio::runtime::Handle;
 
-use super::model::refused;
+use super::wire::refused;
 use super::world::World;
 use crate::client::item::ItemId;
 use crate::client::journal::Begun;
@@ -111,25 +112,33 @@ async fn what_has_come_of_a_version_stays_while_that_is_to_come() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_is_given_up_once_nothing_is_to_be_sent() {
+async fn an_upload_is_given_up_once_its_file_is_another_one_or_nothing_is_to_be_sent() {
     let mut world = World::with(&["a"]).await;
-    let begun = Begun {
-        upload: 5,
-        base: "none".to_owned(),
-        stamp: Stamp {
-            inode: 7,
-            size: 1 << 30,
-            mtime_ns: 1,
-            ctime_ns: 1,
-        },
-    };
-    world.engine.journal.begin("large", &begun).await.unwrap();
-    // While something has failed it may be what failed
     world.write("b", "b");
+    let seen = fs::metadata(world.at("b")).unwrap();
+    let stamp = Stamp {
+        inode: seen.ino(),
+        size: seen.size(),
+        mtime_ns: seen.mtime() * 1_000_000_000 + seen.mtime_nsec(),
+        ctime_ns: 0,
+    };
+    let edited = Stamp { size: 7, ..stamp };
+    for (upload, path, stamp) in [(5, "gone", stamp), (6, "a", edited), (7, "b", stamp)] {
+        let base = "none".to_owned();
+        let begun = Begun {
+            upload,
+            base,
+            stamp,
+        };
+        world.engine.journal.begin(path, &begun).await.unwrap();
+    }
+    // It may be what failed
     world.server().results.push(refused("locked"));
     world.pass().await;
-    assert_eq!(world.server().asked, [""; 0]);
+    let mut asked = world.server().asked.clone();
+    asked.sort();
+    assert_eq!(asked, ["DELETE uploads/5", "DELETE uploads/6"]);
     world.settle().await;
-    assert_eq!(world.server().asked, ["DELETE uploads/5"]);
+    assert_eq!(world.server().asked[2..], ["DELETE uploads/7"]);
     assert_eq!(world.engine.journal.uploads().await.unwrap(), []);
 }

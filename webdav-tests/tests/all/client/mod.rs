@@ -8,6 +8,7 @@ mod keeping;
 mod kinds;
 mod limits;
 mod pairs;
+mod parts;
 mod random;
 mod resolve;
 mod saves;
