@@ -22,6 +22,8 @@ use crate::types::{AccountId, Clock, Millis};
 
 /// Enough for more than one of everything to pass by.
 const ROUNDS: usize = 6;
+/// How long a busy machine may take.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One process.
 pub(super) struct Side {

@@ -2,12 +2,17 @@
 
 use std::fs;
 use std::os::unix::fs::FileExt;
+use std::time::{Duration, Instant};
 
-use super::fixture::{Fixture, Side, noise, path, segment_files};
+use tokio::time::sleep;
+
+use super::fixture::{Fixture, PATIENCE, Side, noise, path, segment_files};
 use crate::chunk::delta::Operation;
 use crate::tree::Tree;
 
 const LEN: usize = 400_000;
+/// Bytes an upload collects before it cuts them: what may be missing of one that is given up.
+const BUFFER: usize = 512 * 1024;
 
 /// A closed segment of which `/kept` is the smaller part; the rest are records that got no rows.
 pub(super) async fn half_dead(f: &Fixture) -> Vec<u8> {
@@ -18,8 +23,10 @@ pub(super) async fn half_dead(f: &Fixture) -> Vec<u8> {
     kept
 }
 
-/// An upload that ends before its chunks get rows.
+/// An upload that ends before its chunks get rows. All but a buffer of them is in the segment by then:
+/// one that is dropped sooner takes back what it was about to append.
 async fn given_up(f: &Fixture, len: usize) {
+    let before = f.stored();
     let mut upload = f
         .side
         .tree
@@ -27,6 +34,11 @@ async fn given_up(f: &Fixture, len: usize) {
         .await
         .unwrap();
     upload.push(noise(2, len).into()).await.unwrap();
+    let since = Instant::now();
+    while f.stored() < before + (len - BUFFER) as u64 {
+        assert!(since.elapsed() < PATIENCE, "nothing is appended");
+        sleep(Duration::from_millis(5)).await;
+    }
 }
 
 #[tokio::test]

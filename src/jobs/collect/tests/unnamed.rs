@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
-use super::fixture::{Fixture, noise, path, put, read};
+use super::fixture::{Fixture, PATIENCE, noise, path, put, read};
 use crate::jobs::collect::traces;
 use crate::store::meta::versions::Keep;
 use crate::store::meta::{Database, testing};
@@ -13,8 +13,6 @@ use crate::tree::{Base, Overtaken, Precondition, Write};
 use crate::types::{ETag, Millis};
 
 const LEN: usize = 400_000;
-/// How long a busy machine may take.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn what_was_purged_gives_its_room_back() {
