@@ -7,6 +7,7 @@ mod accept;
 mod frame;
 #[cfg(any(test, fuzzing))]
 pub(super) mod fuzzing;
+mod short;
 mod unpack;
 
 use std::io;
@@ -29,7 +30,7 @@ use tokio_util::io::{ReaderStream, StreamReader};
 use accept::Coding;
 pub(super) use unpack::Sender;
 
-/// Bodies below this many bytes fit into one packet anyway.
+/// Bodies below this many bytes fit into one packet anyway. Of them only JSON is packed (`short`).
 const BYTES_MIN: u64 = 1024;
 /// Fast; listings shrink to a tenth even so.
 const GZIP_LEVEL: Level = Level::Precise(3);
@@ -70,13 +71,20 @@ pub(super) async fn response(
     let coding = accept::best(request.headers());
     let whole = *request.method() != Method::HEAD && !request.headers().contains_key(header::RANGE);
     let mut response = next.run(request).await;
-    if !may_compress(&response) {
+    let short = short::is_short(&response);
+    if !may_compress(&response) || (is_small(&response) && !short) {
         return response;
     }
     add_vary(response.headers_mut());
     let Some(coding) = coding.filter(|_| whole) else {
         return response;
     };
+    if short {
+        return match coding {
+            Coding::Zstd => short::pack(response).await,
+            Coding::Gzip => response,
+        };
+    }
     match Arc::clone(&codings.encoding).try_acquire_owned() {
         Ok(turn) => compress(response, coding, turn),
         Err(_all_taken) => response,
@@ -175,16 +183,18 @@ fn may_compress(response: &Response) -> bool {
             response.status(),
             StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
         );
-    let small = length(response).is_some_and(|bytes| bytes < BYTES_MIN);
     response.status() != StatusCode::PARTIAL_CONTENT
         && !bodiless
-        && !small
         && !fixed
         && !has(header::CONTENT_RANGE)
         && !has(header::CONTENT_ENCODING)
         && headers
             .get(header::CONTENT_TYPE)
             .is_some_and(is_compressible)
+}
+
+fn is_small(response: &Response) -> bool {
+    length(response).is_some_and(|bytes| bytes < BYTES_MIN)
 }
 
 fn length(response: &Response) -> Option<u64> {

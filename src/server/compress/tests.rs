@@ -292,3 +292,51 @@ fn what_is_text_inside_is_compressible() {
         assert!(!is_compressible(&HeaderValue::from_static(no)), "{no}");
     }
 }
+
+fn short_json() -> String {
+    let node = |nth| format!(r#"{{"id":{nth},"kind":"file","name":"n{nth}","etag":"f{nth}"}}"#);
+    format!(
+        r#"{{"nodes":[{}]}}"#,
+        (1..9).map(node).collect::<Vec<_>>().join(",")
+    )
+}
+
+const JSON: (&str, &str) = ("x-header-content-type", "application/json");
+const ZSTD: (&str, &str) = ("accept-encoding", "zstd");
+
+#[tokio::test]
+async fn short_json_comes_packed_and_is_the_same_json() {
+    let json = short_json();
+    assert!((json.len() as u64) < BYTES_MIN);
+    let tag = ("x-header-etag", "\"a\"");
+    let (status, headers, packed) = send(&[JSON, ZSTD, tag], json.clone()).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(headers[header::CONTENT_ENCODING], "zstd");
+    assert_eq!(headers[header::VARY], "accept-encoding");
+    assert_eq!(headers[header::ETAG], "W/\"a\"");
+    assert!(packed.len() + 24 <= json.len(), "{}", packed.len());
+    assert_eq!(all(ZstdDecoder::new(&packed[..])).await, json.as_bytes());
+}
+
+#[tokio::test]
+async fn short_json_goes_as_it_is_where_packing_gains_nothing() {
+    let json = short_json();
+    let mut noise = [0; 200];
+    blake3::Hasher::new().finalize_xof().fill(&mut noise);
+    let range = ("range", "bytes=0-9");
+    for (headers, body) in [
+        (&[JSON, ZSTD][..], &b"{}"[..]),
+        (&[JSON, ZSTD][..], &noise),
+        (&[JSON, ("accept-encoding", "gzip")][..], json.as_bytes()),
+        (&[JSON][..], json.as_bytes()),
+        (&[ZSTD][..], json.as_bytes()),
+        (&[JSON, ZSTD, range][..], json.as_bytes()),
+    ] {
+        let (_, answer, bytes) = send(headers, body.to_owned()).await;
+        assert!(
+            !answer.contains_key(header::CONTENT_ENCODING),
+            "{headers:?}"
+        );
+        assert_eq!(bytes, body);
+    }
+}

@@ -24,6 +24,8 @@ use crate::server::ops::metrics::{Finished, Metrics};
 /// What the log says of a request whose client left before the answer, as nginx does.
 const CLIENT_LEFT: u16 = 499;
 const REQUEST_ID: &str = "x-request-id";
+/// Hexadecimal digits of an id.
+const ID_LEN: usize = 16;
 
 /// Gives the request its id, and records it when it has ended.
 pub(super) async fn observe(
@@ -31,7 +33,8 @@ pub(super) async fn observe(
     request: Request,
     next: Next,
 ) -> Response {
-    let id = Uuid::new_v4().simple().to_string();
+    // The first half of a random UUID tells apart what a log holds, and is 13 bytes on the wire, not 27.
+    let id = Uuid::new_v4().simple().to_string()[..ID_LEN].to_owned();
     let span = tracing::info_span!("request", id);
     let client = request.extensions().get::<Client>().copied();
     let received = Arc::new(AtomicU64::new(0));
@@ -187,7 +190,7 @@ mod tests {
         let response = routes.oneshot(request.unwrap()).await.unwrap();
 
         let counted = "sync_http_requests_total{class=\"write\",status=\"2xx\"} 1";
-        assert_eq!(response.headers()[REQUEST_ID].len(), 32);
+        assert_eq!(response.headers()[REQUEST_ID].len(), ID_LEN);
         assert!(!metrics.encode(None).contains(counted));
         response.into_body().collect().await.unwrap();
         let page = metrics.encode(None);
