@@ -10,7 +10,7 @@ use async_compression::Level;
 use async_compression::tokio::bufread::ZstdEncoder;
 use async_compression::zstd::CParameter;
 use bytes::Bytes;
-use futures_util::stream::{BoxStream, Stream, StreamExt};
+use futures_util::stream::{BoxStream, Peekable, Stream, StreamExt};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use http_body::{Body, Frame, SizeHint};
 use serde::Serialize;
@@ -24,6 +24,8 @@ const PACK_MIN: usize = 200;
 const PACK_GAIN: usize = 32;
 /// Level of zstd for bulk: from here on more costs much and gives little.
 const PACK_LEVEL: i32 = 3;
+/// Level for what was packed before: heads of files still become a fifth.
+const PACK_LEVEL_LIGHT: i32 = 1;
 /// Level for what is short: most of a tenth of a second for the longest, and some hundredths less to send.
 const PACK_LEVEL_SHORT: i32 = 12;
 /// The largest window that the server takes, 8 MiB: small files a few MiB apart are often alike.
@@ -36,7 +38,9 @@ const BULK_MIN: u64 = 1024 * 1024;
 
 /// Bytes to be sent that are made while they are sent.
 pub struct Source {
-    bytes: BoxStream<'static, io::Result<Bytes>>,
+    bytes: Peekable<BoxStream<'static, io::Result<Bytes>>>,
+    /// Whether nothing comes any more.
+    ended: bool,
     length: Option<u64>,
     bulk: bool,
     packed: bool,
@@ -50,7 +54,8 @@ impl Source {
         estimate: u64,
     ) -> Self {
         Self {
-            bytes: bytes.boxed(),
+            bytes: bytes.boxed().peekable(),
+            ended: false,
             length: None,
             bulk: estimate >= BULK_MIN,
             packed: false,
@@ -71,24 +76,48 @@ impl Source {
     /// Packs the bytes on their way, as one frame of zstd. It holds up to 10 MiB while it lasts.
     #[must_use]
     pub fn packed(self) -> Self {
-        let parameters = [
-            CParameter::window_log(PACK_WINDOW_LOG),
-            CParameter::enable_long_distance_matching(true),
-        ];
         let level = if self.bulk {
             PACK_LEVEL
         } else {
             PACK_LEVEL_SHORT
         };
+        let parameters = [
+            CParameter::window_log(PACK_WINDOW_LOG),
+            CParameter::enable_long_distance_matching(true),
+        ];
+        self.packed_at(level, &parameters)
+    }
+
+    /// Packs bytes that hardly become fewer, with little work.
+    #[must_use]
+    pub fn packed_lightly(self) -> Self {
+        self.packed_at(PACK_LEVEL_LIGHT, &[])
+    }
+
+    fn packed_at(self, level: i32, parameters: &[CParameter]) -> Self {
         let reader = StreamReader::new(self.bytes);
         let encoder =
-            ZstdEncoder::with_quality_and_params(reader, Level::Precise(level), &parameters);
+            ZstdEncoder::with_quality_and_params(reader, Level::Precise(level), parameters);
         Self {
-            bytes: ReaderStream::with_capacity(encoder, STEP).boxed(),
+            bytes: ReaderStream::with_capacity(encoder, STEP)
+                .boxed()
+                .peekable(),
+            ended: false,
             length: None,
             bulk: self.bulk,
             packed: true,
         }
+    }
+}
+
+impl Source {
+    /// The next piece. Looks whether another one follows, as far as that is known by now: the last frame of a
+    /// body then says that it is the last, and no empty one has to.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        let next = ready!(self.bytes.poll_next_unpin(cx));
+        let following = Pin::new(&mut self.bytes).poll_peek(cx);
+        self.ended = matches!(following, Poll::Ready(None));
+        Poll::Ready(next)
     }
 }
 
@@ -279,15 +308,13 @@ impl Body for Outgoing {
             Payload::None => None,
             Payload::Bytes(bytes) if bytes.is_empty() => None,
             Payload::Bytes(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
-            Payload::Source(source) => {
-                ready!(source.bytes.poll_next_unpin(cx)).map(|bytes| match bytes {
-                    Ok(bytes) => Ok(Frame::data(bytes)),
-                    Err(error) => {
-                        *this.progress.lock() = Some(error);
-                        Err(SourceFailed)
-                    }
-                })
-            }
+            Payload::Source(source) => ready!(source.poll_next(cx)).map(|bytes| match bytes {
+                Ok(bytes) => Ok(Frame::data(bytes)),
+                Err(error) => {
+                    *this.progress.lock() = Some(error);
+                    Err(SourceFailed)
+                }
+            }),
         };
         Poll::Ready(next)
     }
@@ -296,7 +323,7 @@ impl Body for Outgoing {
         match &self.payload {
             Payload::None => true,
             Payload::Bytes(bytes) => bytes.is_empty(),
-            Payload::Source(_) => false,
+            Payload::Source(source) => source.ended,
         }
     }
 
@@ -308,5 +335,39 @@ impl Body for Outgoing {
                 .length
                 .map_or_else(SizeHint::default, SizeHint::with_exact),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_last_piece_of_a_body_says_that_nothing_follows() {
+        let pieces = ["first", "last"].map(|piece| Ok(Bytes::from(piece)));
+        let source = Source::new(stream::iter(pieces), 9);
+        let (mut body, _) = Outgoing::new(Payload::Source(source));
+        for (piece, ends) in [("first", false), ("last", true)] {
+            let frame = body.frame().await.unwrap().unwrap();
+            assert_eq!(frame.into_data().unwrap(), piece);
+            assert_eq!(body.is_end_stream(), ends);
+        }
+        assert!(body.frame().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn an_error_that_follows_a_piece_is_told_after_it() {
+        let broken = || Err(io::ErrorKind::InvalidData.into());
+        let source = Source::new(stream::iter([Ok(Bytes::from("first")), broken()]), 9);
+        let (mut body, progress) = Outgoing::new(Payload::Source(source));
+        let frame = body.frame().await.unwrap().unwrap();
+        assert_eq!(frame.into_data().unwrap(), "first");
+        assert!(!body.is_end_stream() && progress.failed().is_none());
+        assert!(body.frame().await.unwrap().is_err());
+        let told = progress.failed().unwrap();
+        assert_eq!(told.kind(), io::ErrorKind::InvalidData);
     }
 }
