@@ -2,8 +2,8 @@
 
 mod file;
 mod item;
+mod naming;
 
-use std::collections::HashMap;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -13,17 +13,16 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
 use self::file::{Home, Incoming};
+use self::naming::{Naming, Waiting};
 use super::super::errors::broken_body;
 use super::super::problem::{self, Problem, Result};
-use super::super::show;
 use crate::protocol::stream::{Decoder, Record};
 use crate::protocol::sync::{Need, PushItem, PushPut, PushResult, PushStatus};
-use crate::tree::{self, BATCH_MAX, BatchItem, Node, Room, Tree};
-use crate::types::{NodeId, NodeName, NodePath};
+use crate::tree::{self, BATCH_MAX, BatchItem, Room, Tree};
 
 /// Most items in one push: their results are held in memory, a few hundred bytes each.
 const ITEMS_MAX: usize = 10_000;
-/// Bytes of small files held until they are named.
+/// Bytes of small files held until they are sent to be named, while as many are on their way.
 const HELD_MAX: usize = 4 * 1024 * 1024;
 /// As many may be held without asking.
 const HELD_FREE: usize = 64 * 1024;
@@ -53,6 +52,8 @@ pub(super) struct Receiver {
     held: usize,
     /// Turns to hold them.
     turns: Vec<SemaphorePermit<'static>>,
+    /// Those before, on their way.
+    naming: Option<Naming>,
     /// Until when they wait.
     due: Option<Instant>,
     /// Memory of the record that is being collected, or was.
@@ -61,13 +62,6 @@ pub(super) struct Receiver {
     names_left: usize,
     /// Where the file before went.
     home: Option<Home>,
-}
-
-/// A file to be named with its batch.
-struct Waiting {
-    /// Its place among the results.
-    nth: usize,
-    item: BatchItem,
 }
 
 impl Receiver {
@@ -81,6 +75,7 @@ impl Receiver {
             waiting: Vec::new(),
             held: 0,
             turns: Vec::new(),
+            naming: None,
             due: None,
             room: None,
             names_left: NAMES_MAX,
@@ -92,7 +87,7 @@ impl Receiver {
     pub(super) async fn run(&mut self) -> Result<Vec<PushResult>> {
         let read = self.read_items().await;
         // What has arrived whole counts, also when the rest does not come.
-        self.name_waiting().await?;
+        self.name_all().await?;
         read?;
         let results = std::mem::take(&mut self.results).into_iter();
         let lost = || Problem::new(problem::INTERNAL, "an item got no result");
@@ -113,7 +108,7 @@ impl Receiver {
             match serde_json::from_slice(&json) {
                 Ok(PushItem::Put(put)) => self.take_file(nth, put).await?,
                 Ok(item) => {
-                    self.name_waiting().await?;
+                    self.name_all().await?;
                     self.home = None;
                     self.results[nth] = Some(item::run(&self.tree, item).await);
                 }
@@ -194,30 +189,34 @@ impl Receiver {
         true
     }
 
-    /// Names the files that wait, in one transaction for each space.
+    /// Sends the files that wait to be named, once those before are.
     async fn name_waiting(&mut self) -> Result<()> {
-        (self.held, self.due) = (0, None);
-        let _turns = std::mem::take(&mut self.turns);
-        let waiting = std::mem::take(&mut self.waiting);
-        if waiting.is_empty() {
+        if self.waiting.is_empty() {
             return Ok(());
         }
-        let places: Vec<(usize, NodePath)> = waiting
-            .iter()
-            .map(|waiting| (waiting.nth, waiting.item.at.clone()))
-            .collect();
-        let items = waiting.into_iter().map(|waiting| waiting.item).collect();
-        let named = self.tree.commit_batch(items).await?;
-        let mut homes = HashMap::new();
-        for ((nth, path), result) in places.into_iter().zip(named) {
-            self.results[nth] = Some(match result {
-                Ok(written) => {
-                    let path = spelled(&self.tree, &mut homes, &written.node, &path).await;
-                    written_result(written, &path)
-                }
-                Err(tree::Error::PreconditionFailed) => item::stale(&self.tree, &path).await,
-                Err(error) => refused(&error.into()),
-            });
+        self.named().await?;
+        (self.held, self.due) = (0, None);
+        let (waiting, turns) = (
+            std::mem::take(&mut self.waiting),
+            std::mem::take(&mut self.turns),
+        );
+        self.naming = Some(Naming::begin(&self.tree, waiting, turns));
+        Ok(())
+    }
+
+    /// Returns once all files so far are named.
+    async fn name_all(&mut self) -> Result<()> {
+        self.name_waiting().await?;
+        self.named().await
+    }
+
+    /// Waits for the files that are being named.
+    async fn named(&mut self) -> Result<()> {
+        let Some(naming) = self.naming.take() else {
+            return Ok(());
+        };
+        for (nth, result) in naming.end().await? {
+            self.results[nth] = Some(result);
         }
         Ok(())
     }
@@ -271,26 +270,6 @@ impl Receiver {
     }
 }
 
-/// The path of a node as the tree spells it; its collection is looked up once a batch.
-async fn spelled(
-    tree: &Tree,
-    homes: &mut HashMap<NodeId, NodePath>,
-    node: &Node,
-    asked: &NodePath,
-) -> NodePath {
-    let (Some(parent), Ok(name)) = (node.parent, NodeName::parse(&node.name)) else {
-        return asked.clone();
-    };
-    if let Some(home) = homes.get(&parent) {
-        return home.join(name);
-    }
-    match tree.by_id(parent).await {
-        Ok(located) => homes.entry(parent).or_insert(located.path).join(name),
-        // Moved or deleted since.
-        Err(_) => asked.clone(),
-    }
-}
-
 fn bad_order(record: &Record) -> Problem {
     let name = match record {
         Record::File(_) => "FILE",
@@ -312,17 +291,5 @@ fn refused(problem: &Problem) -> PushResult {
         etag: None,
         need: None,
         problem: Some(problem.body()),
-    }
-}
-
-fn written_result(written: tree::Written, path: &NodePath) -> PushResult {
-    let written = show::written(written, path);
-    PushResult {
-        status: PushStatus::Done,
-        etag: Some(written.etag),
-        node: Some(written.node),
-        conflict: written.conflict,
-        need: None,
-        problem: None,
     }
 }
