@@ -14,36 +14,35 @@ use crate::protocol::files::Node;
 use crate::protocol::sync::{PushResult, PushStatus};
 
 impl Engine {
-    /// Sends off what is gathered; the one before has to land first.
+    /// Sends off what is gathered, once the server has answered to what was sent before.
     pub(super) async fn fly(&self, line: &mut Line<'_>) -> Result<(), Error> {
-        self.land(line).await?;
-        if line.tasks.is_empty() {
-            return Ok(());
+        let before = answered(line).await?;
+        if !line.tasks.is_empty() {
+            let body = std::mem::replace(&mut line.body, Body::new());
+            let sent = body.send(&self.session);
+            line.flying = Some((sent, std::mem::take(&mut line.tasks)));
         }
-        let body = std::mem::replace(&mut line.body, Body::new());
-        let sent = body.send(&self.session);
-        line.flying = Some((sent, std::mem::take(&mut line.tasks)));
-        Ok(())
+        // While the server works on what follows.
+        self.land(before, line).await
     }
 
     /// Sends off what is gathered and waits for all results.
     pub(super) async fn land_all(&self, line: &mut Line<'_>) -> Result<(), Error> {
         self.fly(line).await?;
-        self.land(line).await
+        let last = answered(line).await?;
+        self.land(last, line).await
     }
 
-    async fn land(&self, line: &mut Line<'_>) -> Result<(), Error> {
-        let Some((sent, tasks)) = line.flying.take() else {
+    async fn land(
+        &self,
+        results: Vec<(Task, PushResult)>,
+        line: &mut Line<'_>,
+    ) -> Result<(), Error> {
+        if results.is_empty() {
             return Ok(());
-        };
-        let pushed = sent
-            .await
-            .map_err(|error| Error::Ended(error.to_string()))??;
-        if pushed.results.len() != tasks.len() {
-            return Err(Error::Confused("a push with too few results"));
         }
         let mut news = News::default();
-        for (task, result) in tasks.into_iter().zip(pushed.results) {
+        for (task, result) in results {
             self.result(task, result, line, &mut news).await?;
         }
         Ok(self.journal.land(&news.writes, &news.intake).await?)
@@ -253,6 +252,20 @@ impl Engine {
         news.writes.push(Write::Put(entry, sent.stamp));
         news.intake.extend(self.take(node));
     }
+}
+
+/// Waits for what was sent off.
+async fn answered(line: &mut Line<'_>) -> Result<Vec<(Task, PushResult)>, Error> {
+    let Some((sent, tasks)) = line.flying.take() else {
+        return Ok(Vec::new());
+    };
+    let pushed = sent
+        .await
+        .map_err(|error| Error::Ended(error.to_string()))??;
+    if pushed.results.len() != tasks.len() {
+        return Err(Error::Confused("a push with too few results"));
+    }
+    Ok(tasks.into_iter().zip(pushed.results).collect())
 }
 
 /// Whether what the server made of a content is not what was meant.
