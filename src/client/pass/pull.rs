@@ -4,7 +4,7 @@ use super::{Engine, Error};
 use crate::client::item::ItemId;
 use crate::client::journal::{Entry, Intake, Key};
 use crate::protocol::files;
-use crate::protocol::sync::Change;
+use crate::protocol::sync::{Change, Changes};
 
 /// Changes in one answer.
 const PAGE: u32 = 2000;
@@ -30,8 +30,13 @@ impl Engine {
             return Ok(Pulled::Stale);
         }
         let mut anew = cursor.is_none() || self.journal.get(Key::Hearing).await?.is_some();
+        let mut asked = None;
         loop {
-            let page = match self.session.pull(cursor.as_deref(), PAGE).await {
+            let answer = match asked.take() {
+                Some(answer) => answer,
+                None => self.session.pull(cursor.as_deref(), PAGE).await,
+            };
+            let page = match answer {
                 Ok(page) => page,
                 Err(error) if error.problem() == Some("stale-cursor") => return Ok(Pulled::Stale),
                 Err(error) if error.problem() == Some("expired-cursor") => {
@@ -42,31 +47,41 @@ impl Engine {
                 }
                 Err(error) => return Err(error.into()),
             };
-            let list = if anew {
-                Vec::new()
-            } else {
-                self.untold(&page.changes).await?
-            };
-            let intake: Vec<_> = page
-                .changes
-                .iter()
-                .filter_map(|change| self.meant(change))
-                .collect();
-            let all = list.is_empty().then_some(&*page.cursor);
-            self.journal.take(&intake, all).await?;
-            for &id in &list {
-                self.take_below(id).await?;
-            }
-            if !list.is_empty() {
-                self.journal.take(&[], Some(&page.cursor)).await?;
-            }
             if !page.more {
+                self.take_page(&page, anew).await?;
                 break;
             }
-            cursor = Some(page.cursor);
+            // The next one is on its way while this one is taken in.
+            let following = self.session.pull(Some(&page.cursor), PAGE);
+            let (taken, answer) = tokio::join!(self.take_page(&page, anew), following);
+            taken?;
+            (cursor, asked) = (Some(page.cursor), Some(answer));
         }
         let lost = self.journal.all_taken().await?;
         Ok(if lost { Pulled::Lost } else { Pulled::All })
+    }
+
+    /// Takes in some changes.
+    async fn take_page(&self, page: &Changes, anew: bool) -> Result<(), Error> {
+        let list = if anew {
+            Vec::new()
+        } else {
+            self.untold(&page.changes).await?
+        };
+        let intake: Vec<_> = page
+            .changes
+            .iter()
+            .filter_map(|change| self.meant(change))
+            .collect();
+        let all = list.is_empty().then_some(&*page.cursor);
+        self.journal.take(&intake, all).await?;
+        for &id in &list {
+            self.take_below(id).await?;
+        }
+        if !list.is_empty() {
+            self.journal.take(&[], Some(&page.cursor)).await?;
+        }
+        Ok(())
     }
 
     /// Whether the server, from which everything is to be heard anew, does not know what it told before: then what it does
