@@ -14,7 +14,7 @@ use tracing_subscriber::prelude::*;
 /// Threads for what waits for the disk. Few, because each may hold a part of a file.
 const BLOCKING_THREADS: usize = 4;
 
-/// A thousand files come at a time, and a usual limit is 1,024. More is the system's to allow.
+/// Thousands of files come at a time, and a usual limit is 1,024. More is the system's to allow.
 fn open_many_files() {
     let now = getrlimit(Resource::Nofile);
     let most = Rlimit {

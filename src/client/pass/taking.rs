@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use rustix::process::{Resource, getrlimit};
 use tokio::task::block_in_place;
 
 use super::fetch::Missed;
@@ -14,8 +15,9 @@ use crate::client::local::place::{Batch, Placed, Stage};
 use crate::client::local::read::List;
 use crate::client::local::scan::{Reach, look_again};
 
-/// Files that are put in their places together.
-const FILES: usize = 1000;
+/// Files that are put in their places together, at most: the file system is synced twice for them, and each is
+/// open until then.
+const FILES_MAX: u64 = 4096;
 /// Bytes of files that are put in their places together.
 const BYTES: u64 = 256 * 1024 * 1024;
 
@@ -37,6 +39,8 @@ pub(super) struct Taking<'f, 'p> {
     batch: Batch<'f>,
     coming: Vec<Coming>,
     bytes: u64,
+    /// As many files as may be open for it.
+    files: u64,
 }
 
 impl<'f, 'p> Taking<'f, 'p> {
@@ -54,6 +58,7 @@ impl<'f, 'p> Taking<'f, 'p> {
             batch: Batch::new(folder),
             coming: Vec::new(),
             bytes: 0,
+            files: files_at_once(getrlimit(Resource::Nofile).current),
         }
     }
 
@@ -91,8 +96,13 @@ impl<'f, 'p> Taking<'f, 'p> {
 
     /// Whether enough is staged.
     pub(super) fn is_full(&self) -> bool {
-        self.coming.len() >= FILES || self.bytes >= BYTES
+        self.coming.len() as u64 >= self.files || self.bytes >= BYTES
     }
+}
+
+/// Half of the files that the system allows to be open are left to all else.
+fn files_at_once(open: Option<u64>) -> u64 {
+    open.map_or(FILES_MAX, |open| (open / 2).clamp(1, FILES_MAX))
 }
 
 impl Engine {
@@ -167,5 +177,18 @@ impl Taking<'_, '_> {
         }
         writes.push(Write::Put(entry, Some(stamp)));
         writes.push(Write::Well(file.path));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::files_at_once;
+
+    #[test]
+    fn no_more_files_come_at_a_time_than_half_of_those_that_may_be_open() {
+        assert_eq!(files_at_once(None), 4096);
+        assert_eq!(files_at_once(Some(1 << 20)), 4096);
+        assert_eq!(files_at_once(Some(1024)), 512);
+        assert_eq!(files_at_once(Some(1)), 1);
     }
 }
