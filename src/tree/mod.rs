@@ -107,6 +107,7 @@ impl Tree {
     {
         let done = self.store.meta.write(work).await?;
         self.store.events.announce(space);
+        self.store.recent.settle().await;
         Ok(done)
     }
 

@@ -7,14 +7,17 @@
 //! entry:  space 8 | time 8 | length of the name 2 | name | bytes
 //! ```
 //! A frame is an entry. Nothing waits for the disk: a power cut takes the last seconds of this and leaves
-//! the database, and whoever deletes the database leaves this.
+//! the database, and whoever deletes the database leaves this. They are written beside the transactions
+//! that name them, which end after that.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::watch;
 
 use super::Folder;
 use crate::crypto::{self, FRAME_TAG_LEN, FramePlace, MasterKey, SnapshotKey};
@@ -26,10 +29,16 @@ const MAGIC: [u8; 8] = *b"SYNCRCNT";
 const VERSION: u8 = 1;
 /// Bytes of the header.
 const HEADER_LEN: usize = 40;
+/// Bytes of the length before a frame.
+const LENGTH_LEN: usize = 4;
+/// Bytes from which on what is collected is written.
+const STEP: usize = 256 * 1024;
 /// Bytes of an entry before its name.
 const ENTRY_LEN: usize = 18;
 /// Bytes after which the next file begins; read at once when the database is lost.
 const FILE_MAX: u64 = 4 * 1024 * 1024;
+/// Bytes that wait to be written; whoever adds to more waits.
+const COMING_MAX: usize = 4 * 1024 * 1024;
 /// Files there are at most, while snapshots fail or writers are fast: 128 MiB. The oldest go.
 const FILES_MAX: usize = 32;
 /// A file that nothing was added to for this long is complete.
@@ -56,8 +65,22 @@ pub struct Small {
 pub struct Recent {
     folder: OnceLock<Folder>,
     open: Mutex<Option<Open>>,
+    coming: Mutex<Coming>,
+    /// How many are written, or lost.
+    settled: watch::Sender<u64>,
     /// Whether the last of them was lost.
     failed: AtomicBool,
+}
+
+/// Those that wait to be written.
+#[derive(Default)]
+struct Coming {
+    smalls: Vec<Small>,
+    bytes: usize,
+    /// How many came, those that are written among them.
+    all: u64,
+    /// Whether somebody is writing, who will write these as well.
+    writing: bool,
 }
 
 struct Open {
@@ -76,32 +99,83 @@ impl Recent {
         let _again = self.folder.set(folder.clone());
     }
 
-    /// Keeps a small content, if any are. What fails is logged only: the database has it.
+    /// Begins to keep a small content, if any are: [`Self::settle`] waits for it.
     pub async fn note(store: &Arc<Store>, small: Small) {
-        if store.recent.folder.get().is_none() || small.bytes.is_empty() {
+        let recent = &store.recent;
+        if recent.folder.get().is_none() || small.bytes.is_empty() {
             return;
         }
-        let inner = Arc::clone(store);
-        let noted = blocking(move || inner.recent.add(inner.keys.master(), &small)).await;
-        let failed = store.recent.failed.swap(noted.is_err(), Ordering::Relaxed);
-        if let (Err(error), false) = (noted, failed) {
-            tracing::warn!("small files are not kept beside the database: {error}");
+        let (idle, full) = recent.push(small);
+        if idle {
+            let store = Arc::clone(store);
+            tokio::task::spawn_blocking(move || store.recent.write(store.keys.master()));
+        }
+        if full {
+            recent.settle().await;
         }
     }
 
-    fn add(&self, master: &MasterKey, small: &Small) -> Result<()> {
+    /// Returns once all that came is written. What fails is logged only: the database has it.
+    pub async fn settle(&self) {
+        let all = self.coming().all;
+        let written = |settled: &u64| *settled >= all;
+        if !written(&self.settled.borrow()) {
+            // The sender is ours, so it is there.
+            drop(self.settled.subscribe().wait_for(written).await);
+        }
+    }
+
+    /// Whether nobody is writing, and whether too much waits.
+    fn push(&self, small: Small) -> (bool, bool) {
+        let mut coming = self.coming();
+        coming.bytes += small.bytes.len();
+        coming.smalls.push(small);
+        coming.all += 1;
+        let idle = !std::mem::replace(&mut coming.writing, true);
+        (idle, coming.bytes > COMING_MAX)
+    }
+
+    /// Writes what waits, until nothing does.
+    fn write(&self, master: &MasterKey) {
+        loop {
+            let (smalls, all) = {
+                let mut coming = self.coming();
+                coming.writing = !coming.smalls.is_empty();
+                if !coming.writing {
+                    return;
+                }
+                coming.bytes = 0;
+                (std::mem::take(&mut coming.smalls), coming.all)
+            };
+            let written = self.add(master, &smalls);
+            let failed = self.failed.swap(written.is_err(), Ordering::Relaxed);
+            if let (Err(error), false) = (written, failed) {
+                tracing::warn!("small files are not kept beside the database: {error}");
+            }
+            self.settled.send_replace(all);
+        }
+    }
+
+    fn add(&self, master: &MasterKey, smalls: &[Small]) -> Result<()> {
         let Some(folder) = self.folder.get() else {
             return Ok(());
         };
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut current = match open.take().filter(|open| !open.is_complete()) {
-            Some(open) => open,
-            None => Open::begin(folder, master)?,
-        };
-        // A file with half a frame at its end is not gone on with.
-        current.add(small)?;
-        *open = Some(current);
+        let mut rest = smalls;
+        while !rest.is_empty() {
+            let mut current = match open.take().filter(|open| !open.is_complete()) {
+                Some(open) => open,
+                None => Open::begin(folder, master)?,
+            };
+            // A file with half a frame at its end is not gone on with.
+            rest = current.add(rest)?;
+            *open = Some(current);
+        }
         Ok(())
+    }
+
+    fn coming(&self) -> MutexGuard<'_, Coming> {
+        self.coming.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -135,26 +209,41 @@ impl Open {
         self.written >= FILE_MAX || self.last.elapsed() >= QUIET
     }
 
-    fn add(&mut self, small: &Small) -> Result<()> {
-        let frame = seal(&self.key, self.frames, small)?;
-        let written = self.file.write_all(&frame);
+    /// Adds as many as are written at once, and says which are left.
+    fn add<'s>(&mut self, smalls: &'s [Small]) -> Result<&'s [Small]> {
+        let (mut bytes, mut frames) = (Vec::new(), self.frames);
+        let mut rest = smalls;
+        while let Some((small, behind)) = rest.split_first()
+            && bytes.len() < STEP
+        {
+            seal(&self.key, frames, small, &mut bytes)?;
+            frames += 1;
+            rest = behind;
+        }
+        let written = self.file.write_all(&bytes);
         if written.is_err() && self.frames == 0 {
             drop(fs::remove_file(&self.path));
         }
-        written.map_err(Error::writing("keeping a small file"))?;
-        self.frames += 1;
-        self.written += frame.len() as u64;
+        written.map_err(Error::writing("keeping small files"))?;
+        self.frames = frames;
+        self.written += bytes.len() as u64;
         self.last = Instant::now();
-        Ok(())
+        Ok(rest)
     }
 }
 
-fn seal(key: &SnapshotKey, number: u64, small: &Small) -> Result<Vec<u8>> {
-    let mut text = small.encode();
+/// Appends the frame of an entry.
+fn seal(key: &SnapshotKey, number: u64, small: &Small, bytes: &mut Vec<u8>) -> Result<()> {
+    let before = bytes.len();
+    bytes.extend_from_slice(&[0; LENGTH_LEN]);
+    small.encode(bytes);
+    let (head, text) = bytes[before..].split_at_mut(LENGTH_LEN);
     let place = place(number, text.len())?;
-    let tag = key.seal(place, &mut text)?;
+    let tag = key.seal(place, text)?;
     let length = place.raw_len + u32::try_from(tag.len()).unwrap_or(u32::MAX);
-    Ok([&length.to_be_bytes()[..], &text, &tag].concat())
+    head.copy_from_slice(&length.to_be_bytes());
+    bytes.extend_from_slice(&tag);
+    Ok(())
 }
 
 /// A file of some small contents.
@@ -164,7 +253,7 @@ pub(super) fn fuzzed(master: &MasterKey, all: &[Small]) -> Vec<u8> {
     let mut bytes = header(&id, master).to_vec();
     let key = master.snapshot_key(&id, &bytes);
     for (number, small) in (0..).zip(all) {
-        bytes.extend(seal(&key, number, small).expect("it seals"));
+        seal(&key, number, small, &mut bytes).expect("it seals");
     }
     bytes
 }
@@ -187,17 +276,14 @@ fn place(number: u64, length: usize) -> Result<FramePlace> {
 }
 
 impl Small {
-    pub(super) fn encode(&self) -> Vec<u8> {
+    pub(super) fn encode(&self, bytes: &mut Vec<u8>) {
         let name = &self.name.as_bytes()[..self.name.len().min(usize::from(u16::MAX))];
         let length = u16::try_from(name.len()).unwrap_or(u16::MAX);
-        [
-            &self.space.0.to_be_bytes()[..],
-            &self.at.0.to_be_bytes(),
-            &length.to_be_bytes(),
-            name,
-            &self.bytes,
-        ]
-        .concat()
+        bytes.extend_from_slice(&self.space.0.to_be_bytes());
+        bytes.extend_from_slice(&self.at.0.to_be_bytes());
+        bytes.extend_from_slice(&length.to_be_bytes());
+        bytes.extend_from_slice(name);
+        bytes.extend_from_slice(&self.bytes);
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
@@ -327,119 +413,4 @@ fn remove(path: &Path) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn small(nth: u8) -> Small {
-        Small {
-            space: SpaceId(7),
-            at: Millis(i64::from(nth)),
-            name: format!("{nth}.txt"),
-            bytes: vec![nth; usize::from(nth) * 30],
-        }
-    }
-
-    fn written(count: u8) -> (tempfile::TempDir, MasterKey, PathBuf) {
-        let folder = tempfile::tempdir().unwrap();
-        let (recent, master) = (Recent::default(), MasterKey::generate().unwrap());
-        recent.keep(&Folder::of(folder.path()));
-        for nth in 0..count {
-            recent.add(&master, &small(nth)).unwrap();
-        }
-        let mut all = Folder::of(folder.path()).recent_files().unwrap();
-        assert_eq!(all.len(), 1);
-        (folder, master, all.remove(0))
-    }
-
-    #[test]
-    fn what_was_kept_is_found_up_to_where_the_file_ends() {
-        let (_folder, master, path) = written(5);
-        let all: Vec<_> = (0..5).map(small).collect();
-        assert_eq!(read(&path, &master).unwrap().unwrap(), all);
-        let bytes = fs::read(&path).unwrap();
-        let mut before = 0;
-        for end in HEADER_LEN..=bytes.len() {
-            let found = parse(&bytes[..end], &master).unwrap();
-            assert_eq!(found, all[..found.len()], "cut at {end}");
-            assert!(found.len() == before || found.len() == before + 1);
-            before = found.len();
-        }
-        assert_eq!(before, 5);
-    }
-
-    #[test]
-    fn a_flipped_byte_ends_it_and_another_key_opens_nothing() {
-        let (_folder, master, path) = written(3);
-        let bytes = fs::read(&path).unwrap();
-        for at in 0..bytes.len() {
-            let mut wrong = bytes.clone();
-            wrong[at] ^= 1;
-            let found = parse(&wrong, &master).unwrap_or_default();
-            assert!(found.len() < 3, "byte {at}");
-            assert_eq!(found, (0..3).map(small).collect::<Vec<_>>()[..found.len()]);
-        }
-        assert_eq!(parse(&bytes, &MasterKey::generate().unwrap()), None);
-    }
-
-    #[test]
-    fn a_file_that_cannot_be_added_to_is_left_for_a_new_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let (recent, master) = (Recent::default(), MasterKey::generate().unwrap());
-        let at = Folder::of(folder.path());
-        recent.keep(&at);
-        recent.add(&master, &small(1)).unwrap();
-        // Read only: writing fails.
-        let files = at.recent_files().unwrap();
-        recent.open.lock().unwrap().as_mut().unwrap().file = File::open(&files[0]).unwrap();
-
-        assert!(recent.add(&master, &small(2)).is_err());
-        // One that holds nothing yet is not left at all.
-        let mut empty = Open::begin(&at, &master).unwrap();
-        empty.file = File::open(&empty.path).unwrap();
-        assert!(empty.add(&small(2)).is_err());
-        assert_eq!(at.recent_files().unwrap().len(), 1);
-        recent.add(&master, &small(3)).unwrap();
-
-        let found = at.recent_files().unwrap();
-        let found = found
-            .iter()
-            .map(|path| read(path, &master).unwrap().unwrap());
-        let mut found: Vec<_> = found.flatten().collect();
-        found.sort_by_key(|small| small.at);
-        assert_eq!(found, [small(1), small(3)]);
-    }
-
-    #[test]
-    fn there_are_never_more_files_than_the_limit_and_the_newest_stay() {
-        let folder = tempfile::tempdir().unwrap();
-        let (recent, master) = (Recent::default(), MasterKey::generate().unwrap());
-        let at = Folder::of(folder.path());
-        recent.keep(&at);
-        let mut last = PathBuf::new();
-        for nth in 0..FILES_MAX + 5 {
-            recent.add(&master, &small(1)).unwrap();
-            let open = recent.open.lock().unwrap().take().unwrap();
-            // So that they have an order.
-            let time = SystemTime::now() - Duration::from_secs(100 - nth as u64);
-            open.file.set_modified(time).unwrap();
-            last = at.recent_files().unwrap().pop().unwrap();
-        }
-        let found = at.recent_files().unwrap();
-        assert_eq!(found.len(), FILES_MAX);
-        assert_eq!(found.last(), Some(&last));
-    }
-
-    #[tokio::test]
-    async fn what_a_snapshot_has_goes_and_what_may_have_come_too_late_stays() {
-        let (folder, _master, path) = written(1);
-        let at = Folder::of(folder.path());
-        at.drop_taken(SystemTime::now() + UNNAMED / 2)
-            .await
-            .unwrap();
-        assert!(path.exists());
-        at.drop_taken(SystemTime::now() + UNNAMED * 2)
-            .await
-            .unwrap();
-        assert!(!path.exists());
-    }
-}
+mod tests;
