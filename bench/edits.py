@@ -61,6 +61,15 @@ class Front(Edit):
         return rng.randbytes(4096) + old
 
 
+class FrontOfMore(Front):
+    """rsync's sums grow with the file; 4 KiB of noise stay 4 KiB."""
+
+    name = "4 KiB of noise at the front of 100 MB of noise"
+
+    def content(self):
+        return noise(100 * MB, 2)
+
+
 class Lines(Front):
     """As a log or a list of changes grows at its beginning."""
 
@@ -175,6 +184,6 @@ class Copy(Rename):
 
 
 EDITS = [
-    Bytes(1, 20), Bytes(10, 6), Front(), Lines(), Append(), Rows(), Source(),
+    Bytes(1, 20), Bytes(10, 6), Front(), FrontOfMore(), Lines(), Append(), Rows(), Source(),
     Rename(False), Rename(True), Copy(False), Copy(True),
 ]
