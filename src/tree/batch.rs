@@ -67,6 +67,7 @@ impl Tree {
             });
             results.extend(named.await?);
         }
+        self.store.recent.settle().await;
         results.sort_by_key(|(nth, _)| *nth);
         Ok(results.into_iter().map(|(_, result)| result).collect())
     }

@@ -107,7 +107,6 @@ impl Tree {
     {
         let done = self.store.meta.write(work).await?;
         self.store.events.announce(space);
-        self.store.recent.settle().await;
         Ok(done)
     }
 

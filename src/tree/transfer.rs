@@ -140,6 +140,7 @@ impl Tree {
         if let Some(space) = left {
             self.store.events.announce(space);
         }
+        self.store.recent.settle().await;
         Ok(placed)
     }
 

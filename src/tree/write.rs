@@ -86,10 +86,12 @@ impl Tree {
             return Err(Error::NoParent);
         }
         let tree = self.clone();
-        self.write(place.space, move |conn| {
+        let written = self.write(place.space, move |conn| {
             Box::pin(async move { put(conn, &tree, &place, &staged, &how).await })
-        })
-        .await
+        });
+        let written = written.await?;
+        self.store.recent.settle().await;
+        Ok(written)
     }
 
     /// An early answer for a body that would not fit; the commit has the last word.

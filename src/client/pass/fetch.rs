@@ -64,6 +64,8 @@ impl Engine {
         while let Some(next) = wanted.peek() {
             if self.goes_in_parts(next, taking.parts) {
                 if let Some(next) = wanted.next() {
+                    // It may take long, and the line may break.
+                    self.put_in_place(&mut taking).await?;
                     self.fetch_one(next, &mut taking).await?;
                     self.put_in_place(&mut taking).await?;
                 }

@@ -1,6 +1,7 @@
 //! Putting contents that came from the server in their places.
 
 use std::collections::HashSet;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, getrlimit};
 use tokio::task::block_in_place;
@@ -18,6 +19,8 @@ use crate::client::local::scan::{Reach, look_again};
 /// Files that are put in their places together, at most: the file system is synced twice for them, and each is
 /// open until then.
 const FILES_MAX: u64 = 4096;
+/// What came longer ago than this does not wait for more, on a slow line.
+const WAIT_MAX: Duration = Duration::from_secs(10);
 /// Bytes of files that are put in their places together.
 const BYTES: u64 = 256 * 1024 * 1024;
 
@@ -39,6 +42,8 @@ pub(super) struct Taking<'f, 'p> {
     batch: Batch<'f>,
     coming: Vec<Coming>,
     bytes: u64,
+    /// When the first of them came.
+    since: Option<Instant>,
     /// As many files as may be open for it.
     files: u64,
 }
@@ -58,6 +63,7 @@ impl<'f, 'p> Taking<'f, 'p> {
             batch: Batch::new(folder),
             coming: Vec::new(),
             bytes: 0,
+            since: None,
             files: files_at_once(getrlimit(Resource::Nofile).current),
         }
     }
@@ -86,6 +92,7 @@ impl<'f, 'p> Taking<'f, 'p> {
         self.batch
             .add(stage, &path, stamp.filter(|_| wanted.replaces));
         self.bytes += entry.size;
+        self.since.get_or_insert_with(Instant::now);
         self.coming.push(Coming {
             wanted,
             path,
@@ -96,7 +103,9 @@ impl<'f, 'p> Taking<'f, 'p> {
 
     /// Whether enough is staged.
     pub(super) fn is_full(&self) -> bool {
-        self.coming.len() as u64 >= self.files || self.bytes >= BYTES
+        self.coming.len() as u64 >= self.files
+            || self.bytes >= BYTES
+            || self.since.is_some_and(|since| since.elapsed() >= WAIT_MAX)
     }
 }
 
@@ -132,7 +141,7 @@ impl Engine {
         }
         let batch = std::mem::replace(&mut taking.batch, Batch::new(taking.folder));
         let coming = std::mem::take(&mut taking.coming);
-        taking.bytes = 0;
+        (taking.bytes, taking.since) = (0, None);
         let placed = block_in_place(|| batch.commit());
         let mut writes = Vec::with_capacity(coming.len() * 3);
         for (file, placed) in coming.into_iter().zip(placed) {

@@ -24,7 +24,7 @@ const PACK_MIN: usize = 200;
 const PACK_GAIN: usize = 32;
 /// Level of zstd for bulk: from here on more costs much and gives little.
 const PACK_LEVEL: i32 = 3;
-/// Level for what was packed before: heads of files still become a fifth.
+/// Level for what was packed before: heads of files still become a fifth. Small files that are the same go twice.
 const PACK_LEVEL_LIGHT: i32 = 1;
 /// Level for what is short: most of a tenth of a second for the longest, and some hundredths less to send.
 const PACK_LEVEL_SHORT: i32 = 12;

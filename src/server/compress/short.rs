@@ -5,11 +5,10 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderValue, header};
-use http_body::Body as _;
 use zstd::bulk;
 
 use super::accept::Coding;
-use super::{BYTES_MIN, weaken_etag};
+use super::{BYTES_MIN, length, weaken_etag};
 
 /// Bytes below which nothing is gained.
 const SHORT_MIN: u64 = 160;
@@ -18,11 +17,10 @@ const GAIN: usize = 24;
 /// Some microseconds for what is this short, and a tenth smaller than at the lowest level.
 const LEVEL: i32 = 3;
 
-/// Whether a response is one of those, all of it in memory.
+/// Whether a response is one of those.
 pub(super) fn is_short(response: &Response) -> bool {
-    let length = response.body().size_hint().exact();
     let content_type = response.headers().get(header::CONTENT_TYPE);
-    length.is_some_and(|bytes| (SHORT_MIN..BYTES_MIN).contains(&bytes))
+    length(response).is_some_and(|bytes| (SHORT_MIN..BYTES_MIN).contains(&bytes))
         && content_type.is_some_and(|text| text == "application/json")
 }
 
@@ -43,6 +41,7 @@ pub(super) async fn pack(response: Response) -> Response {
             let coding = HeaderValue::from_static(Coding::Zstd.name());
             head.headers.insert(header::CONTENT_ENCODING, coding);
             head.headers.remove(header::CONTENT_LENGTH);
+            head.headers.remove(header::ACCEPT_RANGES);
             weaken_etag(&mut head.headers);
             Response::from_parts(head, packed.into())
         }

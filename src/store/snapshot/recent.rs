@@ -31,8 +31,8 @@ const VERSION: u8 = 1;
 const HEADER_LEN: usize = 40;
 /// Bytes of the length before a frame.
 const LENGTH_LEN: usize = 4;
-/// Bytes from which on what is collected is written.
-const STEP: usize = 256 * 1024;
+/// Bytes of contents that are written at once: what a failure costs.
+const STEP: usize = 64 * 1024;
 /// Bytes of an entry before its name.
 const ENTRY_LEN: usize = 18;
 /// Bytes after which the next file begins; read at once when the database is lost.
@@ -72,6 +72,19 @@ pub struct Recent {
     failed: AtomicBool,
 }
 
+/// The turn to write. When it ends early, what was to be written counts as lost, and nobody waits for it.
+struct Turn(Arc<Store>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let mut coming = self.0.recent.coming();
+            (coming.smalls, coming.bytes, coming.writing) = (Vec::new(), 0, false);
+            self.0.recent.settled.send_replace(coming.all);
+        }
+    }
+}
+
 /// Those that wait to be written.
 #[derive(Default)]
 struct Coming {
@@ -107,8 +120,8 @@ impl Recent {
         }
         let (idle, full) = recent.push(small);
         if idle {
-            let store = Arc::clone(store);
-            tokio::task::spawn_blocking(move || store.recent.write(store.keys.master()));
+            let turn = Turn(Arc::clone(store));
+            tokio::task::spawn_blocking(move || turn.0.recent.write(turn.0.keys.master()));
         }
         if full {
             recent.settle().await;
@@ -128,7 +141,7 @@ impl Recent {
     /// Whether nobody is writing, and whether too much waits.
     fn push(&self, small: Small) -> (bool, bool) {
         let mut coming = self.coming();
-        coming.bytes += small.bytes.len();
+        coming.bytes += size_of::<Small>() + small.name.len() + small.bytes.len();
         coming.smalls.push(small);
         coming.all += 1;
         let idle = !std::mem::replace(&mut coming.writing, true);
@@ -147,30 +160,30 @@ impl Recent {
                 coming.bytes = 0;
                 (std::mem::take(&mut coming.smalls), coming.all)
             };
-            let written = self.add(master, &smalls);
-            let failed = self.failed.swap(written.is_err(), Ordering::Relaxed);
-            if let (Err(error), false) = (written, failed) {
-                tracing::warn!("small files are not kept beside the database: {error}");
+            for step in steps(&smalls) {
+                let written = self.add(master, step);
+                let failed = self.failed.swap(written.is_err(), Ordering::Relaxed);
+                if let (Err(error), false) = (written, failed) {
+                    tracing::warn!("small files are not kept beside the database: {error}");
+                }
             }
             self.settled.send_replace(all);
         }
     }
 
+    /// Writes some at once.
     fn add(&self, master: &MasterKey, smalls: &[Small]) -> Result<()> {
         let Some(folder) = self.folder.get() else {
             return Ok(());
         };
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut rest = smalls;
-        while !rest.is_empty() {
-            let mut current = match open.take().filter(|open| !open.is_complete()) {
-                Some(open) => open,
-                None => Open::begin(folder, master)?,
-            };
-            // A file with half a frame at its end is not gone on with.
-            rest = current.add(rest)?;
-            *open = Some(current);
-        }
+        let mut current = match open.take().filter(|open| !open.is_complete()) {
+            Some(open) => open,
+            None => Open::begin(folder, master)?,
+        };
+        // A file with half a frame at its end is not gone on with.
+        current.add(smalls)?;
+        *open = Some(current);
         Ok(())
     }
 
@@ -209,16 +222,11 @@ impl Open {
         self.written >= FILE_MAX || self.last.elapsed() >= QUIET
     }
 
-    /// Adds as many as are written at once, and says which are left.
-    fn add<'s>(&mut self, smalls: &'s [Small]) -> Result<&'s [Small]> {
+    fn add(&mut self, smalls: &[Small]) -> Result<()> {
         let (mut bytes, mut frames) = (Vec::new(), self.frames);
-        let mut rest = smalls;
-        while let Some((small, behind)) = rest.split_first()
-            && bytes.len() < STEP
-        {
+        for small in smalls {
             seal(&self.key, frames, small, &mut bytes)?;
             frames += 1;
-            rest = behind;
         }
         let written = self.file.write_all(&bytes);
         if written.is_err() && self.frames == 0 {
@@ -228,8 +236,19 @@ impl Open {
         self.frames = frames;
         self.written += bytes.len() as u64;
         self.last = Instant::now();
-        Ok(rest)
+        Ok(())
     }
+}
+
+/// Parts of as many as are written at once.
+fn steps(smalls: &[Small]) -> impl Iterator<Item = &[Small]> {
+    let mut bytes = 0;
+    smalls.chunk_by(move |small, _| {
+        bytes += small.bytes.len();
+        let goes_on = bytes < STEP;
+        bytes *= usize::from(goes_on);
+        goes_on
+    })
 }
 
 /// Appends the frame of an entry.

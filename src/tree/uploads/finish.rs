@@ -66,7 +66,9 @@ impl Tree {
         let written = self.write(place.space, move |conn| {
             Box::pin(async move { put_once(conn, &tree, id, &place, &staged, &how).await })
         });
-        Ok(written.await?)
+        let written = written.await?;
+        self.store.recent.settle().await;
+        Ok(written)
     }
 
     /// Whether what its row holds does not lead to the bytes that arrived. Sending more never helps then.

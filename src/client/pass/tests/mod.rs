@@ -3,6 +3,7 @@
 mod leaving;
 mod meeting;
 mod model;
+mod pages;
 mod swap;
 mod touching;
 pub(super) mod wire;

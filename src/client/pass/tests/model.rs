@@ -34,6 +34,10 @@ pub(super) struct Model {
     pub(super) before_push: Option<Act>,
     /// The same, for the next fetch.
     pub(super) before_fetch: Option<Act>,
+    /// Changes in one answer to a pull.
+    pub(super) page: usize,
+    /// The pull from now on that is told that its cursor is forgotten.
+    pub(super) forgets: Option<usize>,
     /// Answers to the next items of pushes in place of what the model makes of them.
     pub(super) results: Vec<PushResult>,
     /// All items that were pushed.
@@ -52,6 +56,8 @@ impl Model {
             last: ROOT,
             before_push: None,
             before_fetch: None,
+            page: usize::MAX,
+            forgets: None,
             results: Vec::new(),
             pushed: Vec::new(),
             asked: Vec::new(),
@@ -202,6 +208,11 @@ impl Model {
                 let since = query
                     .get("cursor")
                     .map_or(0, |since| since.parse().unwrap());
+                let forgets = self.forgets.take();
+                self.forgets = forgets.and_then(|left| left.checked_sub(1));
+                if forgets == Some(0) {
+                    return problem(410, "expired-cursor");
+                }
                 json(&self.changes(since))
             }
             "files/list" => json(&value!({"items": self.below(id().unwrap()), "next": null})),
@@ -271,14 +282,21 @@ impl Model {
             node,
         };
         let gone = self.gone.iter().filter(|(seq, _)| *seq > since);
-        let gone = gone.map(|(_, id)| change(*id, None));
+        let gone = gone.map(|(seq, id)| (*seq, change(*id, None)));
         let there = there
             .into_iter()
-            .map(|(_, id)| change(id, Some(self.told(id))));
+            .map(|(seq, id)| (seq, change(id, Some(self.told(id)))));
+        let mut changes: Vec<_> = gone.chain(there).collect();
+        changes.sort_by_key(|(seq, _)| *seq);
+        // A turn is not told in two parts.
+        let last = changes.get(self.page.saturating_sub(1));
+        let last = last.map_or(self.seq, |(seq, _)| *seq);
+        let more = changes.last().is_some_and(|(seq, _)| *seq > last);
+        changes.retain(|(seq, _)| *seq <= last);
         Changes {
-            changes: gone.chain(there).collect(),
-            cursor: self.seq.to_string(),
-            more: false,
+            changes: changes.into_iter().map(|(_, change)| change).collect(),
+            cursor: if more { last } else { self.seq }.to_string(),
+            more,
         }
     }
 

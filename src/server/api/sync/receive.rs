@@ -22,13 +22,13 @@ use crate::tree::{self, BATCH_MAX, BatchItem, Room, Tree};
 
 /// Most items in one push: their results are held in memory, a few hundred bytes each.
 const ITEMS_MAX: usize = 10_000;
-/// Bytes of small files held until they are sent to be named, while as many are on their way.
+/// Bytes of small files that wait to be named; as many may be on their way.
 const HELD_MAX: usize = 4 * 1024 * 1024;
 /// As many may be held without asking.
 const HELD_FREE: usize = 64 * 1024;
 /// Bytes of a turn to hold more.
 const TURN: usize = 1024 * 1024;
-/// Turns of all pushes together: when none is left, files are named at once.
+/// Turns of all pushes together: when none is left, files are named at once, behind those on their way.
 const TURNS: usize = 32;
 /// How long files wait for others when the next do not come at once: nobody notices a quarter of a second,
 /// and a sender that keeps sending fills a batch whatever time that takes.
@@ -194,12 +194,13 @@ impl Receiver {
         if self.waiting.is_empty() {
             return Ok(());
         }
-        self.named().await?;
         (self.held, self.due) = (0, None);
         let (waiting, turns) = (
             std::mem::take(&mut self.waiting),
             std::mem::take(&mut self.turns),
         );
+        // When those before cannot be named, nor are these.
+        self.named().await?;
         self.naming = Some(Naming::begin(&self.tree, waiting, turns));
         Ok(())
     }

@@ -140,10 +140,13 @@ async fn what_many_note_at_once_is_written_in_its_order_once_it_has_settled() {
     recent.settle().await;
     let files = at.recent_files().unwrap();
     assert!(files.len() > 1, "one file is 4 MiB");
-    let found = files
-        .iter()
-        .map(|path| read(path, &master).unwrap().unwrap());
-    let mut found: Vec<_> = found.flatten().map(|small| small.at.0).collect();
+    let mut found = Vec::new();
+    for path in &files {
+        let times = read(path, &master).unwrap().unwrap().into_iter();
+        let times: Vec<_> = times.map(|small| small.at.0).collect();
+        assert!(times.is_sorted(), "{times:?}");
+        found.extend(times);
+    }
     // Files of one moment have no order.
     found.sort_unstable();
     assert_eq!(found, (0..600).collect::<Vec<_>>());
@@ -153,12 +156,12 @@ async fn what_many_note_at_once_is_written_in_its_order_once_it_has_settled() {
 fn whoever_adds_to_much_that_waits_is_told_to_wait() {
     let recent = Recent::default();
     let long = || Small {
-        bytes: vec![7; COMING_MAX / 2],
+        bytes: vec![7; COMING_MAX / 2 - 1000],
         ..small(1)
     };
     assert_eq!(recent.push(long()), (true, false));
     assert_eq!(recent.push(long()), (false, false));
-    assert_eq!(recent.push(small(1)), (false, true));
+    assert_eq!(recent.push(small(100)), (false, true));
 }
 
 #[tokio::test]
@@ -170,4 +173,19 @@ async fn nobody_waits_for_what_cannot_be_written() {
     recent.write(&MasterKey::generate().unwrap());
     recent.settle().await;
     assert!(recent.failed.load(Ordering::Relaxed));
+}
+
+#[test]
+fn what_is_written_at_once_is_all_of_it_in_order_and_never_much() {
+    let all: Vec<_> = (0..200).map(small).collect();
+    let mut found = Vec::new();
+    for step in steps(&all) {
+        let (_, before) = step.split_last().unwrap();
+        let before: usize = before.iter().map(|small| small.bytes.len()).sum();
+        assert!(before < STEP);
+        found.extend_from_slice(step);
+    }
+    assert_eq!(found, all);
+    let count = steps(&all).count();
+    assert!((5..15).contains(&count), "{count}");
 }

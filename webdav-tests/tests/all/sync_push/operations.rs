@@ -299,6 +299,38 @@ fn items_are_done_in_their_order() {
 }
 
 #[test]
+fn what_follows_files_that_are_being_named_is_done_behind_them() {
+    let (server, device) = begin();
+    let bytes = |n: usize| format!("bytes of {n}").into_bytes();
+    let path = |n: usize| format!("/documents/f{n}");
+    let mut push = Push::new();
+    for n in 0..700 {
+        push.whole(&new(&path(n), bytes(n).len()), &bytes(n));
+    }
+    // Over one that is being named, in the batch behind it.
+    push.whole(&put(&path(0), 4), b"over");
+    push.item(&moved(&path(1), "/documents/moved"))
+        .whole(&new(&path(1), 5), b"again");
+    for n in 700..1300 {
+        push.whole(&new(&path(n), bytes(n).len()), &bytes(n));
+    }
+    push.item(&deleted(&path(1299), None));
+    for (nth, result) in device.results(&push).iter().enumerate() {
+        assert_eq!(result.status, PushStatus::Done, "{nth}: {result:?}");
+    }
+
+    let mut tree = server.admin().tree("/dav/");
+    let mut file = |path: &str| tree.remove(path).flatten();
+    assert_eq!(file(&path(0)), Some(b"over".to_vec()));
+    assert_eq!(file(&path(1)), Some(b"again".to_vec()));
+    assert_eq!(file("/documents/moved"), Some(bytes(1)));
+    assert_eq!(file(&path(1299)), None);
+    for n in 2..1299 {
+        assert_eq!(file(&path(n)), Some(bytes(n)), "{n}");
+    }
+}
+
+#[test]
 fn a_file_goes_over_another_one_only_when_the_item_says_so() {
     use sync_server::protocol::sync::PushItem::{Copy, Move};
     let (server, device) = begin();

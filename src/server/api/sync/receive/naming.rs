@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use tokio::sync::SemaphorePermit;
-use tokio_util::task::AbortOnDropHandle;
+use tokio::task::JoinHandle;
+use tracing::Instrument as _;
 
 use super::super::super::problem::{self, Problem, Result};
 use super::super::super::show;
@@ -19,34 +20,32 @@ pub(super) struct Waiting {
     pub(super) item: BatchItem,
 }
 
-/// A batch on its way.
-pub(super) struct Naming {
-    results: AbortOnDropHandle<Result<Results>>,
-    /// Turns to hold it.
-    _turns: Vec<SemaphorePermit<'static>>,
-}
+/// A batch on its way. It gets there also when nobody waits for it any more: it has arrived.
+pub(super) struct Naming(JoinHandle<Result<Results>>);
 
 /// Results, each with its place among all.
 pub(super) type Results = Vec<(usize, PushResult)>;
 
 impl Naming {
-    /// Begins to name files, in one transaction for each space.
+    /// Begins to name files, in one transaction for each space. `turns` are for the memory that they hold.
     pub(super) fn begin(
         tree: &Tree,
         waiting: Vec<Waiting>,
         turns: Vec<SemaphorePermit<'static>>,
     ) -> Self {
-        let naming = tokio::spawn(name(tree.clone(), waiting));
-        Self {
-            results: AbortOnDropHandle::new(naming),
-            _turns: turns,
-        }
+        let tree = tree.clone();
+        let naming = async move {
+            let results = name(tree, waiting).await;
+            drop(turns);
+            results
+        };
+        Self(tokio::spawn(naming.in_current_span()))
     }
 
     /// Returns once they are named or refused, for good.
     pub(super) async fn end(self) -> Result<Results> {
         let lost = |_| Problem::new(problem::INTERNAL, "naming the files has ended early");
-        self.results.await.map_err(lost)?
+        self.0.await.map_err(lost)?
     }
 }
 
