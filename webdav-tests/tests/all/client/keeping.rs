@@ -439,11 +439,9 @@ fn files_that_are_damaged_on_the_server_do_not_keep_the_others_away() {
         for nth in [1, 3, 5] {
             flip(&server, |length| length / 6 * nth);
         }
-        // The first times it breaks may be the line's fault.
-        for _ in 0..3 {
-            a.run(&["sync"]);
-        }
-        a.fails(&["sync"], 4);
+        // It may be the line's fault as long as more comes each time: what was on its way when it breaks may be lost.
+        let told = (0..20).any(|_| a.run(&["sync"]).code == 4);
+        assert!(told, "the line is blamed for ever");
         for name in ["0.txt", "3.txt", "5.txt"] {
             assert_eq!(a.read(name), b"sound");
         }
