@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-/// Bytes of all chunks on the shelf: a dozen of the longest, hundreds of common ones.
-const BYTES_MAX: usize = 24 * 1024 * 1024;
+/// Bytes of all chunks on the shelf: eight of the longest, hundreds of common ones.
+const BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Where readers leave chunks between two reads.
 #[derive(Default)]

@@ -38,7 +38,7 @@ const ENTRY_LEN: usize = 18;
 /// Bytes after which the next file begins; read at once when the database is lost.
 const FILE_MAX: u64 = 4 * 1024 * 1024;
 /// Bytes that wait to be written; whoever adds to more waits.
-const COMING_MAX: usize = 4 * 1024 * 1024;
+const COMING_MAX: usize = 1024 * 1024;
 /// Files there are at most, while snapshots fail or writers are fast: 128 MiB. The oldest go.
 const FILES_MAX: usize = 32;
 /// A file that nothing was added to for this long is complete.

@@ -24,7 +24,7 @@ use crate::tree::{self, BATCH_MAX, BatchItem, Room, Tree};
 const ITEMS_MAX: usize = 10_000;
 /// Bytes of small files that wait to be named; as many may be on their way.
 const HELD_MAX: usize = 4 * 1024 * 1024;
-/// As many may be held without asking.
+/// As many may be held without asking, on their way or waiting.
 const HELD_FREE: usize = 64 * 1024;
 /// Bytes of a turn to hold more.
 const TURN: usize = 1024 * 1024;
@@ -179,7 +179,10 @@ impl Receiver {
 
     /// Takes turns for what is held.
     fn may_hold(&mut self) -> bool {
-        let needed = self.held.saturating_sub(HELD_FREE).div_ceil(TURN);
+        // Those on their way had theirs.
+        let none_before = self.naming.as_ref().is_none_or(Naming::is_over);
+        let free = if none_before { HELD_FREE } else { 0 };
+        let needed = self.held.saturating_sub(free).div_ceil(TURN);
         while self.turns.len() < needed {
             let Ok(turn) = HOLDING.try_acquire() else {
                 return false;

@@ -42,6 +42,11 @@ impl Naming {
         Self(tokio::spawn(naming.in_current_span()))
     }
 
+    /// Whether they are, and hold nothing any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.0.is_finished()
+    }
+
     /// Returns once they are named or refused, for good.
     pub(super) async fn end(self) -> Result<Results> {
         let lost = |_| Problem::new(problem::INTERNAL, "naming the files has ended early");
