@@ -62,12 +62,11 @@ impl Tree {
         }
         for (space, items) in spaces {
             let tree = self.clone();
-            let named = self.write(space, move |conn| {
+            let named = self.write_contents(space, move |conn| {
                 Box::pin(async move { put::all(conn, &tree, space, &items).await })
             });
             results.extend(named.await?);
         }
-        self.store.recent.settle().await;
         results.sort_by_key(|(nth, _)| *nth);
         Ok(results.into_iter().map(|(_, result)| result).collect())
     }

@@ -110,6 +110,17 @@ impl Tree {
         Ok(done)
     }
 
+    /// The same for one that names contents: the small ones are kept beside the database by then.
+    async fn write_contents<T, F>(&self, space: SpaceId, work: F) -> Result<T>
+    where
+        F: for<'t> FnOnce(&'t mut Conn) -> BoxFuture<'t, Result<T>> + Send + 'static,
+        T: Send + 'static,
+    {
+        let done = self.write(space, work).await?;
+        self.store.recent.settle().await;
+        Ok(done)
+    }
+
     /// Who uses it.
     pub fn user(&self) -> &User {
         &self.user

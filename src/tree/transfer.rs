@@ -121,7 +121,7 @@ impl Tree {
     ) -> Result<Placed> {
         let (tree, target) = (self.clone(), target.clone());
         let left = source.as_ref().map(|source| source.place.space);
-        let placed = self.write(target.space, move |conn| {
+        let placed = self.write_contents(target.space, move |conn| {
             Box::pin(async move {
                 if let Some(Source { place, known }) = source {
                     // In one order, or two moves in opposite directions wait for each other.
@@ -140,7 +140,6 @@ impl Tree {
         if let Some(space) = left {
             self.store.events.announce(space);
         }
-        self.store.recent.settle().await;
         Ok(placed)
     }
 

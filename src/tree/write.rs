@@ -86,12 +86,10 @@ impl Tree {
             return Err(Error::NoParent);
         }
         let tree = self.clone();
-        let written = self.write(place.space, move |conn| {
+        self.write_contents(place.space, move |conn| {
             Box::pin(async move { put(conn, &tree, &place, &staged, &how).await })
-        });
-        let written = written.await?;
-        self.store.recent.settle().await;
-        Ok(written)
+        })
+        .await
     }
 
     /// An early answer for a body that would not fit; the commit has the last word.

@@ -306,12 +306,10 @@ fn sending(put: &Put) -> Sending {
 
 fn result_of(written: Written) -> PushResult {
     PushResult {
-        status: PushStatus::Done,
         node: Some(written.node),
         conflict: written.conflict,
         etag: Some(written.etag),
-        need: None,
-        problem: None,
+        ..PushResult::bare(PushStatus::Done)
     }
 }
 

@@ -251,16 +251,10 @@ mod tests {
             });
             reading.catch_up(arrived).await.unwrap();
             // Of what was read before the line broke only a part had arrived
-            for from in [arrived, arrived + (3_000_000 - arrived) / 3] {
+            let again = arrived + (3_000_000 - arrived) / 3;
+            for (from, most) in [(arrived, 2_000_000), (again, 3_000_000)] {
                 reading.catch_up(from).await.unwrap();
-                let (mut at, most) = (
-                    from,
-                    if from == arrived {
-                        2_000_000
-                    } else {
-                        3_000_000
-                    },
-                );
+                let mut at = from;
                 while at < most {
                     let end = most.min(at + PIECE);
                     let piece = reading.piece(at, end).unwrap();

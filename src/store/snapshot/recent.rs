@@ -245,9 +245,11 @@ fn steps(smalls: &[Small]) -> impl Iterator<Item = &[Small]> {
     let mut bytes = 0;
     smalls.chunk_by(move |small, _| {
         bytes += small.bytes.len();
-        let goes_on = bytes < STEP;
-        bytes *= usize::from(goes_on);
-        goes_on
+        if bytes >= STEP {
+            bytes = 0;
+            return false;
+        }
+        true
     })
 }
 

@@ -63,12 +63,10 @@ impl Tree {
             ..Write::default()
         };
         let (tree, id) = (self.clone(), UploadId(row.id));
-        let written = self.write(place.space, move |conn| {
+        let written = self.write_contents(place.space, move |conn| {
             Box::pin(async move { put_once(conn, &tree, id, &place, &staged, &how).await })
         });
-        let written = written.await?;
-        self.store.recent.settle().await;
-        Ok(written)
+        Ok(written.await?)
     }
 
     /// Whether what its row holds does not lead to the bytes that arrived. Sending more never helps then.

@@ -289,11 +289,10 @@ fn bad_order(record: &Record) -> Problem {
 
 fn refused(problem: &Problem) -> PushResult {
     PushResult {
-        status: PushStatus::Error,
-        node: None,
-        conflict: None,
-        etag: None,
-        need: None,
         problem: Some(problem.body()),
+        ..PushResult::bare(PushStatus::Error)
     }
 }
+
+#[cfg(test)]
+mod tests;

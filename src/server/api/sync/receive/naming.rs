@@ -99,11 +99,9 @@ async fn spelled(
 fn written_result(written: tree::Written, path: &NodePath) -> PushResult {
     let written = show::written(written, path);
     PushResult {
-        status: PushStatus::Done,
         etag: Some(written.etag),
         node: Some(written.node),
         conflict: written.conflict,
-        need: None,
-        problem: None,
+        ..PushResult::bare(PushStatus::Done)
     }
 }
