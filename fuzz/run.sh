@@ -43,6 +43,8 @@ one() { # target: says what was done, fails when something was found
     find "$work" -maxdepth 1 -name "$target-*" -exec mv -t "$kept" {} +
     echo "fuzz: $target failed, see $kept"
     tail -n 40 "$log"
+    # Said at the end too, with the input itself: of a long log only the end may be left.
+    echo "$target: $(grep -E "panicked at|^Base64: |^SUMMARY: " "$log" | tr '\n' ' ')" >>"$work/failed"
     return 1
 }
 
@@ -58,9 +60,14 @@ minimize() { # target
 export -f one minimize
 export work program limit
 failed=''
+rm -f "$work/failed"
 printf '%s\n' "${targets[@]}" | xargs -P "$(nproc)" -I{} bash -c 'one {}' || failed=1
 if [ -n "$minimize" ]; then
     for target in "${targets[@]}"; do minimize "$target"; done
 fi
-[ -z "$failed" ] || { echo "fuzz: FAILED"; exit 1; }
+if [ -n "$failed" ]; then
+    echo "fuzz: FAILED"
+    cat "$work/failed"
+    exit 1
+fi
 echo "fuzz: ${#targets[@]} targets, $said each, nothing found"

@@ -156,12 +156,15 @@ impl MasterKey {
             Err(error) => return Err(at(path)(error)),
         };
         let mut text = Zeroizing::new(Vec::new());
-        file.take(FILE_MAX)
+        file.take(FILE_MAX + 1)
             .read_to_end(&mut text)
             .map_err(at(path))?;
-        let key = parse(&text).ok_or_else(|| Error::Format {
-            path: path.to_owned(),
-        })?;
+        let whole = Some(&text).filter(|text| text.len() as u64 <= FILE_MAX);
+        let key = whole
+            .and_then(|text| parse(text))
+            .ok_or_else(|| Error::Format {
+                path: path.to_owned(),
+            })?;
         Ok(Some(key))
     }
 
@@ -300,12 +303,21 @@ mod tests {
     fn a_file_that_is_no_key_is_refused_and_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("master.key");
-        fs::write(&path, "hello").unwrap();
-        assert!(matches!(
-            MasterKey::load_or_create(&path),
-            Err(Error::Format { .. })
-        ));
-        assert_eq!(fs::read(&path).unwrap(), b"hello");
+        let key = &MasterKey::generate().unwrap();
+        key.write_new(&path).unwrap();
+        let line = fs::read_to_string(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let blank = "\n".repeat(256);
+        for text in [
+            "hello",
+            &format!("{line}{blank}"),
+            &format!("{line}{blank}x"),
+        ] {
+            fs::write(&path, text).unwrap();
+            let read = MasterKey::load_or_create(&path);
+            assert!(matches!(read, Err(Error::Format { .. })), "{text}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub(super) enum Header {
     Frame {
         /// Its window, in bytes.
         window: u64,
+        /// Bytes of its content, when it says so.
+        content: Option<u64>,
     },
     /// A frame without content.
     Skippable {
@@ -61,12 +63,10 @@ fn frame(header: &[u8]) -> Header {
     let Some(rest) = rest.get(..length) else {
         return Header::Needs(MAGIC_LEN + 1 + length);
     };
-    let window = if single {
-        content_size(&rest[dictionary..])
-    } else {
-        window_size(rest[0])
-    };
-    Header::Frame { window }
+    let stated = content_size(&rest[usize::from(!single) + dictionary..]);
+    let window = if single { stated } else { window_size(rest[0]) };
+    let content = (content > 0).then_some(stated);
+    Header::Frame { window, content }
 }
 
 fn window_size(descriptor: u8) -> u64 {
@@ -100,11 +100,37 @@ mod tests {
         packed
     }
 
+    fn window(bytes: &[u8]) -> Option<u64> {
+        let Header::Frame { window, .. } = read(bytes) else {
+            return None;
+        };
+        Some(window)
+    }
+
+    #[test]
+    fn the_content_is_as_long_as_the_header_says_or_it_does_not_say() {
+        let unknown = CParameter::ContentSizeFlag(false);
+        for length in [0, 1, 255, 256, 65_791, 65_792, 3 << 20] {
+            for (parameters, stated) in [
+                (vec![], Some(length as u64)),
+                (vec![CParameter::WindowLog(17)], Some(length as u64)),
+                (vec![unknown], None),
+            ] {
+                let packed = packed(length, &parameters);
+                let header = read(&packed);
+                assert!(
+                    matches!(header, Header::Frame { content, .. } if content == stated),
+                    "{length}: {header:?}"
+                );
+            }
+        }
+    }
+
     #[test]
     fn the_window_is_stated_or_is_the_content() {
         let unknown = CParameter::ContentSizeFlag(false);
         let large = 3 << 20;
-        for (length, parameters, window) in [
+        for (length, parameters, stated) in [
             (large, vec![unknown, CParameter::WindowLog(20)], 1 << 20),
             (large, vec![CParameter::WindowLog(17)], 1 << 17),
             (0, vec![], 0),
@@ -115,28 +141,35 @@ mod tests {
             (100_000, vec![], 100_000),
         ] {
             let packed = packed(length, &parameters);
-            assert_eq!(read(&packed), Header::Frame { window }, "{length}");
+            assert_eq!(window(&packed), Some(stated), "{length}");
         }
     }
 
     #[test]
     fn windows_between_powers_of_two_and_above_every_memory_are_read() {
         let magic = MAGIC.to_le_bytes();
-        for (window, bytes) in [
+        for (descriptor, bytes) in [
             (0x00, 1 << 10),
             (0x07, 1920),
             (0x68, 1 << 23),
             (0x69, 9 << 20),
             (0xff, (1 << 41) + (7 << 38)),
         ] {
-            let header = [&magic[..], &[0x00, window]].concat();
-            assert_eq!(read(&header), Header::Frame { window: bytes });
+            let header = [&magic[..], &[0x00, descriptor]].concat();
+            assert_eq!(window(&header), Some(bytes));
             // A dictionary lies between window and content size.
-            let header = [&magic[..], &[0x83, window, 1, 2, 3, 4, 5, 6, 7, 8]].concat();
-            assert_eq!(read(&header), Header::Frame { window: bytes });
+            let header = [&magic[..], &[0x83, descriptor, 1, 2, 3, 4, 5, 6, 7, 8]].concat();
+            let content = Some(0x0807_0605);
+            assert_eq!(
+                read(&header),
+                Header::Frame {
+                    window: bytes,
+                    content
+                }
+            );
         }
         let all = [&magic[..], &[0xe0], &[0xff; 8]].concat();
-        assert_eq!(read(&all), Header::Frame { window: u64::MAX });
+        assert_eq!(window(&all), Some(u64::MAX));
     }
 
     #[test]

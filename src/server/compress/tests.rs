@@ -247,6 +247,19 @@ async fn frames_behind_each_other_are_one_body_whatever_windows_they_have() {
 }
 
 #[tokio::test]
+async fn a_frame_that_is_shorter_than_it_says_is_an_error_however_it_comes() {
+    // Eleven bytes are announced; the only block is the last and empty.
+    let packed = [0x28, 0xb5, 0x2f, 0xfd, 0x20, 11, 1, 0, 0];
+    for piece in [1, packed.len()] {
+        let pieces: Vec<_> = packed.chunks(piece).map(<[u8]>::to_vec).collect();
+        let pieces = futures_util::stream::iter(pieces.into_iter().map(Ok::<_, io::Error>));
+        let coding = [("content-encoding", "zstd")];
+        let (status, ..) = send(&coding, Body::from_stream(pieces)).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{piece}");
+    }
+}
+
+#[tokio::test]
 async fn when_too_many_are_compressed_the_next_comes_as_it_is() {
     let codings = Codings::new();
     let all = Arc::clone(&codings.encoding)

@@ -94,8 +94,33 @@ struct Unpacking {
 
 enum State {
     Between(Packed),
-    Within(Box<ZstdDecoder<Packed>>),
+    Within(Within),
     Ended,
+}
+
+/// A frame that is being undone.
+struct Within {
+    decoder: Box<ZstdDecoder<Packed>>,
+    /// Bytes that are still to come, when the frame said how many it has.
+    left: Option<u64>,
+}
+
+impl Within {
+    /// The next bytes of the frame; none at its end.
+    async fn next(&mut self) -> io::Result<Bytes> {
+        let mut piece = BytesMut::with_capacity(STEP);
+        let read = self.decoder.read_buf(&mut piece).await? as u64;
+        // libzstd 1.5 looks at the length of a frame whose last block is empty only when it has all of
+        // it at once: what a body holds would depend on how it came.
+        if let Some(left) = &mut self.left {
+            let short = read == 0 && *left > 0;
+            *left = left
+                .checked_sub(read)
+                .filter(|_| !short)
+                .ok_or_else(other_length)?;
+        }
+        Ok(piece.freeze())
+    }
 }
 
 impl Unpacking {
@@ -105,13 +130,13 @@ impl Unpacking {
             self.state = match std::mem::replace(&mut self.state, State::Ended) {
                 State::Ended => return Ok(None),
                 State::Between(packed) => self.begin(packed).await?,
-                State::Within(mut decoder) => {
-                    let mut piece = BytesMut::with_capacity(STEP);
-                    if decoder.read_buf(&mut piece).await? > 0 {
-                        self.state = State::Within(decoder);
-                        return Ok(Some(piece.freeze()));
+                State::Within(mut within) => {
+                    let piece = within.next().await?;
+                    if !piece.is_empty() {
+                        self.state = State::Within(within);
+                        return Ok(Some(piece));
                     }
-                    State::Between(decoder.into_inner())
+                    State::Between(within.decoder.into_inner())
                 }
             };
         }
@@ -140,11 +165,12 @@ impl Unpacking {
                     packed.skip(bytes).await?;
                     return Ok(State::Between(packed));
                 }
-                Header::Frame { window } => {
+                Header::Frame { window, content } => {
                     self.take(window).await?;
                     let limits = [DParameter::window_log_max(WINDOW_LOG_MAX)];
-                    let decoder = ZstdDecoder::with_params(packed, &limits);
-                    return Ok(State::Within(Box::new(decoder)));
+                    let decoder = Box::new(ZstdDecoder::with_params(packed, &limits));
+                    let left = content;
+                    return Ok(State::Within(Within { decoder, left }));
                 }
                 Header::Unknown => {
                     let text = "the body is not compressed with zstd";
@@ -184,6 +210,11 @@ fn weight(window: u64) -> io::Result<u32> {
     }
     let bytes = window + BLOCKS * window.min(BLOCK_MAX) + TABLES;
     Ok(u32::try_from(bytes.div_ceil(1024)).expect("some MiB"))
+}
+
+fn other_length() -> io::Error {
+    let text = "a zstd frame of the body is not as long as it says";
+    io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
 fn broken_off() -> io::Error {
