@@ -30,6 +30,7 @@ const fn cell(
         at_once: false,
         writes,
         reads: NONE,
+        shows_in_reads: false,
         degraded: false,
     }
 }
@@ -51,12 +52,19 @@ const fn at_once(cell: Cell) -> Cell {
 }
 
 const fn reading(cell: Cell, reads: &'static [u16]) -> Cell {
-    Cell { reads, ..cell }
+    Cell {
+        reads,
+        shows_in_reads: true,
+        ..cell
+    }
 }
 
+/// The database is in doubt meanwhile. A part of its log may have been copied while somebody read, and no sync come after
+/// it: then what is read may not be on the disk, and nothing is told until it is.
 const fn degraded(cell: Cell) -> Cell {
     Cell {
         degraded: true,
+        reads: LATER,
         ..cell
     }
 }
