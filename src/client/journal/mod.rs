@@ -24,6 +24,7 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::{Instant, sleep};
 
 pub use changes::{Intake, Pending};
 pub use entry::Entry;
@@ -51,6 +52,8 @@ const NEW: &str = concat!(
 );
 /// How long another process (`status`) may hold the file.
 const BUSY: Duration = Duration::from_secs(10);
+/// How long after one try to open it the next begins.
+const AGAIN: Duration = Duration::from_millis(20);
 /// Pages in memory: 1 MiB, so that 100,000 files do not make the daemon large.
 const CACHE: &str = "-1024";
 
@@ -93,7 +96,7 @@ impl Journal {
             .busy_timeout(BUSY)
             .pragma("cache_size", CACHE)
             .disable_statement_logging();
-        let mut conn = options.connect().await?;
+        let mut conn = connect(&options).await?;
         if layout(&mut conn).await? != LAYOUT {
             lay_out(&mut conn).await?;
         }
@@ -110,6 +113,24 @@ impl Journal {
     pub async fn close(self) -> Result<(), Error> {
         Ok(self.conn.into_inner().close().await?)
     }
+}
+
+/// Where two processes make it at once, one of them cannot begin its log, and SQLite does not let it wait for that.
+async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
+    let until = Instant::now() + BUSY;
+    loop {
+        match options.connect().await {
+            Err(error) if is_busy(&error) && Instant::now() < until => sleep(AGAIN).await,
+            connected => return connected,
+        }
+    }
+}
+
+/// Whether another process is in the way (`SQLITE_BUSY` and what SQLite makes of it by higher bits).
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    let number = code.and_then(|code| code.parse::<u32>().ok());
+    number.is_some_and(|number| number & 0xff == 5)
 }
 
 async fn layout(conn: &mut SqliteConnection) -> Result<i64, Error> {

@@ -291,7 +291,7 @@ async fn what_lies_below_a_collection_that_moved_there_is_pending_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_processes_may_begin_it_at_once() {
-    for _ in 0..20 {
+    for _ in 0..100 {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("journal.db");
         let open = || {
