@@ -15,7 +15,6 @@ use crate::chunk::Class;
 use crate::client::item::Kind;
 use crate::client::journal::{Entry, unpack};
 use crate::client::local::cutting::Cutting;
-use crate::client::local::folder::Folder;
 use crate::client::local::place::Stage;
 use crate::client::local::read::{List, Opened, ReadError};
 use crate::client::remote;
@@ -34,15 +33,12 @@ impl Engine {
     pub(super) async fn fetch_one(
         &self,
         wanted: Wanted,
-        taking: &mut Taking<'_, '_>,
+        taking: &mut Taking<'_>,
     ) -> Result<(), Error> {
         let Some(head) = taking.head(&wanted).cloned() else {
             return Ok(());
         };
-        match self
-            .download(&head, wanted.executable, taking.folder)
-            .await?
-        {
+        match self.download(&head, wanted.executable).await? {
             Ok((stage, list)) => {
                 taking.add(stage, Some(list), wanted);
                 Ok(())
@@ -51,13 +47,12 @@ impl Engine {
         }
     }
 
-    async fn download<'a>(
+    async fn download(
         &self,
         head: &Entry,
         executable: bool,
-        folder: &'a Folder,
-    ) -> Result<Result<(Stage<'a>, List), Missed>, Error> {
-        let part = block_in_place(|| Stage::part(folder, head.id, &head.etag, executable));
+    ) -> Result<Result<(Stage, List), Missed>, Error> {
+        let part = block_in_place(|| Stage::part(&self.folder, head.id, &head.etag, executable));
         let (mut stage, mut there) = match part {
             Ok(part) => part,
             Err(refused) => return Ok(Err(Missed::Refused(refused))),
@@ -120,13 +115,13 @@ impl Engine {
     }
 
     /// Holds what came against the list that the server has of it.
-    async fn whole<'a>(
+    async fn whole(
         &self,
         head: &Entry,
-        mut stage: Stage<'a>,
+        mut stage: Stage,
         list: List,
         keys: &Arc<ClientKeys>,
-    ) -> Result<Result<(Stage<'a>, List), Missed>, Error> {
+    ) -> Result<Result<(Stage, List), Missed>, Error> {
         let manifest = match self.session.manifest(head.id.0, Some(&head.etag)).await {
             Ok(manifest) => manifest,
             Err(error) if error.problem() == Some("not-found") => return Ok(Err(Missed::Other)),
@@ -154,7 +149,7 @@ impl Engine {
 }
 
 /// Cuts what came before.
-fn cut_to(stage: &Stage<'_>, there: u64, cutting: &mut Cutting) -> Result<(), ReadError> {
+fn cut_to(stage: &Stage, there: u64, cutting: &mut Cutting) -> Result<(), ReadError> {
     match stage.written() {
         Some(file) if there > 0 => cutting.read_to(&Opened::of(file)?, there),
         Some(_) | None => Ok(()),

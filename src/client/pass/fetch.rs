@@ -12,7 +12,6 @@ use super::{Engine, Error, Outcome};
 use crate::client::item::{Content, Item, Kind};
 use crate::client::journal::Side;
 use crate::client::local::Stamp;
-use crate::client::local::folder::Folder;
 use crate::client::local::place::{Refused, Stage};
 use crate::client::local::read::{self, List, Opened};
 use crate::client::remote;
@@ -39,7 +38,7 @@ pub(super) enum Missed {
 }
 
 /// A file that came, with how it is cut; or why not.
-type Came<'a> = Result<(Stage<'a>, Option<List>), Missed>;
+type Came = Result<(Stage, Option<List>), Missed>;
 
 impl Engine {
     /// Fetches files and puts them in their places.
@@ -56,18 +55,23 @@ impl Engine {
         let size = |wanted: &Wanted| parts.heads.get(&wanted.id).map_or(0, |head| head.size);
         self.progress
             .begin("receiving", wanted.iter().map(size).sum());
-        let folder = std::sync::Arc::clone(&self.folder);
-        let mut taking = Taking::new(&folder, parts, outcome, failed);
-        let wanted = self.copy_here(wanted, &mut taking).await?;
-        self.put_in_place(&mut taking).await?;
+        let mut taking = Taking::new(&self.folder, parts, outcome, failed);
+        let fetched = self.fetch_all(wanted, &mut taking).await;
+        // Whatever else failed, what came is good.
+        let placed = self.put_in_place(&mut taking).await;
+        fetched.and(placed)
+    }
+
+    async fn fetch_all(&self, wanted: Vec<Wanted>, taking: &mut Taking<'_>) -> Result<(), Error> {
+        let wanted = self.copy_here(wanted, taking).await?;
         let mut wanted = wanted.into_iter().peekable();
         while let Some(next) = wanted.peek() {
             if self.goes_in_parts(next, taking.parts) {
                 if let Some(next) = wanted.next() {
                     // It may take long, and the line may break.
-                    self.put_in_place(&mut taking).await?;
-                    self.fetch_one(next, &mut taking).await?;
-                    self.put_in_place(&mut taking).await?;
+                    self.put_in_place(taking).await?;
+                    self.fetch_one(next, taking).await?;
+                    self.put_in_place(taking).await?;
                 }
                 continue;
             }
@@ -81,17 +85,17 @@ impl Engine {
                 bytes += size;
                 group.extend(wanted.next());
             }
-            let whole = self.fetch_group(group, bytes, &mut taking).await?;
-            self.fetch_group(whole, bytes, &mut taking).await?;
+            let whole = self.fetch_group(group, bytes, taking).await?;
+            self.fetch_group(whole, bytes, taking).await?;
         }
-        self.put_in_place(&mut taking).await
+        Ok(())
     }
 
     /// Takes contents that are here under another name.
     async fn copy_here(
         &self,
         wanted: Vec<Wanted>,
-        taking: &mut Taking<'_, '_>,
+        taking: &mut Taking<'_>,
     ) -> Result<Vec<Wanted>, Error> {
         let mut rest = Vec::with_capacity(wanted.len());
         let any = self.journal.count().await?.1 > 0;
@@ -111,8 +115,8 @@ impl Engine {
             let from = self.journal.path(row.id, Side::Synced, self.root).await?;
             let copied = from.and_then(|from| {
                 block_in_place(|| {
-                    let opened = read::open(taking.folder, &from, &stamp).ok()?;
-                    let mut stage = Stage::file(taking.folder, wanted.executable).ok()?;
+                    let opened = read::open(&self.folder, &from, &stamp).ok()?;
+                    let mut stage = Stage::file(&self.folder, wanted.executable).ok()?;
                     stage.copy(opened.file(), 0, head.size).ok()?;
                     stage.set_time(Millis(head.mtime)).ok()?;
                     opened.check().ok()?;
@@ -125,7 +129,7 @@ impl Engine {
                 None => rest.push(wanted),
             }
             if taking.is_full() {
-                self.put_in_place(taking).await?;
+                self.place(taking).await?;
             }
         }
         Ok(rest)
@@ -137,7 +141,7 @@ impl Engine {
         &self,
         mut group: VecDeque<Wanted>,
         bytes: u64,
-        taking: &mut Taking<'_, '_>,
+        taking: &mut Taking<'_>,
     ) -> Result<VecDeque<Wanted>, Error> {
         let mut whole = VecDeque::new();
         while !group.is_empty() {
@@ -150,7 +154,6 @@ impl Engine {
             let Err(error) = came else {
                 continue;
             };
-            self.put_in_place(taking).await?;
             if !matches!(error, Error::Remote(remote::Error::Broken(_))) {
                 return Err(error);
             }
@@ -169,7 +172,7 @@ impl Engine {
         &self,
         group: &VecDeque<Wanted>,
         bytes: u64,
-        taking: &mut Taking<'_, '_>,
+        taking: &Taking<'_>,
     ) -> Result<(Vec<Option<(Opened, String)>>, Records), Error> {
         let olds: Vec<_> = group
             .iter()
@@ -185,13 +188,7 @@ impl Engine {
         let items: Vec<_> = group.iter().zip(&olds).map(item).collect();
         let whole_too = items.iter().any(|item| item.from.is_none());
         let estimate = if whole_too { bytes } else { 0 };
-        match self.session.fetch(items, estimate).await {
-            Ok(records) => Ok((olds, records)),
-            Err(error) => {
-                self.put_in_place(taking).await?;
-                Err(error.into())
-            }
-        }
+        Ok((olds, self.session.fetch(items, estimate).await?))
     }
 
     /// Takes in what comes of a group, and out of the group.
@@ -201,7 +198,7 @@ impl Engine {
         olds: Vec<Option<(Opened, String)>>,
         mut records: Records,
         whole: &mut VecDeque<Wanted>,
-        taking: &mut Taking<'_, '_>,
+        taking: &mut Taking<'_>,
     ) -> Result<(), Error> {
         for old in olds {
             let json = records.file().await?.ok_or_else(broken)?;
@@ -226,7 +223,7 @@ impl Engine {
                 Err(missed) => self.missed(&wanted, missed, taking).await?,
             }
             if taking.is_full() {
-                self.put_in_place(taking).await?;
+                self.place(taking).await?;
             }
         }
         match records.next().await? {
@@ -251,14 +248,14 @@ impl Engine {
     }
 
     /// Takes in one file of the answer, to its end in any case.
-    async fn receive<'a>(
+    async fn receive(
         &self,
         wanted: &Wanted,
         head: FetchHead,
         old: Option<&Opened>,
-        taking: &Taking<'a, '_>,
+        taking: &Taking<'_>,
         records: &mut Records,
-    ) -> Result<Came<'a>, Error> {
+    ) -> Result<Came, Error> {
         let given = match head {
             FetchHead::Given(given) => given,
             FetchHead::Refused(refused) => {
@@ -278,9 +275,9 @@ impl Engine {
         };
         let keys = self.keys(entry.space).await?;
         if entry.kind == Kind::Link {
-            return self.receive_link(&given, taking.folder, records).await;
+            return self.receive_link(&given, records).await;
         }
-        let stage = match block_in_place(|| Stage::file(taking.folder, wanted.executable)) {
+        let stage = match block_in_place(|| Stage::file(&self.folder, wanted.executable)) {
             Ok(stage) => stage,
             Err(refused) => {
                 skip(records).await?;
@@ -308,12 +305,7 @@ impl Engine {
         }))
     }
 
-    async fn receive_link<'a>(
-        &self,
-        given: &DeltaHead,
-        folder: &'a Folder,
-        records: &mut Records,
-    ) -> Result<Came<'a>, Error> {
+    async fn receive_link(&self, given: &DeltaHead, records: &mut Records) -> Result<Came, Error> {
         let mut target = Vec::new();
         loop {
             match records.next().await?.ok_or_else(broken)? {
@@ -335,7 +327,7 @@ impl Engine {
                 "the target of the link is not UTF-8".to_owned(),
             )));
         };
-        let staged = block_in_place(|| Stage::link(folder, &target));
+        let staged = block_in_place(|| Stage::link(&self.folder, &target));
         Ok(staged.map(|stage| (stage, None)).map_err(Missed::Refused))
     }
 }

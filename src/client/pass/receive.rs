@@ -18,8 +18,8 @@ use crate::protocol::sync::DeltaHead;
 use crate::types::{Millis, hex};
 
 /// A file that is being written.
-pub(super) struct Receiving<'a, 'o> {
-    stage: Stage<'a>,
+pub(super) struct Receiving<'o> {
+    stage: Stage,
     old: Option<&'o File>,
     /// How it is cut, while no byte comes from the old file.
     cutting: Option<Cutting>,
@@ -27,10 +27,10 @@ pub(super) struct Receiving<'a, 'o> {
     pub(super) size: u64,
 }
 
-impl<'a, 'o> Receiving<'a, 'o> {
+impl<'o> Receiving<'o> {
     /// Begins a file; `old` is what operations refer to.
     pub(super) fn new(
-        stage: Stage<'a>,
+        stage: Stage,
         old: Option<&'o File>,
         given: &DeltaHead,
         keys: Arc<ClientKeys>,
@@ -88,7 +88,7 @@ impl<'a, 'o> Receiving<'a, 'o> {
         self,
         given: &DeltaHead,
         mtime: Millis,
-    ) -> Result<(Stage<'a>, Option<List>), Missed> {
+    ) -> Result<(Stage, Option<List>), Missed> {
         let list = match (self.cutting, self.stage.written()) {
             (Some(cutting), _) => cutting.end(),
             (None, Some(file)) => cut_file(file, given.class.into(), &self.keys)

@@ -1,28 +1,29 @@
 //! Putting contents that came from the server in their places.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, getrlimit};
-use tokio::task::block_in_place;
+use tokio::task::{JoinHandle, block_in_place, spawn_blocking};
 
 use super::fetch::Missed;
 use super::gather::Parts;
 use super::here::Wanted;
 use super::{Engine, Error, Outcome};
-use crate::client::journal::{Entry, Write};
+use crate::client::journal::{self, Entry, Write};
 use crate::client::local::folder::Folder;
-use crate::client::local::place::{Batch, Placed, Stage};
+use crate::client::local::place::{Batch, Placed, Refused, Stage};
 use crate::client::local::read::List;
 use crate::client::local::scan::{Reach, look_again};
 
 /// Files that are put in their places together, at most: the file system is synced twice for them, and each is
-/// open until then.
-const FILES_MAX: u64 = 4096;
+/// open until then. As many may be on their way into their places.
+const FILES_MAX: u64 = 2048;
 /// What came longer ago than this does not wait for more, on a slow line.
 const WAIT_MAX: Duration = Duration::from_secs(10);
 /// Bytes of files that are put in their places together.
-const BYTES: u64 = 256 * 1024 * 1024;
+const BYTES: u64 = 128 * 1024 * 1024;
 
 /// A file on its way into its place.
 struct Coming {
@@ -32,15 +33,24 @@ struct Coming {
     list: Option<List>,
 }
 
+/// Files that are being put in their places while others come.
+struct Placing {
+    coming: Vec<Coming>,
+    placed: JoinHandle<Vec<Result<Placed, Refused>>>,
+}
+
 /// What is staged and not in its place yet, and all that changes when it is.
-pub(super) struct Taking<'f, 'p> {
-    pub(super) folder: &'f Folder,
+pub(super) struct Taking<'p> {
+    folder: &'p Arc<Folder>,
     pub(super) parts: &'p mut Parts,
     outcome: &'p mut Outcome,
     /// Steps that failed.
     failed: &'p mut HashSet<usize>,
-    batch: Batch<'f>,
+    batch: Batch,
     coming: Vec<Coming>,
+    placing: Option<Placing>,
+    /// The journal being told of those before.
+    writing: Option<JoinHandle<Result<(), journal::Error>>>,
     bytes: u64,
     /// When the first of them came.
     since: Option<Instant>,
@@ -48,9 +58,9 @@ pub(super) struct Taking<'f, 'p> {
     files: u64,
 }
 
-impl<'f, 'p> Taking<'f, 'p> {
+impl<'p> Taking<'p> {
     pub(super) fn new(
-        folder: &'f Folder,
+        folder: &'p Arc<Folder>,
         parts: &'p mut Parts,
         outcome: &'p mut Outcome,
         failed: &'p mut HashSet<usize>,
@@ -62,6 +72,8 @@ impl<'f, 'p> Taking<'f, 'p> {
             failed,
             batch: Batch::new(folder),
             coming: Vec::new(),
+            placing: None,
+            writing: None,
             bytes: 0,
             since: None,
             files: files_at_once(getrlimit(Resource::Nofile).current),
@@ -83,7 +95,7 @@ impl<'f, 'p> Taking<'f, 'p> {
     }
 
     /// Takes in a file that is staged.
-    pub(super) fn add(&mut self, stage: Stage<'f>, list: Option<List>, wanted: Wanted) {
+    pub(super) fn add(&mut self, stage: Stage, list: Option<List>, wanted: Wanted) {
         let Some(entry) = self.head(&wanted).cloned() else {
             return;
         };
@@ -109,9 +121,10 @@ impl<'f, 'p> Taking<'f, 'p> {
     }
 }
 
-/// Half of the files that the system allows to be open are left to all else.
+/// Half of the files that the system allows to be open are left to all else, and half of the others to those on their
+/// way into their places.
 fn files_at_once(open: Option<u64>) -> u64 {
-    open.map_or(FILES_MAX, |open| (open / 2).clamp(1, FILES_MAX))
+    open.map_or(FILES_MAX, |open| (open / 4).clamp(1, FILES_MAX))
 }
 
 impl Engine {
@@ -120,7 +133,7 @@ impl Engine {
         &self,
         wanted: &Wanted,
         missed: Missed,
-        taking: &mut Taking<'_, '_>,
+        taking: &mut Taking<'_>,
     ) -> Result<(), Error> {
         taking.failed.insert(wanted.step);
         let path = taking.path(wanted);
@@ -135,14 +148,35 @@ impl Engine {
     }
 
     /// Puts what is staged in place, and tells the journal.
-    pub(super) async fn put_in_place(&self, taking: &mut Taking<'_, '_>) -> Result<(), Error> {
+    pub(super) async fn put_in_place(&self, taking: &mut Taking<'_>) -> Result<(), Error> {
+        self.place(taking).await?;
+        self.placed(taking).await?;
+        taking.written().await
+    }
+
+    /// Begins to put in place what is staged, once what came before is in its place.
+    pub(super) async fn place(&self, taking: &mut Taking<'_>) -> Result<(), Error> {
+        self.placed(taking).await?;
         if taking.coming.is_empty() {
             return Ok(());
         }
         let batch = std::mem::replace(&mut taking.batch, Batch::new(taking.folder));
-        let coming = std::mem::take(&mut taking.coming);
         (taking.bytes, taking.since) = (0, None);
-        let placed = block_in_place(|| batch.commit());
+        taking.placing = Some(Placing {
+            coming: std::mem::take(&mut taking.coming),
+            placed: spawn_blocking(|| batch.commit()),
+        });
+        Ok(())
+    }
+
+    /// Waits for what is on its way into its place, and begins to tell the journal.
+    async fn placed(&self, taking: &mut Taking<'_>) -> Result<(), Error> {
+        let Some(Placing { coming, placed }) = taking.placing.take() else {
+            return Ok(());
+        };
+        let placed = placed
+            .await
+            .map_err(|error| Error::Ended(error.to_string()))?;
         let mut writes = Vec::with_capacity(coming.len() * 3);
         for (file, placed) in coming.into_iter().zip(placed) {
             match placed {
@@ -153,12 +187,27 @@ impl Engine {
                 }
             }
         }
-        Ok(self.journal.write(&writes).await?)
+        taking.written().await?;
+        let journal = Arc::clone(&self.journal);
+        let writing = async move { journal.write(&writes).await };
+        taking.writing = Some(tokio::spawn(writing));
+        Ok(())
     }
 }
 
-impl Taking<'_, '_> {
-    fn placed(&mut self, file: Coming, placed: Placed<'_>, writes: &mut Vec<Write>) {
+impl Taking<'_> {
+    /// Waits until the journal knows what was put in place.
+    async fn written(&mut self) -> Result<(), Error> {
+        let Some(writing) = self.writing.take() else {
+            return Ok(());
+        };
+        let written = writing
+            .await
+            .map_err(|error| Error::Ended(error.to_string()))?;
+        Ok(written?)
+    }
+
+    fn placed(&mut self, file: Coming, placed: Placed, writes: &mut Vec<Write>) {
         let Placed { stamp, old } = placed;
         let kept = old.and_then(|old| block_in_place(|| old.discard()).ok().flatten());
         if let Some(kept) = kept {
@@ -195,9 +244,9 @@ mod tests {
 
     #[test]
     fn no_more_files_come_at_a_time_than_half_of_those_that_may_be_open() {
-        assert_eq!(files_at_once(None), 4096);
-        assert_eq!(files_at_once(Some(1 << 20)), 4096);
-        assert_eq!(files_at_once(Some(1024)), 512);
+        assert_eq!(files_at_once(None), 2048);
+        assert_eq!(files_at_once(Some(1 << 20)), 2048);
+        assert_eq!(files_at_once(Some(1024)), 256);
         assert_eq!(files_at_once(Some(1)), 1);
     }
 }

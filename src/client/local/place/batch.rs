@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
 use rustix::fs::Mode;
 use rustix::io::Errno;
@@ -18,23 +19,23 @@ const FEW: usize = 2;
 const DIRS_MAX: usize = 64;
 
 /// Staged files with their places.
-pub struct Batch<'a> {
-    folder: &'a Folder,
-    puts: Vec<Put<'a>>,
+pub struct Batch {
+    folder: Arc<Folder>,
+    puts: Vec<Put>,
 }
 
-struct Put<'a> {
-    stage: Stage<'a>,
+struct Put {
+    stage: Stage,
     path: String,
     expected: Option<Stamp>,
 }
 
 /// What is in its place now, and on the disk.
-pub struct Placed<'a> {
+pub struct Placed {
     /// To be kept in the journal.
     pub stamp: Stamp,
     /// What was there before.
-    pub old: Option<Old<'a>>,
+    pub old: Option<Old>,
 }
 
 /// Directories that were opened, and those to be synced.
@@ -45,17 +46,17 @@ struct Dirs {
     many: bool,
 }
 
-impl<'a> Batch<'a> {
+impl Batch {
     /// An empty one.
-    pub fn new(folder: &'a Folder) -> Self {
+    pub fn new(folder: &Arc<Folder>) -> Self {
         Self {
-            folder,
+            folder: Arc::clone(folder),
             puts: Vec::new(),
         }
     }
 
     /// Adds a file; `expected` is the stamp of what is replaced, none when nothing is there.
-    pub fn add(&mut self, stage: Stage<'a>, path: &str, expected: Option<Stamp>) {
+    pub fn add(&mut self, stage: Stage, path: &str, expected: Option<Stamp>) {
         let path = path.to_owned();
         self.puts.push(Put {
             stage,
@@ -66,18 +67,18 @@ impl<'a> Batch<'a> {
 
     /// Puts all in their places, each by itself. Bytes are on the disk before they get their names, and the names are
     /// when this returns.
-    pub fn commit(self) -> Vec<Result<Placed<'a>, Refused>> {
+    pub fn commit(self) -> Vec<Result<Placed, Refused>> {
         let Self { folder, puts } = self;
         let all = puts.len();
-        if let Err(errno) = sync_files(folder, &puts) {
+        if let Err(errno) = sync_files(&folder, &puts) {
             return (0..all).map(|_| Err(errno.into())).collect();
         }
         let mut dirs = Dirs::default();
         let mut results: Vec<_> = puts
             .into_iter()
-            .map(|put| place(folder, &mut dirs, put))
+            .map(|put| place(&folder, &mut dirs, put))
             .collect();
-        if let Err(errno) = dirs.sync(folder) {
+        if let Err(errno) = dirs.sync(&folder) {
             // They may not be there after a crash: a scan finds them as if somebody else had put them there.
             results = results
                 .into_iter()
@@ -109,7 +110,7 @@ impl Dirs {
     }
 }
 
-fn sync_files(folder: &Folder, puts: &[Put<'_>]) -> Result<(), Errno> {
+fn sync_files(folder: &Folder, puts: &[Put]) -> Result<(), Errno> {
     if puts.len() > FEW {
         return rustix::fs::syncfs(folder.root());
     }
@@ -117,7 +118,7 @@ fn sync_files(folder: &Folder, puts: &[Put<'_>]) -> Result<(), Errno> {
     files.into_iter().try_for_each(rustix::fs::fsync)
 }
 
-fn place<'a>(folder: &'a Folder, dirs: &mut Dirs, put: Put<'a>) -> Result<Placed<'a>, Refused> {
+fn place(folder: &Arc<Folder>, dirs: &mut Dirs, put: Put) -> Result<Placed, Refused> {
     let Put {
         mut stage,
         path,
@@ -142,7 +143,7 @@ fn place<'a>(folder: &'a Folder, dirs: &mut Dirs, put: Put<'a>) -> Result<Placed
     })
 }
 
-fn put_new(stage: &mut Stage<'_>, dir: &OwnedFd, name: &str) -> Result<Stamp, Refused> {
+fn put_new(stage: &mut Stage, dir: &OwnedFd, name: &str) -> Result<Stamp, Refused> {
     point("new");
     let before = stage.stamp()?;
     match rename_new(&stage.folder.tmp, &stage.name, dir, name) {
@@ -156,7 +157,7 @@ fn put_new(stage: &mut Stage<'_>, dir: &OwnedFd, name: &str) -> Result<Stamp, Re
 
 /// The stamp of what was put in place: renaming has changed it. When somebody has written to it by now it is the one
 /// from before, so that the edit is seen.
-fn in_place(stage: &Stage<'_>, dir: impl AsFd, name: &str, before: Stamp) -> Stamp {
+fn in_place(stage: &Stage, dir: impl AsFd, name: &str, before: Stamp) -> Stamp {
     let now = match &stage.file {
         Some(file) => look_at(file),
         None => look(dir, name),
@@ -170,7 +171,7 @@ fn in_place(stage: &Stage<'_>, dir: impl AsFd, name: &str, before: Stamp) -> Sta
 /// Puts a staged file in the place of another one; gives the name in `tmp/` of what came out.
 fn replace(
     folder: &Folder,
-    stage: &mut Stage<'_>,
+    stage: &mut Stage,
     dir: &OwnedFd,
     name: &str,
     expected: &Stamp,
@@ -213,7 +214,7 @@ fn remove_ours(folder: &Folder, temp: &str, ours: u64) {
 /// The same where two files cannot be exchanged.
 fn replace_in_steps(
     folder: &Folder,
-    stage: &mut Stage<'_>,
+    stage: &mut Stage,
     dir: &OwnedFd,
     name: &str,
     expected: &Stamp,

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 
 use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 use rustix::io::Errno;
@@ -83,11 +84,7 @@ fn take_case(
 }
 
 /// Takes a file or link away; what it was is removed when it is dropped.
-pub fn remove_file<'a>(
-    folder: &'a Folder,
-    path: &str,
-    expected: &Stamp,
-) -> Result<Old<'a>, Refused> {
+pub fn remove_file(folder: &Arc<Folder>, path: &str, expected: &Stamp) -> Result<Old, Refused> {
     let (dir, name) = folder.parent(path).map_err(gone)?;
     let out = out_name(&folder.temp("r"), 0, expected);
     take_out(folder, &dir, name, &out, expected)?;

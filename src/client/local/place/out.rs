@@ -1,6 +1,7 @@
 //! What was taken out of its place, and how it goes back.
 
 use std::os::fd::AsFd;
+use std::sync::Arc;
 
 use rustix::io::Errno;
 
@@ -17,8 +18,8 @@ const NAME_MAX: usize = 255;
 
 /// The file or link that was in a place before. When it is dropped it is removed, or, when somebody had it open and
 /// has written to it meanwhile, put beside what has its name now.
-pub struct Old<'a> {
-    folder: &'a Folder,
+pub struct Old {
+    folder: Arc<Folder>,
     name: String,
     /// Where it was.
     path: String,
@@ -26,10 +27,10 @@ pub struct Old<'a> {
     done: bool,
 }
 
-impl<'a> Old<'a> {
-    pub(super) fn new(folder: &'a Folder, name: String, path: String, expected: Stamp) -> Self {
+impl Old {
+    pub(super) fn new(folder: &Arc<Folder>, name: String, path: String, expected: Stamp) -> Self {
         Self {
-            folder,
+            folder: Arc::clone(folder),
             name,
             path,
             expected,
@@ -53,12 +54,12 @@ impl<'a> Old<'a> {
             return Ok(None);
         }
         let (dir, name) = self.folder.parent(&self.path)?;
-        let name = beside(self.folder, &self.name, &dir, name)?;
+        let name = beside(&self.folder, &self.name, &dir, name)?;
         Ok(Some(join(super::super::split(&self.path).0, &name)))
     }
 }
 
-impl Drop for Old<'_> {
+impl Drop for Old {
     fn drop(&mut self) {
         if !self.done {
             // What stays in `tmp/` is looked at when the folder is opened.

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, Timespec, Timestamps};
 use rustix::io::Errno;
@@ -20,8 +21,8 @@ const PIECE: usize = 256 * 1024;
 const RUN: u64 = 1 << 30;
 
 /// A file or link on its way; gone when it is dropped.
-pub struct Stage<'a> {
-    pub(super) folder: &'a Folder,
+pub struct Stage {
+    pub(super) folder: Arc<Folder>,
     /// Its name in `tmp/`; empty once it is in its place.
     pub(super) name: String,
     /// None for a link.
@@ -31,16 +32,16 @@ pub struct Stage<'a> {
     kept: Option<String>,
 }
 
-impl<'a> Stage<'a> {
+impl Stage {
     /// Begins a file. Its permissions are those of any new file of the user.
-    pub fn file(folder: &'a Folder, executable: bool) -> Result<Self, Refused> {
+    pub fn file(folder: &Arc<Folder>, executable: bool) -> Result<Self, Refused> {
         let name = folder.temp("new");
         let flags =
             OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(if executable { 0o755 } else { 0o644 });
         let file = rustix::fs::openat(&folder.tmp, &*name, flags, mode)?;
         Ok(Self {
-            folder,
+            folder: Arc::clone(folder),
             name,
             file: Some(file.into()),
             executable,
@@ -51,7 +52,7 @@ impl<'a> Stage<'a> {
     /// Begins a file, or goes on with it: what is there of a version stays when this is dropped or the process dies.
     /// Gives how many bytes are there.
     pub fn part(
-        folder: &'a Folder,
+        folder: &Arc<Folder>,
         item: ItemId,
         etag: &str,
         executable: bool,
@@ -63,7 +64,7 @@ impl<'a> Stage<'a> {
         let file = File::from(rustix::fs::openat(&folder.tmp, &*name, flags, mode)?);
         let there = file.metadata().map_err(|error| from_io(&error))?.len();
         let stage = Self {
-            folder,
+            folder: Arc::clone(folder),
             kept: Some(name.clone()),
             name,
             file: Some(file),
@@ -83,11 +84,11 @@ impl<'a> Stage<'a> {
 
     /// Makes a link. It is only text: a target may be absolute or lead out of the folder, because nothing here ever
     /// follows it, and because another machine of the user's may have something there.
-    pub fn link(folder: &'a Folder, target: &str) -> Result<Self, Refused> {
+    pub fn link(folder: &Arc<Folder>, target: &str) -> Result<Self, Refused> {
         let name = folder.temp("new");
         rustix::fs::symlinkat(target, &folder.tmp, &*name)?;
         Ok(Self {
-            folder,
+            folder: Arc::clone(folder),
             name,
             file: None,
             executable: false,
@@ -152,7 +153,7 @@ impl<'a> Stage<'a> {
     }
 }
 
-impl Drop for Stage<'_> {
+impl Drop for Stage {
     fn drop(&mut self) {
         if self.name.is_empty() {
             return;

@@ -125,7 +125,7 @@ fn what_the_user_may_not_do_is_told_and_leaves_everything_as_it_was() {
     world.chmod("three", 0o000);
     let (two, three) = (world.stamp("a/two"), world.stamp("three"));
     as_user(|| {
-        let folder = &*world.folder;
+        let folder = &world.folder;
         for (path, expected) in [("a/new", None), ("a/two", Some(two))] {
             let mut stage = Stage::file(folder, false).unwrap();
             stage.write(b"theirs").unwrap();

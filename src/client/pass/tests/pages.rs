@@ -2,6 +2,8 @@
 
 use super::wire::refused;
 use super::world::World;
+use crate::client::local::scan::Scope;
+use crate::client::pass::Asked;
 
 fn fill(world: &World) {
     let mut server = world.server();
@@ -64,4 +66,55 @@ async fn what_one_push_did_not_do_is_done_later_and_the_pushes_behind_it_are_don
     world.go_on(outcome).await;
     assert_eq!(world.server().pushed.len(), 2_320);
     assert_eq!(world.server().tree(), world.tree());
+}
+
+fn put_many(world: &World, files: usize) {
+    let mut server = world.server();
+    for n in 0..files / 100 {
+        server.mkdir(&format!("d{n}"));
+        for nth in 0..100 {
+            server.put(&format!("d{n}/{nth}"), &format!("bytes of {nth} in {n}"));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_while_others_were_put_in_place_is_known_when_the_line_breaks() {
+    let mut world = World::new().await;
+    put_many(&world, 6_000);
+    world.server().breaks = Some(4);
+    let asked = Asked {
+        scope: Scope::All,
+        pull: true,
+        force_delete: false,
+    };
+    world.engine.pass(&asked).await.unwrap_err();
+    let here = world.tree().len() - 60;
+    assert_eq!((here, world.server().fetched), (4_500, 4_500));
+    world.server().breaks = None;
+    world.settle().await;
+    // Nothing came twice, and nothing was compared.
+    assert_eq!(world.server().fetched, 6_000);
+    assert!(world.server().asked.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_put_in_its_place_does_not_stop_what_comes_behind_it() {
+    let mut world = World::new().await;
+    put_many(&world, 6_000);
+    let ours = ["d0/7", "d30/7", "d59/99"];
+    let write: Vec<_> = ours.map(|path| world.at(path)).into();
+    world.server().before_fetch = Some(Box::new(move |_| {
+        for path in &write {
+            std::fs::write(path, "made here meanwhile").unwrap();
+        }
+    }));
+    let outcome = world.pass().await;
+    assert_eq!((outcome.done, outcome.failed), (6_057, 3), "{outcome:?}");
+    for path in ours {
+        assert_eq!(world.tree()[path], "made here meanwhile");
+        world.remove(path);
+    }
+    world.settle().await;
+    assert_eq!(world.server().fetched, 6_003);
 }
