@@ -21,6 +21,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
+use sqlx::error::DatabaseError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::sync::{Mutex, MutexGuard};
@@ -128,7 +129,7 @@ async fn connect(options: &SqliteConnectOptions) -> Result<SqliteConnection, sql
 
 /// Whether another process is in the way (`SQLITE_BUSY` and what SQLite makes of it by higher bits).
 fn is_busy(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
+    let code = error.as_database_error().and_then(DatabaseError::code);
     let number = code.and_then(|code| code.parse::<u32>().ok());
     number.is_some_and(|number| number & 0xff == 5)
 }
