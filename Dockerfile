@@ -8,6 +8,7 @@ WORKDIR /build
 
 # Dependencies with empty sources: this layer is built again only when a manifest changes.
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo .cargo
 COPY webdav-tests/Cargo.toml webdav-tests/
 COPY fuzz/Cargo.toml fuzz/
 RUN mkdir -p src/bin bench fuzz/src webdav-tests/src webdav-tests/tests/all \

@@ -1,27 +1,31 @@
 //! Getting contents from the server.
 
 use std::collections::{HashSet, VecDeque};
+use std::time::{Duration, Instant};
 
 use tokio::task::block_in_place;
+use tokio::try_join;
 
 use super::gather::Parts;
+use super::group::{Asked, Group};
 use super::here::Wanted;
 use super::receive::Receiving;
 use super::taking::Taking;
 use super::{Engine, Error, Outcome};
 use crate::client::item::{Content, Item, Kind};
-use crate::client::journal::Side;
+use crate::client::journal::{Side, Write};
 use crate::client::local::Stamp;
 use crate::client::local::place::{Refused, Stage};
 use crate::client::local::read::{self, List, Opened};
 use crate::client::remote;
 use crate::client::remote::api::Records;
 use crate::protocol::stream::Record;
-use crate::protocol::sync::{DeltaHead, FETCH_MAX, FetchHead, FetchItem};
+use crate::protocol::sync::{DeltaHead, FetchHead};
 use crate::types::Millis;
 
-/// Bytes of files asked for in one request.
-const REQUEST_MAX: u64 = 64 * 1024 * 1024;
+/// When a group came within this time the next one is asked for while it is taken in. Elsewhere its answer would wait
+/// for so long that the server might give it up.
+const QUICK: Duration = Duration::from_secs(2);
 /// Longest target of a link, in bytes.
 const LINK_MAX: u64 = 4095;
 
@@ -41,21 +45,24 @@ pub(super) enum Missed {
 type Came = Result<(Stage, Option<List>), Missed>;
 
 impl Engine {
-    /// Fetches files and puts them in their places.
+    /// Fetches files and puts them in their places. What was done before becomes durable meanwhile, and then the journal
+    /// is told.
     pub(super) async fn fetch(
         &self,
         wanted: Vec<Wanted>,
+        mut done: Vec<Write>,
         parts: &mut Parts,
         outcome: &mut Outcome,
         failed: &mut HashSet<usize>,
     ) -> Result<(), Error> {
         if wanted.is_empty() {
-            return Ok(());
+            return self.durable(&mut done).await;
         }
         let size = |wanted: &Wanted| parts.heads.get(&wanted.id).map_or(0, |head| head.size);
         self.progress
             .begin("receiving", wanted.iter().map(size).sum());
         let mut taking = Taking::new(&self.folder, parts, outcome, failed);
+        taking.begin_with(done);
         let fetched = self.fetch_all(wanted, &mut taking).await;
         // Whatever else failed, what came is good.
         let placed = self.put_in_place(&mut taking).await;
@@ -65,30 +72,47 @@ impl Engine {
     async fn fetch_all(&self, wanted: Vec<Wanted>, taking: &mut Taking<'_>) -> Result<(), Error> {
         let wanted = self.copy_here(wanted, taking).await?;
         let mut wanted = wanted.into_iter().peekable();
-        while let Some(next) = wanted.peek() {
-            if self.goes_in_parts(next, taking.parts) {
-                if let Some(next) = wanted.next() {
-                    // It may take long, and the line may break.
-                    self.put_in_place(taking).await?;
-                    self.fetch_one(next, taking).await?;
-                    self.put_in_place(taking).await?;
+        let (mut ahead, mut quick) = (None, false);
+        loop {
+            let asked = match ahead.take() {
+                Some(asked) => asked,
+                None => match self.next_group(&mut wanted, taking) {
+                    Some(group) => self.ask(group).await,
+                    None => match wanted.next() {
+                        Some(large) => {
+                            self.fetch_large(large, taking).await?;
+                            continue;
+                        }
+                        None => return Ok(()),
+                    },
+                },
+            };
+            let next = if quick {
+                self.next_group(&mut wanted, taking)
+            } else {
+                None
+            };
+            let begun = Instant::now();
+            let whole;
+            (whole, ahead) = try_join!(Box::pin(self.fetch_group(asked, taking)), async {
+                match next {
+                    Some(group) => Ok(Some(self.ask(group).await.ahead())),
+                    None => Ok(None),
                 }
-                continue;
+            })?;
+            quick = begun.elapsed() < QUICK;
+            if !whole.is_empty() {
+                let asked = self.ask(self.group(whole, taking)).await;
+                self.fetch_group(asked, taking).await?;
             }
-            let (mut group, mut bytes) = (VecDeque::new(), 0);
-            while let Some(next) = wanted.peek() {
-                let size = taking.size(next);
-                let full = group.len() >= FETCH_MAX || bytes > 0 && bytes + size > REQUEST_MAX;
-                if full || self.goes_in_parts(next, taking.parts) {
-                    break;
-                }
-                bytes += size;
-                group.extend(wanted.next());
-            }
-            let whole = self.fetch_group(group, bytes, taking).await?;
-            self.fetch_group(whole, bytes, taking).await?;
         }
-        Ok(())
+    }
+
+    /// Fetches a file in parts. It may take long, and the line may break.
+    async fn fetch_large(&self, large: Wanted, taking: &mut Taking<'_>) -> Result<(), Error> {
+        self.put_in_place(taking).await?;
+        self.fetch_one(large, taking).await?;
+        self.put_in_place(taking).await
     }
 
     /// Takes contents that are here under another name.
@@ -135,83 +159,64 @@ impl Engine {
         Ok(rest)
     }
 
-    /// Fetches a group; what has to come whole is given back. When the answer breaks, what came is good, and the file at
+    /// Takes in a group; what has to come whole is given back. When the answer breaks, what came is good, and the file at
     /// which it broke does not stop the others: it may be damaged on the server.
     async fn fetch_group(
         &self,
-        mut group: VecDeque<Wanted>,
-        bytes: u64,
+        mut asked: Asked,
         taking: &mut Taking<'_>,
     ) -> Result<VecDeque<Wanted>, Error> {
         let mut whole = VecDeque::new();
-        while !group.is_empty() {
-            let asked = group.len();
+        loop {
+            let Asked {
+                mut group,
+                answer,
+                ahead,
+            } = asked;
+            let files = group.files.len();
             // Before anything came it is about the line, or whoever answers in the server's place.
-            let (olds, records) = self.ask_for(&group, bytes, taking).await?;
             let came = self
-                .take_some(&mut group, olds, records, &mut whole, taking)
+                .take_some(&mut group, answer?, &mut whole, taking)
                 .await;
-            let Err(error) = came else {
-                continue;
-            };
-            if !matches!(error, Error::Remote(remote::Error::Broken(_))) {
-                return Err(error);
+            if let Err(error) = came {
+                if !matches!(error, Error::Remote(remote::Error::Broken(_))) {
+                    return Err(error);
+                }
+                // What had to wait for its turn may have been given up for that.
+                if !ahead
+                    && group.files.len() == files
+                    && let Some(first) = group.files.pop_front()
+                {
+                    self.missed(&first, Missed::This(error.to_string()), taking)
+                        .await?;
+                }
             }
-            if group.len() == asked
-                && let Some(first) = group.pop_front()
-            {
-                self.missed(&first, Missed::This(error.to_string()), taking)
-                    .await?;
+            if group.files.is_empty() {
+                return Ok(whole);
             }
+            asked = self.ask(self.group(group.files, taking)).await;
         }
-        Ok(whole)
-    }
-
-    /// Asks for a group; also the old bytes that each file is sent against.
-    async fn ask_for(
-        &self,
-        group: &VecDeque<Wanted>,
-        bytes: u64,
-        taking: &Taking<'_>,
-    ) -> Result<(Vec<Option<(Opened, String)>>, Records), Error> {
-        let olds: Vec<_> = group
-            .iter()
-            .map(|wanted| block_in_place(|| self.old(wanted, taking.parts)))
-            .collect();
-        let item = |(wanted, old): (&Wanted, &Option<(Opened, String)>)| FetchItem {
-            id: wanted.id.0,
-            from: old.as_ref().map(|(_, etag)| etag.clone()),
-            to: taking
-                .head(wanted)
-                .map_or_else(String::new, |head| head.etag.as_ref().to_owned()),
-        };
-        let items: Vec<_> = group.iter().zip(&olds).map(item).collect();
-        let whole_too = items.iter().any(|item| item.from.is_none());
-        let estimate = if whole_too { bytes } else { 0 };
-        Ok((olds, self.session.fetch(items, estimate).await?))
     }
 
     /// Takes in what comes of a group, and out of the group.
     async fn take_some(
         &self,
-        group: &mut VecDeque<Wanted>,
-        olds: Vec<Option<(Opened, String)>>,
+        group: &mut Group,
         mut records: Records,
         whole: &mut VecDeque<Wanted>,
         taking: &mut Taking<'_>,
     ) -> Result<(), Error> {
-        for old in olds {
+        for old in std::mem::take(&mut group.olds) {
             let json = records.file().await?.ok_or_else(broken)?;
             let head: FetchHead = serde_json::from_slice(&json)
                 .map_err(|_| Error::Confused("a file without a header"))?;
-            let Some(wanted) = group.front() else {
+            let Some(wanted) = group.files.front() else {
                 break;
             };
-            let old = old.as_ref().map(|(opened, _)| opened);
             let came = self
-                .receive(wanted, head, old, taking, &mut records)
+                .receive(wanted, head, old.as_ref(), taking, &mut records)
                 .await?;
-            let Some(wanted) = group.pop_front() else {
+            let Some(wanted) = group.files.pop_front() else {
                 break;
             };
             match came {

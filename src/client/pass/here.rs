@@ -49,11 +49,16 @@ impl Engine {
         let mut passing = HashSet::new();
         for (at, step) in plan.here.iter().enumerate() {
             if step.needs.iter().any(|need| coming.contains(need)) {
-                // An error of the line must not make the journal forget what was done.
-                self.durable(&mut writes).await?;
                 coming.clear();
-                self.fetch(std::mem::take(&mut wanted), parts, outcome, &mut failed)
-                    .await?;
+                let done = std::mem::take(&mut writes);
+                self.fetch(
+                    std::mem::take(&mut wanted),
+                    done,
+                    parts,
+                    outcome,
+                    &mut failed,
+                )
+                .await?;
             }
             if step.needs.iter().any(|need| failed.contains(need)) {
                 failed.insert(at);
@@ -97,15 +102,15 @@ impl Engine {
                 self.durable(&mut writes).await?;
             }
         }
-        self.durable(&mut writes).await?;
         for id in passing {
             look_around(id, parts, outcome);
         }
-        self.fetch(wanted, parts, outcome, &mut failed).await
+        self.fetch(wanted, writes, parts, outcome, &mut failed)
+            .await
     }
 
     /// Tells the journal what is on the disk.
-    async fn durable(&self, writes: &mut Vec<Write>) -> Result<(), Error> {
+    pub(super) async fn durable(&self, writes: &mut Vec<Write>) -> Result<(), Error> {
         if writes.is_empty() {
             return Ok(());
         }

@@ -6,6 +6,7 @@ mod download;
 mod errors;
 mod fetch;
 mod gather;
+mod group;
 mod here;
 mod land;
 mod leftovers;

@@ -1,11 +1,12 @@
 //! Putting contents that came from the server in their places.
 
 use std::collections::HashSet;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, getrlimit};
-use tokio::task::{JoinHandle, block_in_place, spawn_blocking};
+use tokio::task::{JoinError, JoinHandle, block_in_place, spawn_blocking};
 
 use super::fetch::Missed;
 use super::gather::Parts;
@@ -13,7 +14,7 @@ use super::here::Wanted;
 use super::{Engine, Error, Outcome};
 use crate::client::journal::{self, Entry, Write};
 use crate::client::local::folder::Folder;
-use crate::client::local::place::{Batch, Placed, Refused, Stage};
+use crate::client::local::place::{Batch, Placed, Refused, Stage, sync};
 use crate::client::local::read::List;
 use crate::client::local::scan::{Reach, look_again};
 
@@ -39,6 +40,12 @@ struct Placing {
     placed: JoinHandle<Vec<Result<Placed, Refused>>>,
 }
 
+/// What was done before the first of them came, on its way to the disk.
+struct Before {
+    writes: Vec<Write>,
+    synced: JoinHandle<Result<(), Refused>>,
+}
+
 /// What is staged and not in its place yet, and all that changes when it is.
 pub(super) struct Taking<'p> {
     folder: &'p Arc<Folder>,
@@ -49,6 +56,7 @@ pub(super) struct Taking<'p> {
     batch: Batch,
     coming: Vec<Coming>,
     placing: Option<Placing>,
+    before: Option<Before>,
     /// The journal being told of those before.
     writing: Option<JoinHandle<Result<(), journal::Error>>>,
     bytes: u64,
@@ -73,10 +81,22 @@ impl<'p> Taking<'p> {
             batch: Batch::new(folder),
             coming: Vec::new(),
             placing: None,
+            before: None,
             writing: None,
             bytes: 0,
             since: None,
             files: files_at_once(getrlimit(Resource::Nofile).current),
+        }
+    }
+
+    /// Makes durable what was done, which the journal is told then.
+    pub(super) fn begin_with(&mut self, done: Vec<Write>) {
+        if !done.is_empty() {
+            let folder = Arc::clone(self.folder);
+            self.before = Some(Before {
+                writes: done,
+                synced: spawn_blocking(move || sync(&folder)),
+            });
         }
     }
 
@@ -171,12 +191,15 @@ impl Engine {
 
     /// Waits for what is on its way into its place, and begins to tell the journal.
     async fn placed(&self, taking: &mut Taking<'_>) -> Result<(), Error> {
+        if let Some(Before { writes, synced }) = taking.before.take() {
+            let synced = synced.await.map_err(|error| ended(&error))?;
+            synced.map_err(|refused| Error::Unreadable(io::Error::other(refused)))?;
+            self.tell(writes, taking);
+        }
         let Some(Placing { coming, placed }) = taking.placing.take() else {
             return Ok(());
         };
-        let placed = placed
-            .await
-            .map_err(|error| Error::Ended(error.to_string()))?;
+        let placed = placed.await.map_err(|error| ended(&error))?;
         let mut writes = Vec::with_capacity(coming.len() * 3);
         for (file, placed) in coming.into_iter().zip(placed) {
             match placed {
@@ -188,10 +211,15 @@ impl Engine {
             }
         }
         taking.written().await?;
+        self.tell(writes, taking);
+        Ok(())
+    }
+
+    /// Begins to tell the journal.
+    fn tell(&self, writes: Vec<Write>, taking: &mut Taking<'_>) {
         let journal = Arc::clone(&self.journal);
         let writing = async move { journal.write(&writes).await };
         taking.writing = Some(tokio::spawn(writing));
-        Ok(())
     }
 }
 
@@ -201,10 +229,7 @@ impl Taking<'_> {
         let Some(writing) = self.writing.take() else {
             return Ok(());
         };
-        let written = writing
-            .await
-            .map_err(|error| Error::Ended(error.to_string()))?;
-        Ok(written?)
+        Ok(writing.await.map_err(|error| ended(&error))??)
     }
 
     fn placed(&mut self, file: Coming, placed: Placed, writes: &mut Vec<Write>) {
@@ -236,6 +261,10 @@ impl Taking<'_> {
         writes.push(Write::Put(entry, Some(stamp)));
         writes.push(Write::Well(file.path));
     }
+}
+
+fn ended(error: &JoinError) -> Error {
+    Error::Ended(error.to_string())
 }
 
 #[cfg(test)]
