@@ -18,14 +18,14 @@ pub(super) const JOURNAL: &str = "journal.db";
 pub(crate) struct Opened {
     /// Does the work.
     pub(crate) engine: Engine,
-    _lock: Arc<Lock>,
 }
 
 impl Opened {
     /// Opens what the settings name.
     pub(crate) async fn open(dir: &ConfigDir, lock: Arc<Lock>) -> Result<Self, Error> {
         let config = Config::load(dir)?;
-        let folder = Folder::open(&config.folder, &config.folder_id)?;
+        let mut folder = Folder::open(&config.folder, &config.folder_id)?;
+        folder.hold(lock);
         for path in folder.recovered() {
             tracing::warn!(
                 path,
@@ -44,10 +44,7 @@ impl Opened {
             progress,
         )
         .await?;
-        Ok(Self {
-            engine,
-            _lock: lock,
-        })
+        Ok(Self { engine })
     }
 }
 

@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
@@ -16,6 +17,7 @@ use rustix::io::Errno;
 
 use super::split;
 use super::stamp::{Seen, look, look_at};
+use crate::client::config::Lock;
 use crate::client::item::Kind;
 
 /// The collection in the root that is ours and never synced.
@@ -63,6 +65,8 @@ pub struct Folder {
     plain: AtomicBool,
     temps: AtomicU64,
     recovered: Vec<String>,
+    /// Held until nothing is done here any more.
+    lock: Option<Arc<Lock>>,
 }
 
 impl Folder {
@@ -79,6 +83,11 @@ impl Folder {
     /// Opens a folder that has been marked with this id, and clears what was under way when the last process died.
     pub fn open(path: &Path, id: &str) -> Result<Self, FolderError> {
         opening::open(path, id)
+    }
+
+    /// Keeps a lock for as long as anything is done here, also by a thread that nobody waits for.
+    pub fn hold(&mut self, lock: Arc<Lock>) {
+        self.lock = Some(lock);
     }
 
     /// Whether it is still the same folder, with its marker, at its path.

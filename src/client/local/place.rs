@@ -9,7 +9,7 @@ mod item;
 mod out;
 mod stage;
 
-pub use batch::{Batch, Placed};
+pub use batch::{Batch, Committed, Placed};
 pub use item::{
     make_collection, move_item, read_link, remove_collection, remove_file, set_executable, sync,
 };

@@ -3,12 +3,9 @@
 use std::collections::VecDeque;
 use std::iter::Peekable;
 
-use tokio::task::block_in_place;
-
 use super::Engine;
 use super::here::Wanted;
 use super::taking::Taking;
-use crate::client::local::read::Opened;
 use crate::client::remote;
 use crate::client::remote::api::Records;
 use crate::protocol::sync::{FETCH_MAX, FetchItem};
@@ -19,10 +16,10 @@ const REQUEST_MAX: u64 = 64 * 1024 * 1024;
 /// What is asked for together.
 pub(super) struct Group {
     pub(super) files: VecDeque<Wanted>,
-    /// The old bytes that each file is sent against.
-    pub(super) olds: Vec<Option<Opened>>,
+    /// The versions here that files are sent against.
+    pub(super) froms: Vec<Option<String>>,
     items: Vec<FetchItem>,
-    /// About how many bytes come at most.
+    /// Bytes of all of them; none when only what differs comes.
     estimate: u64,
 }
 
@@ -66,27 +63,23 @@ impl Engine {
 
     /// Files that are to be asked for together.
     pub(super) fn group(&self, files: VecDeque<Wanted>, taking: &Taking<'_>) -> Group {
-        let (mut olds, mut items, mut estimate) = (Vec::new(), Vec::new(), 0);
-        for wanted in &files {
-            let old = block_in_place(|| self.old(wanted, taking.parts));
-            let (old, from) = old.unzip();
-            if from.is_none() {
-                estimate += taking.size(wanted);
-            }
-            olds.push(old);
-            items.push(FetchItem {
-                id: wanted.id.0,
-                from,
-                to: taking
-                    .head(wanted)
-                    .map_or_else(String::new, |head| head.etag.as_ref().to_owned()),
-            });
-        }
+        let from = |wanted| self.old(wanted, taking.parts).map(|(_, etag)| etag);
+        let froms: Vec<_> = files.iter().map(from).collect();
+        let item = |(wanted, from): (&Wanted, &Option<String>)| FetchItem {
+            id: wanted.id.0,
+            from: from.clone(),
+            to: taking
+                .head(wanted)
+                .map_or_else(String::new, |head| head.etag.as_ref().to_owned()),
+        };
+        let items = files.iter().zip(&froms).map(item).collect();
+        let whole_too = froms.iter().any(Option::is_none);
+        let bytes = files.iter().map(|wanted| taking.size(wanted)).sum();
         Group {
             files,
-            olds,
+            froms,
             items,
-            estimate,
+            estimate: if whole_too { bytes } else { 0 },
         }
     }
 

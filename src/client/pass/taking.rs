@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use tokio::task::{JoinError, JoinHandle, block_in_place, spawn_blocking};
 
@@ -14,14 +15,14 @@ use super::here::Wanted;
 use super::{Engine, Error, Outcome};
 use crate::client::journal::{self, Entry, Write};
 use crate::client::local::folder::Folder;
-use crate::client::local::place::{Batch, Placed, Refused, Stage, sync};
+use crate::client::local::place::{Batch, Committed, Placed, Refused, Stage, sync};
 use crate::client::local::read::List;
 use crate::client::local::scan::{Reach, look_again};
 
 /// Files that are put in their places together, at most: the file system is synced twice for them, and each is
 /// open until then. As many may be on their way into their places.
 const FILES_MAX: u64 = 2048;
-/// What came longer ago than this does not wait for more, on a slow line.
+/// What came longer ago than this does not wait for more, on a slow line; the journal is told when the next file came.
 const WAIT_MAX: Duration = Duration::from_secs(10);
 /// Bytes of files that are put in their places together.
 const BYTES: u64 = 128 * 1024 * 1024;
@@ -37,7 +38,7 @@ struct Coming {
 /// Files that are being put in their places while others come.
 struct Placing {
     coming: Vec<Coming>,
-    placed: JoinHandle<Vec<Result<Placed, Refused>>>,
+    placed: JoinHandle<Committed>,
 }
 
 /// What was done before the first of them came, on its way to the disk.
@@ -59,6 +60,8 @@ pub(super) struct Taking<'p> {
     before: Option<Before>,
     /// The journal being told of those before.
     writing: Option<JoinHandle<Result<(), journal::Error>>>,
+    /// The journal could not be told of something: it is told nothing that came after it, either.
+    broken: bool,
     bytes: u64,
     /// When the first of them came.
     since: Option<Instant>,
@@ -83,6 +86,7 @@ impl<'p> Taking<'p> {
             placing: None,
             before: None,
             writing: None,
+            broken: false,
             bytes: 0,
             since: None,
             files: files_at_once(getrlimit(Resource::Nofile).current),
@@ -98,6 +102,26 @@ impl<'p> Taking<'p> {
                 synced: spawn_blocking(move || sync(&folder)),
             });
         }
+    }
+
+    /// Whether what was on its way is done, and the journal can be told.
+    pub(super) fn is_over(&self) -> bool {
+        let before = self
+            .before
+            .as_ref()
+            .map(|before| before.synced.is_finished());
+        let placing = self
+            .placing
+            .as_ref()
+            .map(|placing| placing.placed.is_finished());
+        (before.is_some() || placing.is_some()) && before != Some(false) && placing != Some(false)
+    }
+
+    /// Forgets what is staged.
+    fn clear(&mut self) -> Vec<Coming> {
+        self.batch = Batch::new(self.folder);
+        (self.bytes, self.since) = (0, None);
+        std::mem::take(&mut self.coming)
     }
 
     /// What the server says of a file.
@@ -141,8 +165,8 @@ impl<'p> Taking<'p> {
     }
 }
 
-/// Half of the files that the system allows to be open are left to all else, and half of the others to those on their
-/// way into their places.
+/// Half of the files that may be open are left to all else, and half of the others to those on their way into their
+/// places.
 fn files_at_once(open: Option<u64>) -> u64 {
     open.map_or(FILES_MAX, |open| (open / 4).clamp(1, FILES_MAX))
 }
@@ -170,13 +194,15 @@ impl Engine {
     /// Puts what is staged in place, and tells the journal.
     pub(super) async fn put_in_place(&self, taking: &mut Taking<'_>) -> Result<(), Error> {
         self.place(taking).await?;
-        self.placed(taking).await?;
-        taking.written().await
+        self.settled(taking).await
     }
 
     /// Begins to put in place what is staged, once what came before is in its place.
     pub(super) async fn place(&self, taking: &mut Taking<'_>) -> Result<(), Error> {
         self.placed(taking).await?;
+        if taking.broken {
+            taking.clear();
+        }
         if taking.coming.is_empty() {
             return Ok(());
         }
@@ -190,7 +216,21 @@ impl Engine {
     }
 
     /// Waits for what is on its way into its place, and begins to tell the journal.
-    async fn placed(&self, taking: &mut Taking<'_>) -> Result<(), Error> {
+    pub(super) async fn placed(&self, taking: &mut Taking<'_>) -> Result<(), Error> {
+        let told = self.tell_placed(taking).await;
+        taking.broken |= told.is_err();
+        told
+    }
+
+    /// The same, and waits until the journal knows.
+    pub(super) async fn settled(&self, taking: &mut Taking<'_>) -> Result<(), Error> {
+        self.placed(taking).await?;
+        let written = taking.written().await;
+        taking.broken |= written.is_err();
+        written
+    }
+
+    async fn tell_placed(&self, taking: &mut Taking<'_>) -> Result<(), Error> {
         if let Some(Before { writes, synced }) = taking.before.take() {
             let synced = synced.await.map_err(|error| ended(&error))?;
             synced.map_err(|refused| Error::Unreadable(io::Error::other(refused)))?;
@@ -199,7 +239,10 @@ impl Engine {
         let Some(Placing { coming, placed }) = taking.placing.take() else {
             return Ok(());
         };
-        let placed = placed.await.map_err(|error| ended(&error))?;
+        let Committed { placed, synced } = placed.await.map_err(|error| ended(&error))?;
+        if taking.broken {
+            return Ok(());
+        }
         let mut writes = Vec::with_capacity(coming.len() * 3);
         for (file, placed) in coming.into_iter().zip(placed) {
             match placed {
@@ -208,6 +251,13 @@ impl Engine {
                     self.missed(&file.wanted, Missed::Refused(refused), taking)
                         .await?;
                 }
+            }
+        }
+        if !synced {
+            // It may have been the bytes of these that did not get to the disk, and nobody else will hear of it.
+            for file in taking.clear() {
+                self.missed(&file.wanted, Missed::Refused(Errno::IO.into()), taking)
+                    .await?;
             }
         }
         taking.written().await?;

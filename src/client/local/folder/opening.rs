@@ -54,6 +54,7 @@ pub(super) fn open(path: &Path, id: &str) -> Result<Folder, FolderError> {
         plain: AtomicBool::new(false),
         temps: AtomicU64::new(0),
         recovered,
+        lock: None,
     })
 }
 

@@ -38,6 +38,14 @@ pub struct Placed {
     pub old: Option<Old>,
 }
 
+/// What became of a batch.
+pub struct Committed {
+    /// Of each file, in the order in which they were added.
+    pub placed: Vec<Result<Placed, Refused>>,
+    /// Whether no sync failed. One of the file system may fail because of any file on it, and says so only once.
+    pub synced: bool,
+}
+
 /// Directories that were opened, and those to be synced.
 #[derive(Default)]
 struct Dirs {
@@ -67,25 +75,32 @@ impl Batch {
 
     /// Puts all in their places, each by itself. Bytes are on the disk before they get their names, and the names are
     /// when this returns.
-    pub fn commit(self) -> Vec<Result<Placed, Refused>> {
+    pub fn commit(self) -> Committed {
         let Self { folder, puts } = self;
         let all = puts.len();
         if let Err(errno) = sync_files(&folder, &puts) {
-            return (0..all).map(|_| Err(errno.into())).collect();
+            return Committed {
+                placed: (0..all).map(|_| Err(errno.into())).collect(),
+                synced: false,
+            };
         }
         let mut dirs = Dirs::default();
-        let mut results: Vec<_> = puts
+        let mut placed: Vec<_> = puts
             .into_iter()
             .map(|put| place(&folder, &mut dirs, put))
             .collect();
-        if let Err(errno) = dirs.sync(&folder) {
+        let synced = dirs.sync(&folder);
+        if let Err(errno) = synced {
             // They may not be there after a crash: a scan finds them as if somebody else had put them there.
-            results = results
+            placed = placed
                 .into_iter()
                 .map(|placed| placed.and(Err(errno.into())))
                 .collect();
         }
-        results
+        Committed {
+            placed,
+            synced: synced.is_ok(),
+        }
     }
 }
 

@@ -20,7 +20,7 @@ fn put(world: &World, path: &str, text: &str, expected: Option<Stamp>) -> Result
     stage.set_time(Millis(1_700_000_000_123))?;
     let mut batch = Batch::new(&world.folder);
     batch.add(stage, path, expected);
-    batch.commit().remove(0).map(|placed| placed.stamp)
+    batch.commit().placed.remove(0).map(|placed| placed.stamp)
 }
 
 /// Names in `tmp/`.
@@ -71,7 +71,7 @@ fn a_file_is_replaced_and_what_it_was_is_kept_until_it_is_discarded() {
         stage.write(b"new").unwrap();
         let mut batch = Batch::new(&world.folder);
         batch.add(stage, "a", Some(world.stamp("a")));
-        let placed = batch.commit().remove(0).unwrap();
+        let placed = batch.commit().placed.remove(0).unwrap();
         assert_eq!(
             (world.read("a"), world.stamp("a")),
             ("new".to_owned(), placed.stamp)
@@ -299,7 +299,7 @@ fn links_are_text_and_nothing_is_done_through_them() {
         for (path, target) in [("in", "d/x"), ("out", "../../etc"), ("absolute", absolute)] {
             let mut batch = Batch::new(&world.folder);
             batch.add(Stage::link(&world.folder, target).unwrap(), path, None);
-            let stamp = batch.commit().remove(0).unwrap().stamp;
+            let stamp = batch.commit().placed.remove(0).unwrap().stamp;
             assert_eq!(
                 read_link(&world.folder, path, &stamp),
                 Ok(target.to_owned())
@@ -312,7 +312,7 @@ fn links_are_text_and_nothing_is_done_through_them() {
             "in",
             Some(world.stamp("in")),
         );
-        let stamp = batch.commit().remove(0).unwrap().stamp;
+        let stamp = batch.commit().placed.remove(0).unwrap().stamp;
         assert_eq!(read_link(&world.folder, "in", &stamp), Ok("new".to_owned()));
         assert!(put(&world, "in", "file", Some(stamp)).is_ok());
         assert_eq!((world.read("in").as_str(), temps(&world)), ("file", 0));
@@ -357,7 +357,7 @@ fn many_files_are_put_in_place_each_by_itself() {
         batch.add(stage, &format!("d{nth}/f"), None);
     }
     world.remove("d77");
-    let results = batch.commit();
+    let results = batch.commit().placed;
     for (nth, result) in results.iter().enumerate() {
         assert_eq!(result.is_err(), nth == 77);
         let mode = fs::metadata(world.at(&format!("d{nth}/f"))).map(|data| data.mode() & 0o100);
@@ -382,7 +382,7 @@ fn runs_of_another_file_are_copied() {
     assert!(stage.copy(&old, 3_999_999, 2).is_err());
     let mut batch = Batch::new(&world.folder);
     batch.add(stage, "new", None);
-    assert!(batch.commit().remove(0).is_ok());
+    assert!(batch.commit().placed.remove(0).is_ok());
     let expected = [
         &bytes[1000..3_001_000],
         b"between",
@@ -438,7 +438,7 @@ fn what_has_come_in_parts_and_does_not_get_its_place_is_there_for_the_next_try()
             if hook::is_plain() { "out" } else { "exchange" },
         );
         let _edited = hook::once(at, move || fs::remove_file(&edit).unwrap());
-        let refused = batch.commit().remove(0).err();
+        let refused = batch.commit().placed.remove(0).err();
         assert_eq!(refused, Some(Refused::Touched));
         assert_eq!(temps(&world), 1);
         let (mut stage, there) = part();

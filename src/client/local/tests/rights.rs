@@ -132,7 +132,7 @@ fn what_the_user_may_not_do_is_told_and_leaves_everything_as_it_was() {
             let mut batch = Batch::new(folder);
             batch.add(stage, path, expected);
             assert_eq!(
-                batch.commit().remove(0).map(drop),
+                batch.commit().placed.remove(0).map(drop),
                 Err(Refused::Permission),
                 "{path}"
             );

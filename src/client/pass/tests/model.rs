@@ -38,8 +38,10 @@ pub(super) struct Model {
     pub(super) page: usize,
     /// The pull from now on that is told that its cursor is forgotten.
     pub(super) forgets: Option<usize>,
-    /// The fetch from now on whose answer breaks off in the middle; those behind it are not answered.
-    pub(super) breaks: Option<usize>,
+    /// The fetch from now on whose answer breaks off, and behind how many files.
+    pub(super) breaks: Option<(usize, usize)>,
+    /// Whether no fetch behind that is answered.
+    pub(super) is_gone: bool,
     /// Files that came whole in answers to fetches.
     pub(super) fetched: usize,
     /// Answers to the next items of pushes in place of what the model makes of them.
@@ -63,6 +65,7 @@ impl Model {
             page: usize::MAX,
             forgets: None,
             breaks: None,
+            is_gone: false,
             fetched: 0,
             results: Vec::new(),
             pushed: Vec::new(),
@@ -440,13 +443,13 @@ impl Model {
         let mut items = asked.items;
         let mut rest = None;
         match self.breaks {
+            None if self.is_gone => return problem(500, "internal"),
             None => {}
-            Some(usize::MAX) => return problem(500, "internal"),
-            Some(0) => {
-                self.breaks = Some(usize::MAX);
-                rest = Some(items.split_off(items.len() / 2));
+            Some((0, files)) => {
+                self.breaks = None;
+                rest = Some(items.split_off(files));
             }
-            Some(left) => self.breaks = Some(left - 1),
+            Some((left, files)) => self.breaks = Some((left - 1, files)),
         }
         self.fetched += items.len();
         let mut out = self.fetch(items);

@@ -82,7 +82,8 @@ fn put_many(world: &World, files: usize) {
 async fn what_came_while_others_were_put_in_place_is_known_when_the_line_breaks() {
     let mut world = World::new().await;
     put_many(&world, 6_000);
-    world.server().breaks = Some(4);
+    world.server().breaks = Some((4, 500));
+    world.server().is_gone = true;
     let asked = Asked {
         scope: Scope::All,
         pull: true,
@@ -91,11 +92,23 @@ async fn what_came_while_others_were_put_in_place_is_known_when_the_line_breaks(
     world.engine.pass(&asked).await.unwrap_err();
     let here = world.tree().len() - 60;
     assert_eq!((here, world.server().fetched), (4_500, 4_500));
-    world.server().breaks = None;
+    world.server().is_gone = false;
     world.settle().await;
     // Nothing came twice, and nothing was compared.
     assert_eq!(world.server().fetched, 6_000);
     assert!(world.server().asked.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_was_asked_for_early_and_given_up_is_asked_for_again() {
+    let mut world = World::new().await;
+    put_many(&world, 4_000);
+    // The first two are asked for in their turn.
+    world.server().breaks = Some((2, 0));
+    let outcome = world.pass().await;
+    assert_eq!((outcome.done, outcome.failed), (4_040, 0), "{outcome:?}");
+    assert_eq!(world.server().fetched, 4_000);
+    assert_eq!(world.server().tree(), world.tree());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -201,6 +201,8 @@ fn live_through(what: &str, cells: &[Cell]) {
             world.live_through(cell);
         }
     }
+    // Reads go on as a rule.
+    assert!(world.figures.read_meanwhile > 100, "{:?}", world.figures);
     world.figures.print(what);
 }
 

@@ -60,13 +60,15 @@ pub struct Cell {
 }
 
 /// What the report needs.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Figures {
     pub cells: u32,
     pub faults: u32,
     pub lost_pages: u32,
     pub acknowledged: u64,
     pub checked: u64,
+    /// Files read as they should be while something failed.
+    pub read_meanwhile: u64,
 }
 
 impl Figures {
@@ -89,6 +91,7 @@ struct Stage {
     acknowledged: AtomicU64,
     refused: AtomicU64,
     unread: AtomicU64,
+    read_meanwhile: AtomicU64,
     writes: &'static [u16],
     reads: &'static [u16],
 }
@@ -135,6 +138,7 @@ impl World {
             acknowledged: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             unread: AtomicU64::new(0),
+            read_meanwhile: AtomicU64::new(0),
             writes: cell.writes,
             reads: cell.reads,
         });
@@ -161,6 +165,7 @@ impl World {
         self.cut(writers);
         self.figures.cells += 1;
         self.figures.faults += self.faults.hits();
+        self.figures.read_meanwhile += stage.read_meanwhile.load(SeqCst);
         self.figures.acknowledged += stage.acknowledged.load(SeqCst);
         self.check(cell.name);
         self.figures.lost_pages = self.faults.lost();
@@ -374,6 +379,8 @@ fn look(dav: &Dav, path: &str, known: &Known, stage: &Stage) -> bool {
             known.acknowledged, known.maybe
         );
         stage.unread.fetch_add(1, SeqCst);
+    } else if before == FAULTY {
+        stage.read_meanwhile.fetch_add(1, SeqCst);
     }
     true
 }
