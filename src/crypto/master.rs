@@ -159,12 +159,11 @@ impl MasterKey {
         file.take(FILE_MAX + 1)
             .read_to_end(&mut text)
             .map_err(at(path))?;
-        let whole = Some(&text).filter(|text| text.len() as u64 <= FILE_MAX);
-        let key = whole
-            .and_then(|text| parse(text))
-            .ok_or_else(|| Error::Format {
-                path: path.to_owned(),
-            })?;
+        let is_whole = text.len() as u64 <= FILE_MAX;
+        let key = is_whole.then(|| parse(&text)).flatten();
+        let key = key.ok_or_else(|| Error::Format {
+            path: path.to_owned(),
+        })?;
         Ok(Some(key))
     }
 

@@ -28,6 +28,8 @@ mod report;
 pub mod retain;
 mod row;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 mod touch;
 mod transfer;

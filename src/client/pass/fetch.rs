@@ -3,6 +3,8 @@
 use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
+use futures_util::future::OptionFuture;
 use tokio::task::block_in_place;
 use tokio::try_join;
 
@@ -74,32 +76,25 @@ impl Engine {
         let mut wanted = wanted.into_iter().peekable();
         let (mut ahead, mut quick) = (None, false);
         loop {
-            let asked = match ahead.take() {
-                Some(asked) => asked,
-                None => match self.next_group(&mut wanted, taking) {
-                    Some(group) => self.ask(group).await,
-                    None => match wanted.next() {
-                        Some(large) => {
-                            self.fetch_large(large, taking).await?;
-                            continue;
-                        }
-                        None => return Ok(()),
-                    },
-                },
-            };
-            let next = if quick {
-                self.next_group(&mut wanted, taking)
+            let asked = if ahead.is_some() {
+                ahead.take()
             } else {
-                None
+                let group = self.next_group(&mut wanted, taking);
+                OptionFuture::from(group.map(|group| self.ask(group))).await
             };
+            let Some(asked) = asked else {
+                let Some(large) = wanted.next() else {
+                    return Ok(());
+                };
+                self.fetch_large(large, taking).await?;
+                continue;
+            };
+            let next = quick.then(|| self.next_group(&mut wanted, taking));
+            let next = OptionFuture::from(next.flatten().map(|group| self.ask(group)));
             let begun = Instant::now();
             let whole;
-            (whole, ahead) = try_join!(Box::pin(self.fetch_group(asked, taking)), async {
-                match next {
-                    Some(group) => Ok(Some(self.ask(group).await.ahead())),
-                    None => Ok(None),
-                }
-            })?;
+            (whole, ahead) = try_join!(Box::pin(self.fetch_group(asked, taking)), next.map(Ok))?;
+            ahead = ahead.map(Asked::ahead);
             quick = begun.elapsed() < QUICK;
             if !whole.is_empty() {
                 let asked = self.ask(self.group(whole, taking)).await;

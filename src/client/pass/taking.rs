@@ -104,24 +104,19 @@ impl<'p> Taking<'p> {
         }
     }
 
-    /// Whether what was on its way is done, and the journal can be told.
+    /// Whether nothing is under way any more, so that the journal can be told without waiting.
     pub(super) fn is_over(&self) -> bool {
-        let before = self
-            .before
-            .as_ref()
-            .map(|before| before.synced.is_finished());
-        let placing = self
-            .placing
-            .as_ref()
-            .map(|placing| placing.placed.is_finished());
-        (before.is_some() || placing.is_some()) && before != Some(false) && placing != Some(false)
+        let before = self.before.as_ref();
+        let placing = self.placing.as_ref();
+        before.is_none_or(|before| before.synced.is_finished())
+            && placing.is_none_or(|placing| placing.placed.is_finished())
     }
 
-    /// Forgets what is staged.
-    fn clear(&mut self) -> Vec<Coming> {
-        self.batch = Batch::new(self.folder);
+    /// Takes all that is staged.
+    fn take_all(&mut self) -> (Batch, Vec<Coming>) {
         (self.bytes, self.since) = (0, None);
-        std::mem::take(&mut self.coming)
+        let batch = std::mem::replace(&mut self.batch, Batch::new(self.folder));
+        (batch, std::mem::take(&mut self.coming))
     }
 
     /// What the server says of a file.
@@ -200,18 +195,11 @@ impl Engine {
     /// Begins to put in place what is staged, once what came before is in its place.
     pub(super) async fn place(&self, taking: &mut Taking<'_>) -> Result<(), Error> {
         self.placed(taking).await?;
-        if taking.broken {
-            taking.clear();
+        let (batch, coming) = taking.take_all();
+        if !taking.broken && !coming.is_empty() {
+            let placed = spawn_blocking(|| batch.commit());
+            taking.placing = Some(Placing { coming, placed });
         }
-        if taking.coming.is_empty() {
-            return Ok(());
-        }
-        let batch = std::mem::replace(&mut taking.batch, Batch::new(taking.folder));
-        (taking.bytes, taking.since) = (0, None);
-        taking.placing = Some(Placing {
-            coming: std::mem::take(&mut taking.coming),
-            placed: spawn_blocking(|| batch.commit()),
-        });
         Ok(())
     }
 
@@ -255,7 +243,8 @@ impl Engine {
         }
         if !synced {
             // It may have been the bytes of these that did not get to the disk, and nobody else will hear of it.
-            for file in taking.clear() {
+            let (_gone, coming) = taking.take_all();
+            for file in coming {
                 self.missed(&file.wanted, Missed::Refused(Errno::IO.into()), taking)
                     .await?;
             }

@@ -17,8 +17,8 @@ use crate::store::meta::Conn;
 use crate::store::meta::testing;
 use crate::store::meta::versions::Keep;
 use crate::tree::retain::Freed;
-use crate::tree::{DEFAULT_FOLDERS, NewSpace, Node, Tree, User, Write, create_space};
-use crate::types::{AccountId, Clock, Millis, SpaceId};
+use crate::tree::{self, DEFAULT_FOLDERS, NewSpace, Node, Tree, Write};
+use crate::types::{Clock, Millis, SpaceId};
 
 /// Noon of some day.
 pub(in crate::jobs) const START: i64 = 1_800_000_000_000;
@@ -54,12 +54,7 @@ impl Fixture {
         let now = Arc::new(AtomicI64::new(START));
         let ticking = Arc::clone(&now);
         let clock = Clock::from_fn(move || Millis(ticking.load(Ordering::SeqCst)));
-        let user = User {
-            account: AccountId(1),
-            name: "one".to_owned(),
-            space: space(&store, "~one", false).await,
-            device: None,
-        };
+        let user = tree::testing::user(1, "one", space(&store, "~one", false).await);
         space(&store, "shared", true).await;
         let site = Site {
             store: Arc::clone(&store),
@@ -144,20 +139,11 @@ pub(in crate::jobs) fn freed(items: u64, bytes: u64) -> Freed {
 }
 
 async fn space(store: &Arc<Store>, name: &'static str, everyone: bool) -> SpaceId {
-    let inner = Arc::clone(store);
-    let made: crate::tree::Result<SpaceId> = store
-        .meta
-        .write(move |conn| {
-            Box::pin(async move {
-                let new = NewSpace {
-                    name,
-                    everyone,
-                    quota: None,
-                    folders: if everyone { &[] } else { DEFAULT_FOLDERS },
-                };
-                create_space(conn, &inner.keys, new, Millis(START)).await
-            })
-        })
-        .await;
-    made.unwrap()
+    let new = NewSpace {
+        name,
+        everyone,
+        quota: None,
+        folders: if everyone { &[] } else { DEFAULT_FOLDERS },
+    };
+    tree::testing::space(store, new, Millis(START)).await
 }

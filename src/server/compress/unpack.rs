@@ -113,11 +113,10 @@ impl Within {
         // libzstd 1.5 looks at the length of a frame whose last block is empty only when it has all of
         // it at once: what a body holds would depend on how it came.
         if let Some(left) = &mut self.left {
-            let short = read == 0 && *left > 0;
-            *left = left
-                .checked_sub(read)
-                .filter(|_| !short)
-                .ok_or_else(other_length)?;
+            if read > *left || read == 0 && *left > 0 {
+                return Err(other_length());
+            }
+            *left -= read;
         }
         Ok(piece.freeze())
     }
@@ -168,9 +167,10 @@ impl Unpacking {
                 Header::Frame { window, content } => {
                     self.take(window).await?;
                     let limits = [DParameter::window_log_max(WINDOW_LOG_MAX)];
-                    let decoder = Box::new(ZstdDecoder::with_params(packed, &limits));
-                    let left = content;
-                    return Ok(State::Within(Within { decoder, left }));
+                    return Ok(State::Within(Within {
+                        decoder: Box::new(ZstdDecoder::with_params(packed, &limits)),
+                        left: content,
+                    }));
                 }
                 Header::Unknown => {
                     let text = "the body is not compressed with zstd";

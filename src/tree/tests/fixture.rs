@@ -9,11 +9,9 @@ use tempfile::TempDir;
 
 use crate::crypto::MasterKey;
 use crate::store::Store;
-use crate::store::meta::testing;
-use crate::tree::{
-    DEFAULT_FOLDERS, NewSpace, Node, Result, Tree, User, Write, Written, create_space,
-};
-use crate::types::{AccountId, Clock, Millis, NodePath, SpaceId};
+use crate::store::meta::testing::database;
+use crate::tree::{DEFAULT_FOLDERS, NewSpace, Node, Result, Tree, Write, Written, testing};
+use crate::types::{Clock, Millis, NodePath, SpaceId};
 
 /// Noon of some day.
 pub(super) const START: i64 = 1_800_000_000_000;
@@ -43,15 +41,13 @@ impl Fixture {
         let now = Arc::new(AtomicI64::new(START));
         let ticking = Arc::clone(&now);
         let clock = Clock::from_fn(move || Millis(ticking.load(Ordering::SeqCst)));
-        let user = |account, name: &str, space| User {
-            account: AccountId(account),
-            name: name.to_owned(),
-            space,
-            device: None,
-        };
         Self {
-            tree: Tree::new(Arc::clone(&store), user(1, "one", one), clock.clone()),
-            other: Tree::new(Arc::clone(&store), user(2, "two", two), clock),
+            tree: Tree::new(
+                Arc::clone(&store),
+                testing::user(1, "one", one),
+                clock.clone(),
+            ),
+            other: Tree::new(Arc::clone(&store), testing::user(2, "two", two), clock),
             clock: now,
             _folder: folder,
         }
@@ -79,7 +75,7 @@ impl Fixture {
 
 async fn open(folder: &Path) -> Arc<Store> {
     let key = MasterKey::generate().unwrap();
-    let (database, data) = (testing::database(folder), folder.join("data"));
+    let (database, data) = (database(folder), folder.join("data"));
     Store::open(
         &database,
         &data,
@@ -92,27 +88,17 @@ async fn open(folder: &Path) -> Arc<Store> {
 
 pub(super) async fn space(
     store: &Arc<Store>,
-    name: &str,
+    name: &'static str,
     everyone: bool,
     quota: Option<u64>,
 ) -> SpaceId {
-    let (inner, name) = (Arc::clone(store), name.to_owned());
-    let made: Result<SpaceId> = store
-        .meta
-        .write(move |conn| {
-            Box::pin(async move {
-                let folders = if everyone { &[] } else { DEFAULT_FOLDERS };
-                let new = NewSpace {
-                    name: &name,
-                    everyone,
-                    quota,
-                    folders,
-                };
-                create_space(conn, &inner.keys, new, Millis(START)).await
-            })
-        })
-        .await;
-    made.unwrap()
+    let new = NewSpace {
+        name,
+        everyone,
+        quota,
+        folders: if everyone { &[] } else { DEFAULT_FOLDERS },
+    };
+    testing::space(store, new, Millis(START)).await
 }
 
 pub(super) async fn put(tree: &Tree, at: &str, bytes: &[u8], how: Write) -> Result<Written> {

@@ -3,7 +3,6 @@
 mod killed;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,9 +16,9 @@ use crate::store::meta::testing;
 use crate::store::meta::versions::Keep;
 use crate::tree::{
     Base, Error, NewSpace, NewUpload, Precondition, Tree, UPLOAD_LIFETIME, UPLOADS_MAX,
-    UploadError, UploadSession, User, Write, Written, create_space,
+    UploadError, UploadSession, Write, Written,
 };
-use crate::types::{AccountId, Clock, Millis, SpaceId, UploadId};
+use crate::types::{Clock, Millis, SpaceId, UploadId};
 
 const MIB: usize = 1 << 20;
 

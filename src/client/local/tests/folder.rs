@@ -1,11 +1,14 @@
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::sync::Arc;
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use super::world::World;
+use crate::client::config::ConfigDir;
 use crate::client::local::folder::{Folder, FolderError, OWN, out_name};
+use crate::client::local::place::Stage;
 use crate::client::local::stamp::Stamp;
 
 #[test]
@@ -107,4 +110,21 @@ fn what_a_dead_process_left_goes_and_a_local_edit_among_it_comes_back() {
     assert_eq!(again.recovered(), ["recovered-1"]);
     assert_eq!(world.read("recovered-1"), "somebody's edit");
     assert_eq!(fs::read_dir(&tmp).unwrap().count(), 0);
+}
+
+#[test]
+fn a_lock_is_held_until_what_is_staged_is_gone_too() {
+    let world = World::new();
+    let path = world.folder.path();
+    let id = Folder::id_of(path).unwrap();
+    let settings = ConfigDir::find(Some(&world.outside("settings"))).unwrap();
+    settings.create().unwrap();
+    let mut folder = Folder::open(path, &id).unwrap();
+    folder.hold(Arc::new(settings.lock().unwrap()));
+    let folder = Arc::new(folder);
+    let stage = Stage::file(&folder, false).unwrap();
+    drop(folder);
+    assert!(settings.lock().is_err());
+    drop(stage);
+    settings.lock().unwrap();
 }

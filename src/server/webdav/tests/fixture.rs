@@ -13,8 +13,8 @@ use crate::server::webdav::{Dav, handle};
 use crate::store::Store;
 use crate::store::meta::testing;
 use crate::store::meta::versions::Keep;
-use crate::tree::{DEFAULT_FOLDERS, NewSpace, Result, Tree, User, create_space};
-use crate::types::{AccountId, Clock, Millis, SpaceId};
+use crate::tree::{self, DEFAULT_FOLDERS, NewSpace, Tree};
+use crate::types::{Clock, Millis, SpaceId};
 
 pub(super) struct Fixture {
     pub(super) dav: Dav,
@@ -70,12 +70,7 @@ impl Fixture {
         let space = make_space(&store, "~one", false, quota).await;
         make_space(&store, "shared", true, None).await;
         let two = make_space(&store, "~two", false, None).await;
-        let user = |id, name: &str, space| User {
-            account: AccountId(id),
-            name: name.into(),
-            space,
-            device: None,
-        };
+        let user = tree::testing::user;
         let tree = Tree::new(store.clone(), user(1, "one", space), Clock::system());
         let other = Tree::new(store.clone(), user(2, "two", two), Clock::system());
         Self {
@@ -168,22 +163,17 @@ pub(super) fn frames(text: &'static str, broken: bool) -> Body {
     ))
 }
 
-async fn make_space(store: &Arc<Store>, name: &str, everyone: bool, quota: Option<u64>) -> SpaceId {
-    let (inner, name) = (store.clone(), name.to_owned());
-    let made: Result<SpaceId> = store
-        .meta
-        .write(move |conn| {
-            Box::pin(async move {
-                let folders = if everyone { &[] } else { DEFAULT_FOLDERS };
-                let new = NewSpace {
-                    name: &name,
-                    everyone,
-                    quota,
-                    folders,
-                };
-                create_space(conn, &inner.keys, new, Millis(1_700_000_000_000)).await
-            })
-        })
-        .await;
-    made.unwrap()
+async fn make_space(
+    store: &Arc<Store>,
+    name: &'static str,
+    everyone: bool,
+    quota: Option<u64>,
+) -> SpaceId {
+    let new = NewSpace {
+        name,
+        everyone,
+        quota,
+        folders: if everyone { &[] } else { DEFAULT_FOLDERS },
+    };
+    tree::testing::space(store, new, Millis(1_700_000_000_000)).await
 }

@@ -17,26 +17,15 @@ pub(super) async fn opened(folder: &Path, space: Option<SpaceId>) -> Tree {
     let space = if let Some(space) = space {
         space
     } else {
-        let inner = Arc::clone(&store);
-        let made = store.meta.write(move |conn| {
-            Box::pin(async move {
-                let new = NewSpace {
-                    name: "~one",
-                    everyone: false,
-                    quota: None,
-                    folders: &[],
-                };
-                create_space(conn, &inner.keys, new, Millis(START)).await
-            })
-        });
-        made.await.unwrap()
+        let new = NewSpace {
+            name: "~one",
+            everyone: false,
+            quota: None,
+            folders: &[],
+        };
+        crate::tree::testing::space(&store, new, Millis(START)).await
     };
-    let user = User {
-        account: AccountId(1),
-        name: "one".to_owned(),
-        space,
-        device: None,
-    };
+    let user = crate::tree::testing::user(1, "one", space);
     Tree::new(store, user, Clock::from_fn(|| Millis(START)))
 }
 

@@ -1,7 +1,5 @@
 //! What a push holds while its sender pauses.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -14,8 +12,8 @@ use crate::protocol::stream;
 use crate::store::Store;
 use crate::store::meta::testing;
 use crate::store::meta::versions::Keep;
-use crate::tree::{NewSpace, User, create_space};
-use crate::types::{AccountId, Clock, Millis, SpaceId};
+use crate::tree::NewSpace;
+use crate::types::{Clock, Millis};
 
 /// How long a busy machine may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -27,25 +25,14 @@ async fn tree(folder: &TempDir) -> Tree {
     let (database, data) = (testing::database(folder.path()), folder.path().join("data"));
     let store = Store::open(&database, &data, key, Keep::default()).await;
     let store = store.unwrap();
-    let inner = Arc::clone(&store);
-    let made = store.meta.write(move |conn| {
-        Box::pin(async move {
-            let new = NewSpace {
-                name: "~one",
-                everyone: false,
-                quota: None,
-                folders: &[],
-            };
-            create_space(conn, &inner.keys, new, Millis(1)).await
-        })
-    });
-    let space: tree::Result<SpaceId> = made.await;
-    let user = User {
-        account: AccountId(1),
-        name: "one".to_owned(),
-        space: space.unwrap(),
-        device: None,
+    let new = NewSpace {
+        name: "~one",
+        everyone: false,
+        quota: None,
+        folders: &[],
     };
+    let space = tree::testing::space(&store, new, Millis(1)).await;
+    let user = tree::testing::user(1, "one", space);
     Tree::new(store, user, Clock::system())
 }
 
