@@ -33,6 +33,15 @@ pub enum ReadError {
     Io(#[from] io::Error),
 }
 
+impl From<ReadError> for io::Error {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Io(error) => error,
+            ReadError::Changed | ReadError::Gone => Self::other(error),
+        }
+    }
+}
+
 /// A file that is open for reading, and what tells that it is still the same.
 #[derive(Debug)]
 pub struct Opened {

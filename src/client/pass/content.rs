@@ -262,16 +262,10 @@ fn starts(chunks: &[Listed]) -> Vec<u64> {
 /// Bytes of a file that has them.
 pub(super) fn read(opened: &Opened, range: Range<u64>) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; length(&range)];
-    let read = opened
-        .read_at(&mut bytes, range.start)
-        .map_err(|error| match error {
-            ReadError::Changed | ReadError::Gone => io::ErrorKind::UnexpectedEof.into(),
-            ReadError::Io(error) => error,
-        })?;
-    if read == bytes.len() {
+    if opened.read_at(&mut bytes, range.start)? == bytes.len() {
         Ok(bytes)
     } else {
-        Err(io::ErrorKind::UnexpectedEof.into())
+        Err(ReadError::Changed.into())
     }
 }
 

@@ -67,10 +67,12 @@ impl Engine {
         let state = self.begin_upload(put, &reading.opened).await?;
         let id = state.id;
         self.append_all(put, state, &reading).await?;
-        let Ok((now, racy)) = reading.opened.check() else {
-            // It was written to while it was sent.
-            self.give_up(put, id).await?;
-            return Err(Error::Later);
+        let (now, racy) = match reading.opened.check() {
+            Ok(checked) => checked,
+            Err(error) => {
+                self.give_up(put, id).await?;
+                return Err(unreadable(error));
+            }
         };
         let list = known.cloned().or_else(|| reading.end());
         let list = list.ok_or(Error::Confused("a file that is not cut"))?;
@@ -177,15 +179,14 @@ impl Reading {
         let read = read
             .await
             .map_err(|error| Error::Ended(error.to_string()))?;
-        read.map_err(|error| match error {
-            ReadError::Changed | ReadError::Gone => Error::Later,
-            ReadError::Io(error) => remote::Error::Source(error).into(),
-        })
+        read.map_err(unreadable)
     }
 
-    /// Bytes to be sent, cut on the way but for those that were before a line broke.
+    /// Bytes to be sent, cut on the way but for those that were before a line broke. Fails when the file was written to
+    /// since the upload began: what somebody is still writing is not sent to its end, to be sent once more.
     fn piece(&self, at: u64, end: u64) -> io::Result<Bytes> {
         let bytes = read(&self.opened, at..end)?;
+        self.opened.check()?;
         if let Some(cutting) = self.cutting().as_mut() {
             let before = usize::try_from(cutting.at().saturating_sub(at)).unwrap_or(usize::MAX);
             cutting.push(bytes.get(before..).unwrap_or_default());
@@ -208,6 +209,10 @@ impl Reading {
 fn is_in_vain(error: &remote::Error) -> bool {
     let named = error.problem().is_some_and(|name| IN_VAIN.contains(&name));
     named || matches!(error, remote::Error::Source(_))
+}
+
+fn unreadable(error: ReadError) -> Error {
+    remote::Error::Source(error.into()).into()
 }
 
 /// A part of a file, read as it is wanted.
@@ -234,6 +239,23 @@ mod tests {
     use super::*;
     use crate::client::local::read::cut;
     use crate::client::pass::tests::wire::keys;
+
+    #[test]
+    fn a_file_that_is_written_to_gives_no_more_pieces() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), vec![7; 3_000_000]).unwrap();
+        let reading = Reading {
+            opened: Opened::of(file.as_file()).unwrap(),
+            cutting: Mutex::new(None),
+            progress: Arc::default(),
+        };
+        assert_eq!(reading.piece(0, PIECE).unwrap().len() as u64, PIECE);
+        for size in [3_000_001, 2_999_999] {
+            file.as_file().set_len(size).unwrap();
+            let error = reading.piece(PIECE, 2 * PIECE).unwrap_err();
+            assert_eq!(error.to_string(), "it is being changed", "{size}");
+        }
+    }
 
     #[tokio::test]
     async fn a_file_is_cut_once_whatever_arrived_before_and_is_sent_twice() {

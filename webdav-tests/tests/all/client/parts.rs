@@ -31,8 +31,8 @@ fn what_had_arrived_of_a_large_file_when_the_client_was_killed_is_not_sent_again
     a.sync();
     let content = noise(1, 60_000_000);
     a.ok(&["limit", "--up", "8MiB"]);
-    let running = a.daemon();
     a.write("large.bin", &content);
+    let running = a.daemon();
     assert!(within(SOON, || sent(&a) > 24_000_000), "{}", a.status());
     // Dropped is killed
     drop(running);
@@ -46,6 +46,40 @@ fn what_had_arrived_of_a_large_file_when_the_client_was_killed_is_not_sent_again
     let received = received(&server);
     assert!(received < content.len() as u64 + REST, "{received}");
     assert_eq!(Api::admin(&server).all("uploads"), [""; 0]);
+}
+
+#[test]
+fn a_large_file_that_is_written_to_while_it_is_sent_is_not_sent_to_its_end_in_vain() {
+    let server = TestServer::start();
+    let a = Client::admin(&server, "A");
+    a.sync();
+    let mut content = noise(1, 60_000_000);
+    a.ok(&["limit", "--up", "8MiB"]);
+    a.write("large.bin", &content);
+    let running = a.daemon();
+    let uploads = || {
+        let uploads = Api::admin(&server).all("uploads").into_iter();
+        uploads
+            .map(|upload| upload["id"].clone())
+            .collect::<Vec<_>>()
+    };
+    assert!(within(SOON, || sent(&a) > 2_000_000), "{}", a.status());
+    let first = uploads();
+    content.push(1);
+    a.append("large.bin", &[1]);
+    assert!(within(SOON, || uploads() != first), "{}", a.status());
+    a.ok(&["limit", "--clear"]);
+    let dav = server.admin();
+    assert!(
+        within(SOON, || dav.get("/dav/large.bin").status == 200),
+        "{}",
+        a.status()
+    );
+    drop(running);
+
+    assert!(dav.get("/dav/large.bin").expect(&[200]).body == content);
+    let received = received(&server);
+    assert!(received < content.len() as u64 + 30_000_000, "{received}");
 }
 
 #[test]
