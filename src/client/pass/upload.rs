@@ -49,8 +49,7 @@ impl Engine {
     pub(super) async fn upload(&self, put: &Put) -> Result<(Written, List, Option<Stamp>), Error> {
         let opened = put.content.opened();
         let opened = opened.ok_or(Error::Confused("only files go in parts"))?;
-        let known = put.content.list();
-        let cutting = if known.is_some() {
+        let cutting = if put.content.list().is_some() {
             None
         } else {
             let keys = self.keys(put.space).await?;
@@ -66,31 +65,37 @@ impl Engine {
         });
         let state = self.begin_upload(put, &reading.opened).await?;
         let id = state.id;
-        self.append_all(put, state, &reading).await?;
-        let (now, racy) = match reading.opened.check() {
-            Ok(checked) => checked,
-            Err(error) => {
-                self.give_up(put, id).await?;
-                return Err(unreadable(error));
-            }
-        };
-        let list = known.cloned().or_else(|| reading.end());
-        let list = list.ok_or(Error::Confused("a file that is not cut"))?;
-        let finished = self.session.finish_upload(id, &hex(&list.root.0)).await;
+        let finished = self.send_rest(put, state, &reading).await;
         match &finished {
             Ok(_) => self.journal.end(&put.path).await?,
-            Err(error) if is_in_vain(error) => self.give_up(put, id).await?,
-            // It can be finished later without sending anything again.
+            Err(Error::Remote(error)) if is_in_vain(error) => self.give_up(put, id).await?,
+            // It can go on later without sending again what arrived.
             Err(_) => {}
         }
+        finished
+    }
+
+    /// Sends the rest and ends it.
+    async fn send_rest(
+        &self,
+        put: &Put,
+        state: UploadState,
+        reading: &Arc<Reading>,
+    ) -> Result<(Written, List, Option<Stamp>), Error> {
+        let id = state.id;
+        self.append_all(put.size, state, reading).await?;
+        let (now, racy) = reading.opened.check().map_err(unreadable)?;
+        let list = put.content.list().cloned().or_else(|| reading.end());
+        let list = list.ok_or(Error::Confused("a file that is not cut"))?;
+        let written = self.session.finish_upload(id, &hex(&list.root.0)).await?;
         let stamp = put.stamp.or((!racy).then_some(now));
-        Ok((finished?, list, stamp))
+        Ok((written, list, stamp))
     }
 
     /// Sends all that the server does not have yet.
     async fn append_all(
         &self,
-        put: &Put,
+        size: u64,
         mut state: UploadState,
         reading: &Arc<Reading>,
     ) -> Result<(), Error> {
@@ -98,10 +103,10 @@ impl Engine {
         loop {
             // Before the request begins, of which the server waits for the first bytes for half a minute.
             reading.catch_up(state.offset).await?;
-            if state.offset >= put.size {
+            if state.offset >= size {
                 return Ok(());
             }
-            let length = PART.min(put.size - state.offset);
+            let length = PART.min(size - state.offset);
             let bytes = pieces(Arc::clone(reading), state.offset, length);
             let source = Source::exact(bytes, length);
             state = match self.session.append(state.id, state.offset, source).await {
@@ -119,12 +124,7 @@ impl Engine {
                     }
                     now
                 }
-                Err(error) => {
-                    if is_in_vain(&error) {
-                        self.give_up(put, state.id).await?;
-                    }
-                    return Err(error.into());
-                }
+                Err(error) => return Err(error.into()),
             };
         }
     }

@@ -17,8 +17,9 @@ use crate::store::meta::Conn;
 use crate::store::meta::testing;
 use crate::store::meta::versions::Keep;
 use crate::tree::retain::Freed;
-use crate::tree::{self, DEFAULT_FOLDERS, NewSpace, Node, Tree, Write};
-use crate::types::{Clock, Millis, SpaceId};
+use crate::tree::testing::{space, user};
+use crate::tree::{Node, Tree, Write};
+use crate::types::{Clock, Millis};
 
 /// Noon of some day.
 pub(in crate::jobs) const START: i64 = 1_800_000_000_000;
@@ -54,15 +55,15 @@ impl Fixture {
         let now = Arc::new(AtomicI64::new(START));
         let ticking = Arc::clone(&now);
         let clock = Clock::from_fn(move || Millis(ticking.load(Ordering::SeqCst)));
-        let user = tree::testing::user(1, "one", space(&store, "~one", false).await);
-        space(&store, "shared", true).await;
+        let one = space(&store, "~one", false, None, Millis(START)).await;
+        space(&store, "shared", true, None, Millis(START)).await;
         let site = Site {
             store: Arc::clone(&store),
             clock: clock.clone(),
             stop: CancellationToken::new(),
         };
         Self {
-            tree: Tree::new(store, user, clock),
+            tree: Tree::new(store, user(1, "one", one), clock),
             site,
             now,
             folder,
@@ -136,14 +137,4 @@ impl Fixture {
 
 pub(in crate::jobs) fn freed(items: u64, bytes: u64) -> Freed {
     Freed { items, bytes }
-}
-
-async fn space(store: &Arc<Store>, name: &'static str, everyone: bool) -> SpaceId {
-    let new = NewSpace {
-        name,
-        everyone,
-        quota: None,
-        folders: if everyone { &[] } else { DEFAULT_FOLDERS },
-    };
-    tree::testing::space(store, new, Millis(START)).await
 }

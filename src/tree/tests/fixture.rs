@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::crypto::MasterKey;
 use crate::store::Store;
 use crate::store::meta::testing::database;
-use crate::tree::{DEFAULT_FOLDERS, NewSpace, Node, Result, Tree, Write, Written, testing};
+use crate::tree::{Node, Result, Tree, Write, Written, testing};
 use crate::types::{Clock, Millis, NodePath, SpaceId};
 
 /// Noon of some day.
@@ -88,17 +88,11 @@ async fn open(folder: &Path) -> Arc<Store> {
 
 pub(super) async fn space(
     store: &Arc<Store>,
-    name: &'static str,
+    name: &str,
     everyone: bool,
     quota: Option<u64>,
 ) -> SpaceId {
-    let new = NewSpace {
-        name,
-        everyone,
-        quota,
-        folders: if everyone { &[] } else { DEFAULT_FOLDERS },
-    };
-    testing::space(store, new, Millis(START)).await
+    testing::space(store, name, everyone, quota, Millis(START)).await
 }
 
 pub(super) async fn put(tree: &Tree, at: &str, bytes: &[u8], how: Write) -> Result<Written> {

@@ -15,8 +15,8 @@ use crate::store::content::Checksum;
 use crate::store::meta::testing;
 use crate::store::meta::versions::Keep;
 use crate::tree::{
-    Base, Error, NewSpace, NewUpload, Precondition, Tree, UPLOAD_LIFETIME, UPLOADS_MAX,
-    UploadError, UploadSession, Write, Written,
+    Base, Error, NewUpload, Precondition, Tree, UPLOAD_LIFETIME, UPLOADS_MAX, UploadError,
+    UploadSession, Write, Written,
 };
 use crate::types::{Clock, Millis, SpaceId, UploadId};
 

@@ -13,8 +13,12 @@ use crate::server::webdav::{Dav, handle};
 use crate::store::Store;
 use crate::store::meta::testing;
 use crate::store::meta::versions::Keep;
-use crate::tree::{self, DEFAULT_FOLDERS, NewSpace, Tree};
-use crate::types::{Clock, Millis, SpaceId};
+use crate::tree::Tree;
+use crate::tree::testing::{space, user};
+use crate::types::{Clock, Millis};
+
+/// When the spaces were made.
+const MADE: Millis = Millis(1_700_000_000_000);
 
 pub(super) struct Fixture {
     pub(super) dav: Dav,
@@ -67,11 +71,10 @@ impl Fixture {
         let store = Store::open(&database, &data, key, Keep::default())
             .await
             .unwrap();
-        let space = make_space(&store, "~one", false, quota).await;
-        make_space(&store, "shared", true, None).await;
-        let two = make_space(&store, "~two", false, None).await;
-        let user = tree::testing::user;
-        let tree = Tree::new(store.clone(), user(1, "one", space), Clock::system());
+        let one = space(&store, "~one", false, quota, MADE).await;
+        space(&store, "shared", true, None, MADE).await;
+        let two = space(&store, "~two", false, None, MADE).await;
+        let tree = Tree::new(store.clone(), user(1, "one", one), Clock::system());
         let other = Tree::new(store.clone(), user(2, "two", two), Clock::system());
         Self {
             dav: Dav::new("/dav/"),
@@ -161,19 +164,4 @@ pub(super) fn frames(text: &'static str, broken: bool) -> Body {
     Body::from_stream(futures_util::stream::iter(
         frames.chain(end).collect::<Vec<_>>(),
     ))
-}
-
-async fn make_space(
-    store: &Arc<Store>,
-    name: &'static str,
-    everyone: bool,
-    quota: Option<u64>,
-) -> SpaceId {
-    let new = NewSpace {
-        name,
-        everyone,
-        quota,
-        folders: if everyone { &[] } else { DEFAULT_FOLDERS },
-    };
-    tree::testing::space(store, new, Millis(1_700_000_000_000)).await
 }

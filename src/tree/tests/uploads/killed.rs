@@ -1,7 +1,7 @@
 //! Uploads whose server was killed or stopped in the middle.
 
 use super::*;
-use crate::tree::free_uploads;
+use crate::tree::{self, free_uploads};
 
 /// A server process on a folder; dropping the runtime is its kill -9.
 struct Process {
@@ -17,15 +17,9 @@ pub(super) async fn opened(folder: &Path, space: Option<SpaceId>) -> Tree {
     let space = if let Some(space) = space {
         space
     } else {
-        let new = NewSpace {
-            name: "~one",
-            everyone: false,
-            quota: None,
-            folders: &[],
-        };
-        crate::tree::testing::space(&store, new, Millis(START)).await
+        tree::testing::space(&store, "~one", false, None, Millis(START)).await
     };
-    let user = crate::tree::testing::user(1, "one", space);
+    let user = tree::testing::user(1, "one", space);
     Tree::new(store, user, Clock::from_fn(|| Millis(START)))
 }
 

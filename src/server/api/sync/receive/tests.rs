@@ -12,7 +12,6 @@ use crate::protocol::stream;
 use crate::store::Store;
 use crate::store::meta::testing;
 use crate::store::meta::versions::Keep;
-use crate::tree::NewSpace;
 use crate::types::{Clock, Millis};
 
 /// How long a busy machine may take.
@@ -25,13 +24,7 @@ async fn tree(folder: &TempDir) -> Tree {
     let (database, data) = (testing::database(folder.path()), folder.path().join("data"));
     let store = Store::open(&database, &data, key, Keep::default()).await;
     let store = store.unwrap();
-    let new = NewSpace {
-        name: "~one",
-        everyone: false,
-        quota: None,
-        folders: &[],
-    };
-    let space = tree::testing::space(&store, new, Millis(1)).await;
+    let space = tree::testing::space(&store, "~one", false, None, Millis(1)).await;
     let user = tree::testing::user(1, "one", space);
     Tree::new(store, user, Clock::system())
 }
